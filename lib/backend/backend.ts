@@ -1,0 +1,110 @@
+/**
+ * What runs a language model. The unit is a request, not a step: a backend schedules, samples and decodes on
+ * its own thread, so that JavaScript is never in the step loop, and hands tokens over in batches.
+ */
+
+/** How the next token is chosen; every field is set, with defaults applied and ranges checked. */
+export interface SamplingParameters {
+  /** 0 is greedy: the largest logit, ties to the smallest token. */
+  temperature: number;
+  /** Keep the k most likely tokens; 0 keeps all. */
+  topK: number;
+  /** Keep the smallest set of tokens whose probabilities reach p; 1 keeps all. */
+  topP: number;
+  /** Drop tokens less likely than minP times the most likely one; 0 keeps all. */
+  minP: number;
+  /** Divides positive and multiplies negative logits of tokens seen in prompt and reply (CTRL, Keskar et al. 2019); 1 is off. */
+  repetitionPenalty: number;
+  /** Subtracted once from the logit of each token already in the reply; 0 is off. */
+  presencePenalty: number;
+  /** Subtracted from a token's logit once for each time it is in the reply; 0 is off. */
+  frequencyPenalty: number;
+  /** Added to the logits of these tokens; -Infinity bans. */
+  logitBias: ReadonlyMap<number, number>;
+  /** 32 bits. A draw depends on the seed and the token's position alone. */
+  seed: number;
+}
+
+export interface BackendRequest {
+  /** Tokens to append to the sequence's cache; at least one that is not yet in it. */
+  tokens: Uint32Array;
+  /** Cache to continue from and to leave the result in; undefined for one that lives as long as the request. */
+  sequence?: number;
+  maxNewTokens: number;
+  /** Any of these ends the reply; it is delivered as the last token. */
+  stopTokens: ReadonlySet<number>;
+  sampling: SamplingParameters;
+  /** How many most likely tokens to report with each token; undefined for none. */
+  logprobs?: number;
+}
+
+export interface TokenLogprob {
+  token: number;
+  /** Natural logarithm of the probability under the raw distribution, before penalties, temperature and filters. */
+  logprob: number;
+}
+
+export interface TokenEvent {
+  token: number;
+  logprob?: number;
+  /** The most likely tokens, most likely first. */
+  top?: TokenLogprob[];
+}
+
+export type BackendFinish = 'stop' | 'length' | 'aborted';
+
+/** Milliseconds, measured where the work runs. */
+export interface BackendTimings {
+  /** From submission until the prefill starts. */
+  queue: number;
+  /** The prefill, to the first token. */
+  prefill: number;
+  /** From the first token to the last. */
+  decode: number;
+  /** Tokens of the prompt that were run; the rest came from the cache. */
+  prefilledTokens: number;
+}
+
+/** What a request calls back; never called after `finished` or `failed`, of which exactly one comes. */
+export interface BackendListener {
+  tokens(batch: readonly TokenEvent[]): void;
+  finished(reason: BackendFinish, timings: BackendTimings): void;
+  failed(error: Error): void;
+}
+
+export interface BackendRequestHandle {
+  /** Ends the request within a step or two; `finished('aborted')` follows. Safe at any moment, and more than once. */
+  abort(): void;
+}
+
+export interface ModelLimits {
+  /** Tokens a sequence may hold, prompt and reply together. */
+  maxContext: number;
+  /** Sequences decoded at once; further requests wait. */
+  maxBatch: number;
+}
+
+export interface Backend extends AsyncDisposable {
+  readonly name: 'cpu' | 'tensorrt';
+  /** What runs where, for people: 'ONNX Runtime 1.30.0, 2 threads'. */
+  readonly description: string;
+  readonly limits: ModelLimits;
+  readonly vocabSize: number;
+
+  submit(request: BackendRequest, listener: BackendListener): BackendRequestHandle;
+
+  /** An empty cache that outlives requests. */
+  createSequence(): number;
+  /** A copy of the first `length` tokens of a cache, in a new one. */
+  forkSequence(sequence: number, length: number): Promise<number>;
+  /** Drops what the cache holds beyond `length` tokens. */
+  rewindSequence(sequence: number, length: number): Promise<void>;
+  /** Frees the cache; a request still using it is aborted. */
+  disposeSequence(sequence: number): void;
+
+  /**
+   * Teacher forcing: the logits after each token of `tokens`, [tokens.length, vocabSize], row-major.
+   * For evaluation; not scheduled with requests.
+   */
+  score(tokens: Uint32Array): Promise<Float32Array>;
+}

@@ -1,0 +1,99 @@
+/** Every error this library throws on purpose, each with a stable `code`. */
+
+import {inspect} from 'node:util';
+
+export type ErrorCode =
+  | 'ERR_OPTION'
+  | 'ERR_ABORTED'
+  | 'ERR_DISPOSED'
+  | 'ERR_NOT_FOUND'
+  | 'ERR_PATH_OUTSIDE'
+  | 'ERR_GGUF'
+  | 'ERR_SAFETENSORS'
+  | 'ERR_CONFIG'
+  | 'ERR_TOKENIZER'
+  | 'ERR_CHAT_TEMPLATE'
+  | 'ERR_ONNX'
+  | 'ERR_UNSUPPORTED'
+  | 'ERR_CONTEXT_LENGTH'
+  | 'ERR_OUT_OF_MEMORY'
+  | 'ERR_QUEUE_FULL'
+  | 'ERR_BACKEND'
+  | 'ERR_ADDON'
+  | 'ERR_CUDA'
+  | 'ERR_TENSORRT';
+
+/** The base of all errors of this library: `error.code` says what went wrong, `error.hint` what to do about it. */
+export class TensorrtNodeError extends Error {
+  override readonly name: string = 'TensorrtNodeError';
+
+  constructor(
+    readonly code: ErrorCode,
+    message: string,
+    /** What the user can do, when that is known. */
+    readonly hint?: string,
+    options?: ErrorOptions,
+  ) {
+    super(hint === undefined ? message : `${message} (${hint})`, options);
+  }
+}
+
+/** An argument that cannot be used. Nothing was started when this is thrown. */
+export class OptionError extends TypeError {
+  override readonly name = 'OptionError';
+  readonly code = 'ERR_OPTION';
+
+  constructor(
+    readonly option: string,
+    allowed: string,
+    readonly value: unknown,
+  ) {
+    super(`${option} must be ${allowed}, got ${inspect(value, {depth: 1, maxStringLength: 80})}`);
+  }
+}
+
+/** A file or folder that is damaged, hostile or not what it claims to be. `path` names it. */
+export class FormatError extends TensorrtNodeError {
+  override readonly name = 'FormatError';
+
+  constructor(
+    code:
+      | 'ERR_GGUF'
+      | 'ERR_SAFETENSORS'
+      | 'ERR_CONFIG'
+      | 'ERR_TOKENIZER'
+      | 'ERR_CHAT_TEMPLATE'
+      | 'ERR_ONNX'
+      | 'ERR_PATH_OUTSIDE'
+      | 'ERR_NOT_FOUND',
+    readonly path: string,
+    problem: string,
+    hint?: string,
+    options?: ErrorOptions,
+  ) {
+    super(code, `${path}: ${problem}`, hint, options);
+  }
+}
+
+/** Sound input that this version cannot handle: an architecture, a tensor type, an operator. The message names it. */
+export class UnsupportedError extends TensorrtNodeError {
+  override readonly name = 'UnsupportedError';
+
+  constructor(message: string, hint?: string) {
+    super('ERR_UNSUPPORTED', message, hint);
+  }
+}
+
+/** The caller's signal ended the work. `cause` is the signal's reason. Named as the platform names it. */
+export class AbortError extends TensorrtNodeError {
+  override readonly name = 'AbortError';
+
+  constructor(reason?: unknown) {
+    super('ERR_ABORTED', 'the operation was aborted', undefined, {cause: reason});
+  }
+}
+
+/** Throws AbortError if `signal` has fired. Call it between the steps of long work. */
+export function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw new AbortError(signal.reason);
+}

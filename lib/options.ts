@@ -1,0 +1,26 @@
+/** Checks of the arguments users pass. Each names the option, says what is allowed and shows what came. */
+
+import {OptionError} from './errors.js';
+
+export interface Range {
+  /** Smallest value allowed, inclusive. */
+  min: number;
+  /** Largest value allowed, inclusive; no limit when left out. */
+  max?: number;
+}
+
+export function integer(option: string, value: unknown, {min, max = Infinity}: Range): number {
+  if (typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max) return value;
+  throw new OptionError(option, `an integer ${range(min, max)}`, value);
+}
+
+/** One of `allowed`; the return type is narrowed to them. */
+export function oneOf<const T extends string>(option: string, value: unknown, allowed: readonly T[]): T {
+  const found = allowed.find((each) => each === value);
+  if (found !== undefined) return found;
+  throw new OptionError(option, allowed.map((each) => `'${each}'`).join(' or '), value);
+}
+
+function range(min: number, max: number): string {
+  return max === Infinity ? `of at least ${min}` : `from ${min} to ${max}`;
+}
