@@ -1,0 +1,90 @@
+#include "device.h"
+
+#include <dlfcn.h>
+
+#include <array>
+#include <fstream>
+#include <regex>
+
+#include "driver.h"
+
+namespace tensorrt_node::cuda {
+
+namespace {
+
+std::optional<std::string> versionIn(const std::string& path) {
+  std::ifstream file(path);
+  const std::string text(std::istreambuf_iterator<char>(file), {});
+  std::smatch match;
+  static const std::regex version(R"((\d{3,}\.\d+(\.\d+)?))");
+  if (std::regex_search(text, match, version)) return match[1].str();
+  return std::nullopt;
+}
+
+// Asked last: starting NVML takes a while.
+std::optional<std::string> versionFromNvml() {
+  void* library = dlopen("libnvidia-ml.so.1", RTLD_NOW | RTLD_LOCAL);
+  if (library == nullptr) return std::nullopt;
+  const auto initialise = reinterpret_cast<int (*)()>(dlsym(library, "nvmlInit_v2"));
+  const auto shutDown = reinterpret_cast<int (*)()>(dlsym(library, "nvmlShutdown"));
+  const auto ask = reinterpret_cast<int (*)(char*, unsigned)>(dlsym(library, "nvmlSystemGetDriverVersion"));
+  std::optional<std::string> version;
+  if (initialise != nullptr && shutDown != nullptr && ask != nullptr && initialise() == 0) {
+    std::array<char, 96> text{};
+    if (ask(text.data(), text.size()) == 0) version = text.data();
+    shutDown();
+  }
+  dlclose(library);
+  return version;
+}
+
+int attribute(CUdevice_attribute which, CUdevice device) {
+  int value = 0;
+  check(driver().cuDeviceGetAttribute(&value, which, device), "cuDeviceGetAttribute");
+  return value;
+}
+
+DeviceInfo describe(int ordinal) {
+  DeviceInfo info;
+  info.ordinal = ordinal;
+  CUdevice device = 0;
+  check(driver().cuDeviceGet(&device, ordinal), "cuDeviceGet");
+  std::array<char, 256> text{};
+  check(driver().cuDeviceGetName(text.data(), static_cast<int>(text.size()), device), "cuDeviceGetName");
+  info.name = text.data();
+  check(driver().cuDeviceGetPCIBusId(text.data(), static_cast<int>(text.size()), device), "cuDeviceGetPCIBusId");
+  info.pciBusId = text.data();
+  check(driver().cuDeviceTotalMem(&info.totalBytes, device), "cuDeviceTotalMem");
+  info.computeMajor = attribute(CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, device);
+  info.computeMinor = attribute(CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, device);
+  info.multiprocessors = attribute(CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, device);
+  return info;
+}
+
+}  // namespace
+
+DriverVersion driverVersion() {
+  DriverVersion version;
+  check(driver().cuDriverGetVersion(&version.api), "cuDriverGetVersion");
+  version.kernel = versionIn("/proc/driver/nvidia/version");
+  if (!version.kernel) version.kernel = versionIn("/sys/module/nvidia/version");
+  if (!version.kernel) version.kernel = versionFromNvml();
+  return version;
+}
+
+std::vector<DeviceInfo> devices() {
+  int count = 0;
+  check(driver().cuDeviceGetCount(&count), "cuDeviceGetCount");
+  std::vector<DeviceInfo> found;
+  for (int ordinal = 0; ordinal < count; ++ordinal) found.push_back(describe(ordinal));
+  return found;
+}
+
+MemoryInfo memory(const Context& context) {
+  const Current current(context);
+  MemoryInfo info;
+  check(driver().cuMemGetInfo(&info.freeBytes, &info.totalBytes), "cuMemGetInfo");
+  return info;
+}
+
+}  // namespace tensorrt_node::cuda
