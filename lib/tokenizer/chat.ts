@@ -4,7 +4,7 @@ import {Template} from '@huggingface/jinja';
 
 import {OptionError, TensorrtNodeError, UnsupportedError} from '../errors.js';
 import {oneOf} from '../options.js';
-import type {TokenizerSource} from './tokenizer-file.js';
+import type {TokenizerSource} from './tokenizer_file.js';
 
 /** One turn. Field names are those of Hugging Face's templates, which read them. */
 export interface ChatMessage {

@@ -4,7 +4,7 @@ import {describe, expect, it} from 'vitest';
 import {createRandom} from '../../test/fixtures/random.js';
 import {byteLevelTokenizer, sentencePieceTokenizer, temporaryFolder} from '../../test/fixtures/tokenizers.js';
 import {loadTokenizer, TextTokenizer} from './tokenizer.js';
-import {checkTokenizerJson} from './tokenizer-file.js';
+import {checkTokenizerJson} from './tokenizer_file.js';
 
 function create({tokenizerJson, tokenizerConfig}: {tokenizerJson: object; tokenizerConfig: object}): TextTokenizer {
   const path = 'tokenizer.json';

@@ -4,9 +4,9 @@ import {Tokenizer} from '@huggingface/tokenizers';
 
 import {FormatError, OptionError, TensorrtNodeError} from '../errors.js';
 import {type ChatTemplate, readChatTemplate} from './chat.js';
-import {TextStream, type TextStreamOptions} from './text-stream.js';
-import {createTokenBytes, type TokenBytes} from './token-bytes.js';
-import {type JsonObject, readTokenizerFiles, type TokenizerSource} from './tokenizer-file.js';
+import {TextStream, type TextStreamOptions} from './text_stream.js';
+import {createTokenBytes, type TokenBytes} from './token_bytes.js';
+import {type JsonObject, readTokenizerFiles, type TokenizerSource} from './tokenizer_file.js';
 
 export interface EncodeOptions {
   /** Add what the model expects around a text, such as the token that begins it. Default true; false after a chat template. */

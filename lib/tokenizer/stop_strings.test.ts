@@ -1,7 +1,7 @@
 import {describe, expect, it} from 'vitest';
 
 import {createRandom} from '../../test/fixtures/random.js';
-import {StopStrings} from './stop-strings.js';
+import {StopStrings} from './stop_strings.js';
 
 /** What StopStrings promises, character by character, with the whole text at hand. */
 function naive(text: string, stops: readonly string[]): {text: string; stopped: string | undefined} {

@@ -4,7 +4,7 @@
  */
 
 import {FormatError, UnsupportedError} from '../errors.js';
-import type {JsonObject, TokenizerSource} from './tokenizer-file.js';
+import type {JsonObject, TokenizerSource} from './tokenizer_file.js';
 
 /** Characters dropped from the start of a text: sentencepiece puts a space before the first word. */
 export interface LeadingStrip {

@@ -1,6 +1,6 @@
 /** Tokens to text as they come: each chunk is whole characters, and the chunks joined are the text of all the tokens. */
 
-import type {TokenBytes} from './token-bytes.js';
+import type {TokenBytes} from './token_bytes.js';
 
 export interface TextStreamOptions {
   /** Leave out special tokens, such as the one that ends a reply. Default true. */

@@ -1,0 +1,22 @@
+// One line a step: what it was, how it went, how long it took.
+
+import {RunError} from './run.mjs';
+
+const WIDTH = 14;
+
+/**
+ * Runs `work` and prints its line; what `work` resolves with stands in the line if it is text.
+ * Resolves with whether it went well; a RunError's output follows the line.
+ */
+export async function step(name, work) {
+  const start = performance.now();
+  const line = (text) => console.log(`${name.padEnd(WIDTH)}${text} (${((performance.now() - start) / 1000).toFixed(1)} s)`);
+  try {
+    line((await work()) || 'ok');
+    return true;
+  } catch (error) {
+    line(`FAILED: ${error instanceof RunError ? error.message : (error.stack ?? error)}`);
+    if (error.output) console.log(error.output.trimEnd());
+    return false;
+  }
+}
