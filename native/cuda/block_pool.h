@@ -86,12 +86,20 @@ class BlockPool {
 
  private:
   Memory take(std::size_t bytes, const Stream* stream);
+  Memory allocate(std::size_t capacity);
   bool takeIdle(std::size_t capacity, const Stream* stream, Memory& found);
-  void makeRoom(std::size_t bytes, std::size_t capacity, CUresult reason);
+  bool reserve(std::size_t capacity) noexcept;
+  bool makeRoom(std::size_t capacity);
+  std::size_t freeIdle(std::size_t bytes) noexcept;
+  void free(Memory memory) noexcept;
+  void arrived() noexcept;
+
+  // With the lock held.
+  // Takes the memory, leaving none, unless the pool is closed.
+  void keepIdle(Memory& memory) noexcept;
+  void markUsed(std::size_t capacity, std::uint64_t& counter) noexcept;
   void dropPassedUses(Memory& memory);
   void clearUses(Memory& memory) noexcept;
-  void markUsed(std::size_t capacity, std::uint64_t& counter) noexcept;
-  void free(Memory memory) noexcept;
 
   const std::shared_ptr<const Context> context_;
   const MemoryKind kind_;
@@ -102,8 +110,8 @@ class BlockPool {
   std::map<std::size_t, std::deque<Memory>> idle_;
   std::vector<Event> spareEvents_;
   PoolStats stats_;
-  // Threads that took memory out of idle_ to wait for the work on it, and a word to the others when one is through.
-  std::size_t waiting_ = 0;
+  // Memory on its way from idle_ back to the driver, which other threads may wait for.
+  std::size_t inTransit_ = 0;
   std::condition_variable settled_;
   bool closed_ = false;
 };

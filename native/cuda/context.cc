@@ -1,16 +1,17 @@
 #include "context.h"
 
+#include <string>
+
 #include "driver.h"
 
 namespace tensorrt_node::cuda {
 
 std::shared_ptr<const Context> Context::retain(int ordinal) {
   const std::string detail = "device " + std::to_string(ordinal);
-  CUdevice device = 0;
-  check(driver().cuDeviceGet(&device, ordinal), "cuDeviceGet", detail);
-  // Made before the context is retained, so that nothing can be thrown between retaining and owning it.
-  std::shared_ptr<Context> context(new Context(ordinal, device, nullptr));
-  check(driver().cuDevicePrimaryCtxRetain(&context->handle_, device), "cuDevicePrimaryCtxRetain", detail);
+  // Made before the driver's context is retained, so that nothing can be thrown between retaining and owning it.
+  const auto context = std::make_shared<Context>(Private{}, ordinal);
+  check(driver().cuDeviceGet(&context->device_, ordinal), "cuDeviceGet", detail);
+  check(driver().cuDevicePrimaryCtxRetain(&context->handle_, context->device_), "cuDevicePrimaryCtxRetain", detail);
   return context;
 }
 
@@ -19,9 +20,13 @@ Context::~Context() {
   if (handle_ != nullptr) driver().cuDevicePrimaryCtxRelease(device_);
 }
 
-Current::Current(const Context& context) { check(push(context), "cuCtxPushCurrent"); }
+Current::Current(const Context& context) {
+  check(push(context), "cuCtxPushCurrent");
+}
 
-Current::Current(const Context& context, std::nothrow_t) noexcept { static_cast<void>(push(context)); }
+Current::Current(const Context& context, std::nothrow_t) noexcept {
+  static_cast<void>(push(context));
+}
 
 Current::~Current() {
   CUcontext popped = nullptr;

@@ -22,12 +22,16 @@ class Context {
   CUcontext handle() const noexcept { return handle_; }
 
  private:
-  Context(int ordinal, CUdevice device, CUcontext handle) noexcept
-      : ordinal_(ordinal), device_(device), handle_(handle) {}
+  struct Private {};
 
+ public:
+  // For retain() alone.
+  Context(Private, int ordinal) noexcept : ordinal_(ordinal) {}
+
+ private:
   int ordinal_;
-  CUdevice device_;
-  CUcontext handle_;
+  CUdevice device_ = 0;
+  CUcontext handle_ = nullptr;
 };
 
 // Makes a context current on this thread until the end of the scope; next to free where it is current already.

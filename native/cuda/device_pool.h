@@ -61,7 +61,7 @@ class DevicePool {
   std::shared_ptr<BlockPool> core_;
 };
 
-// What a request is rounded up to: 512 bytes at least, four steps to each power of two, from 8 MiB multiples of 2 MiB.
+// What a request is rounded up to: 512 bytes at least, then four steps to each power of two.
 std::size_t deviceSizeClass(std::size_t bytes) noexcept;
 
 }  // namespace tensorrt_node::cuda

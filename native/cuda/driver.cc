@@ -48,7 +48,8 @@ LoadOutcome open(const std::string& path, DriverTable& table, Library& library) 
     const char* reason = dlerror();
     outcome.problem = "no CUDA driver: " + std::string(reason == nullptr ? path + " cannot be loaded" : reason);
     outcome.hint =
-        "install NVIDIA's driver; in a container, start it with --gpus all and NVIDIA_DRIVER_CAPABILITIES=compute,utility";
+        "install NVIDIA's driver; in a container, start it with --gpus all and "
+        "NVIDIA_DRIVER_CAPABILITIES=compute,utility";
     return outcome;
   }
 
@@ -98,7 +99,9 @@ LoadOutcome load(const std::string& path) {
   return outcome;
 }
 
-const DriverTable* driverIfLoaded() noexcept { return loaded.load(std::memory_order_acquire); }
+const DriverTable* driverIfLoaded() noexcept {
+  return loaded.load(std::memory_order_acquire);
+}
 
 const DriverTable& driver() {
   if (const auto* table = driverIfLoaded()) [[likely]]

@@ -84,7 +84,9 @@ CudaError::CudaError(CUresult result, std::string_view call, std::string codeNam
       description_(std::move(description)),
       hint_(std::move(hint)) {}
 
-void fail(CUresult result, std::string_view call, std::string_view detail) { throw CudaError(result, call, detail); }
+void fail(CUresult result, std::string_view call, std::string_view detail) {
+  throw CudaError(result, call, detail);
+}
 
 std::string codeName(CUresult result) {
   const char* name = nullptr;

@@ -8,9 +8,10 @@ namespace tensorrt_node::cuda {
 
 Event::Event(std::shared_ptr<const Context> context, EventOptions options) : context_(std::move(context)) {
   const Current current(*context_);
-  const unsigned timing = options.timing ? 0U : CU_EVENT_DISABLE_TIMING;
-  const unsigned waiting = options.blockingSync ? CU_EVENT_BLOCKING_SYNC : 0U;
-  check(driver().cuEventCreate(&handle_, timing | waiting), "cuEventCreate");
+  unsigned flags = CU_EVENT_DEFAULT;
+  if (!options.timing) flags |= CU_EVENT_DISABLE_TIMING;
+  if (options.blockingSync) flags |= CU_EVENT_BLOCKING_SYNC;
+  check(driver().cuEventCreate(&handle_, flags), "cuEventCreate");
 }
 
 Event::~Event() {
@@ -36,9 +37,13 @@ bool Event::passed() const {
   return true;
 }
 
-void Event::wait() const { check(driver().cuEventSynchronize(handle_), "cuEventSynchronize"); }
+void Event::wait() const {
+  const Current current(*context_);
+  check(driver().cuEventSynchronize(handle_), "cuEventSynchronize");
+}
 
 float Event::millisecondsSince(const Event& start) const {
+  const Current current(*context_);
   float milliseconds = 0;
   check(driver().cuEventElapsedTime(&milliseconds, start.handle_, handle_), "cuEventElapsedTime");
   return milliseconds;

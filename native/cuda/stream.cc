@@ -8,7 +8,8 @@ namespace tensorrt_node::cuda {
 
 class Stream::Handle {
  public:
-  Handle(std::shared_ptr<const Context> context, std::string name) : context_(std::move(context)), name_(std::move(name)) {
+  Handle(std::shared_ptr<const Context> context, std::string name)
+      : context_(std::move(context)), name_(std::move(name)) {
     const Current current(*context_);
     // Non-blocking: the legacy default stream must never order our work.
     check(driver().cuStreamCreate(&stream_, CU_STREAM_NON_BLOCKING), "cuStreamCreate", name_);
@@ -82,8 +83,14 @@ void Stream::callOnHost(std::function<void()> function) const {
   static_cast<void>(owned.release());
 }
 
-CUstream Stream::handle() const noexcept { return handle_->stream(); }
-const std::string& Stream::name() const noexcept { return handle_->name(); }
-const std::shared_ptr<const Context>& Stream::context() const noexcept { return handle_->context(); }
+CUstream Stream::handle() const noexcept {
+  return handle_->stream();
+}
+const std::string& Stream::name() const noexcept {
+  return handle_->name();
+}
+const std::shared_ptr<const Context>& Stream::context() const noexcept {
+  return handle_->context();
+}
 
 }  // namespace tensorrt_node::cuda
