@@ -1,0 +1,14 @@
+/** `tensorrt-node inspect`: what this machine has and what it lacks. */
+
+import {Command} from 'commander';
+
+export function inspectCommand(): Command {
+  return new Command('inspect')
+    .description('tell what is there to run on: addon, driver, GPUs, TensorRT')
+    .option('--json', 'write it as JSON')
+    .action(async ({json}: {json?: boolean}) => {
+      const {formatInspection, inspect} = await import('../index.js');
+      const inspection = await inspect();
+      console.log(json ? JSON.stringify(inspection, null, 2) : formatInspection(inspection).trimEnd());
+    });
+}

@@ -1,0 +1,33 @@
+#!/usr/bin/env node
+/** The command `tensorrt-node`: data goes to stdout, everything for people to stderr. */
+
+import {readFileSync} from 'node:fs';
+
+import {Command} from 'commander';
+
+import {chatCommand} from './chat.js';
+import {exitCodeOf, printError} from './errors.js';
+import {generateCommand} from './generate.js';
+import {importCommand} from './import.js';
+import {inspectCommand} from './inspect.js';
+
+// A reader that closes early, such as `head`, has what it wanted.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(0);
+  throw error;
+});
+
+const {version, description} = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
+
+const program = new Command('tensorrt-node').description(description).version(version).showHelpAfterError('(--help shows all options)');
+for (const command of [inspectCommand(), importCommand(), generateCommand(), chatCommand()]) {
+  program.addCommand(command.copyInheritedSettings(program));
+}
+for (const command of [program, ...program.commands]) command.exitOverride();
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  printError(error);
+  process.exitCode = exitCodeOf(error);
+}

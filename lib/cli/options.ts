@@ -1,0 +1,68 @@
+/** Options that several commands share, and how their text becomes values. Ranges are the library's to check. */
+
+import {type Command, InvalidArgumentError, Option} from 'commander';
+
+export interface LoadFlags {
+  backend?: 'auto' | 'cpu' | 'tensorrt';
+  device?: number;
+  maxContext?: number;
+  threads?: number;
+}
+
+export interface SamplingFlags {
+  maxNewTokens?: number;
+  temperature?: number;
+  topK?: number;
+  topP?: number;
+  minP?: number;
+  repetitionPenalty?: number;
+  presencePenalty?: number;
+  frequencyPenalty?: number;
+  logitBias?: Map<number, number>;
+  seed?: number;
+  stop?: string[];
+}
+
+export function addLoadOptions(command: Command): Command {
+  return command
+    .addOption(new Option('--backend <name>', 'what runs the model').choices(['auto', 'cpu', 'tensorrt']).default('auto'))
+    .option('--device <n>', 'GPU, as CUDA numbers them', number)
+    .option('--max-context <n>', 'tokens a conversation may hold, prompt and reply together', number)
+    .option('--threads <n>', 'threads of the CPU backend', number);
+}
+
+export function addSamplingOptions(command: Command): Command {
+  return command
+    .option('-n, --max-new-tokens <n>', 'end the reply after so many tokens', number)
+    .option('-t, --temperature <x>', '0 always takes the likeliest token; higher is more varied', number)
+    .option('--top-k <n>', 'keep the n likeliest tokens; 0 keeps all', number)
+    .option('--top-p <x>', 'keep the smallest set of tokens with this probability; 1 keeps all', number)
+    .option('--min-p <x>', 'drop tokens less likely than x times the likeliest; 0 keeps all', number)
+    .option('--repetition-penalty <x>', 'make tokens that occurred less likely; 1 is off', number)
+    .option('--presence-penalty <x>', 'subtract x from the logits of tokens in the reply', number)
+    .option('--frequency-penalty <x>', 'subtract x for each time a token is in the reply', number)
+    .option('--logit-bias <token=x>', "add x to a token's logit; -Infinity bans it; repeatable", logitBias)
+    .option('--seed <n>', 'the same seed gives the same reply', number)
+    .option('--stop <text>', 'end the reply before this text; repeatable', (text: string, before: string[] = []) => [...before, text]);
+}
+
+export function loadOptions({backend, device, maxContext, threads}: LoadFlags): LoadFlags {
+  return {backend, device, maxContext, threads};
+}
+
+export function samplingOptions(flags: SamplingFlags): SamplingFlags {
+  const {maxNewTokens, temperature, topK, topP, minP, repetitionPenalty, presencePenalty, frequencyPenalty, logitBias, seed, stop} = flags;
+  return {maxNewTokens, temperature, topK, topP, minP, repetitionPenalty, presencePenalty, frequencyPenalty, logitBias, seed, stop};
+}
+
+function number(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || Number.isNaN(value)) throw new InvalidArgumentError('It is not a number.');
+  return value;
+}
+
+function logitBias(text: string, before = new Map<number, number>()): Map<number, number> {
+  const [token, bias, ...rest] = text.split('=');
+  if (token === undefined || bias === undefined || rest.length > 0) throw new InvalidArgumentError('It is not token=bias.');
+  return new Map([...before, [number(token), number(bias)]]);
+}
