@@ -1,0 +1,33 @@
+// The addon's entry: called once for each environment that loads it.
+#include <napi.h>
+
+#include "errors.h"
+#include "instance.h"
+#include "objects.h"
+#include "system.h"
+
+namespace tensorrt_node::binding {
+namespace {
+
+void releasePinned(const Napi::CallbackInfo& info) {
+  guarded(info.Env(), [&] { Instance::of(info.Env()).pinned().release(info[0].As<Napi::ArrayBuffer>()); });
+}
+
+Napi::Object initialise(Napi::Env env, Napi::Object exports) {
+  env.SetInstanceData(std::make_unique<Instance>(env).release());
+  exports.Set("loadDriver", Napi::Function::New<loadDriver>(env, "loadDriver"));
+  exports.Set("devices", Napi::Function::New<devices>(env, "devices"));
+  exports.Set("openTensorrt", Napi::Function::New<openTensorrt>(env, "openTensorrt"));
+  exports.Set("releasePinned", Napi::Function::New<releasePinned>(env, "releasePinned"));
+  exports.Set(DeviceObject::kName, DeviceObject::define(env));
+  exports.Set(StreamObject::kName, StreamObject::define(env));
+  exports.Set(EventObject::kName, EventObject::define(env));
+  exports.Set(DeviceMemoryObject::kName, DeviceMemoryObject::define(env));
+  return exports;
+}
+
+}  // namespace
+
+NODE_API_MODULE(tensorrt_node, initialise)
+
+}  // namespace tensorrt_node::binding

@@ -1,0 +1,42 @@
+// Which properties each kind of C++ error has in JavaScript.
+#include "errors.h"
+
+#include <string>
+
+#include "../cuda/error.h"
+#include "../tensorrt/error.h"
+
+namespace tensorrt_node::binding {
+namespace {
+
+Napi::Error describe(Napi::Env env, const char* code, const std::string& message, const std::string& call,
+                     const std::string& hint) {
+  Napi::Error error = Napi::Error::New(env, message);
+  error.Set("code", Napi::String::New(env, code));
+  if (!call.empty()) error.Set("call", Napi::String::New(env, call));
+  if (!hint.empty()) error.Set("hint", Napi::String::New(env, hint));
+  return error;
+}
+
+}  // namespace
+
+Napi::Error toJavaScript(Napi::Env env, std::exception_ptr thrown) {
+  try {
+    std::rethrow_exception(std::move(thrown));
+  } catch (const cuda::CudaError& error) {
+    // The hint is a property of its own, so the message goes without it.
+    const std::string message = error.call() + " failed with " + error.codeName() + ": " + error.description();
+    const char* code = error.result() == CUDA_ERROR_OUT_OF_MEMORY ? "ERR_OUT_OF_MEMORY" : "ERR_CUDA";
+    Napi::Error result = describe(env, code, message, error.call(), error.hint());
+    result.Set("result", Napi::String::New(env, error.codeName()));
+    return result;
+  } catch (const tensorrt::TensorrtError& error) {
+    return describe(env, "ERR_TENSORRT", error.what(), error.call(), error.hint());
+  } catch (const std::exception& error) {
+    return describe(env, "ERR_ADDON", error.what(), {}, {});
+  } catch (...) {
+    return describe(env, "ERR_ADDON", "an error of unknown type", {}, {});
+  }
+}
+
+}  // namespace tensorrt_node::binding

@@ -1,0 +1,27 @@
+// C++ errors become JavaScript ones. `code`, `call`, `result` and `hint` travel as properties; lib/native/errors.ts
+// makes the typed error of them.
+#pragma once
+
+#include <napi.h>
+
+#include <exception>
+#include <utility>
+
+namespace tensorrt_node::binding {
+
+// The JavaScript error for a C++ one.
+Napi::Error toJavaScript(Napi::Env env, std::exception_ptr error);
+
+// Runs `function`; what it throws reaches JavaScript.
+template <typename Function>
+auto guarded(Napi::Env env, Function&& function) -> decltype(function()) {
+  try {
+    return std::forward<Function>(function)();
+  } catch (const Napi::Error&) {
+    throw;
+  } catch (...) {
+    throw toJavaScript(env, std::current_exception());
+  }
+}
+
+}  // namespace tensorrt_node::binding

@@ -1,0 +1,23 @@
+// The process's GPUs, by ordinal.
+#include "gpu.h"
+
+#include <map>
+#include <mutex>
+
+namespace tensorrt_node::binding {
+
+std::shared_ptr<Gpu> Gpu::open(int ordinal) {
+  static std::mutex mutex;
+  // Weak, so that the last thread to leave frees the pools while the driver still works, not at process exit.
+  static std::map<int, std::weak_ptr<Gpu>> gpus;
+  const std::lock_guard lock(mutex);
+  std::weak_ptr<Gpu>& known = gpus[ordinal];
+  std::shared_ptr<Gpu> gpu = known.lock();
+  if (gpu == nullptr) {
+    gpu = std::make_shared<Gpu>(ordinal);
+    known = gpu;
+  }
+  return gpu;
+}
+
+}  // namespace tensorrt_node::binding

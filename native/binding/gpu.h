@@ -1,0 +1,23 @@
+// A GPU as this process shares it: one context and one pool of each kind, whatever thread of JavaScript asks.
+#pragma once
+
+#include <memory>
+
+#include "../cuda/context.h"
+#include "../cuda/device_pool.h"
+#include "../cuda/pinned_pool.h"
+
+namespace tensorrt_node::binding {
+
+struct Gpu {
+  // The one of this ordinal, made if no thread has it yet. Throws CudaError.
+  static std::shared_ptr<Gpu> open(int ordinal);
+
+  explicit Gpu(int ordinal) : context(cuda::Context::retain(ordinal)) {}
+
+  std::shared_ptr<const cuda::Context> context;
+  cuda::PinnedPool pinned{context};
+  cuda::DevicePool device{context};
+};
+
+}  // namespace tensorrt_node::binding

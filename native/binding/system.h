@@ -1,0 +1,15 @@
+// Functions that tell what this machine has: the driver, its devices, TensorRT's libraries.
+#pragma once
+
+#include <napi.h>
+
+namespace tensorrt_node::binding {
+
+// () -> {status, path, problem, hint, api?, kernel?}
+Napi::Value loadDriver(const Napi::CallbackInfo& info);
+// () -> [{ordinal, name, …}]
+Napi::Value devices(const Napi::CallbackInfo& info);
+// (candidates: string[]) -> {version, infer, parser?, parserProblem?}
+Napi::Value openTensorrt(const Napi::CallbackInfo& info);
+
+}  // namespace tensorrt_node::binding

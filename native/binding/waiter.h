@@ -1,0 +1,45 @@
+// A thread that waits for the events of one stream, in order, and settles a promise after each. Neither the event loop
+// nor libuv's pool is held up; unlike a callback queued on the stream, it also learns that the stream failed.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <mutex>
+#include <queue>
+#include <thread>
+
+#include "../cuda/event.h"
+
+namespace tensorrt_node::binding {
+
+class Instance;
+
+class Waiter {
+ public:
+  explicit Waiter(Instance& instance);
+  ~Waiter();
+  Waiter(const Waiter&) = delete;
+  Waiter& operator=(const Waiter&) = delete;
+
+  // Settles promise `number` of the instance once `event`, recorded already, has passed.
+  void settleAfter(cuda::Event event, std::uint64_t number);
+
+  // Waits for what is queued and ends the thread; the instance is not touched after that. More calls do nothing.
+  void stop();
+
+ private:
+  struct Wait {
+    cuda::Event event;
+    std::uint64_t number;
+  };
+  void run();
+
+  Instance& instance_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::queue<Wait> waits_;
+  bool stopping_ = false;
+  std::thread thread_;
+};
+
+}  // namespace tensorrt_node::binding

@@ -1,0 +1,76 @@
+#!/usr/bin/env node
+// Builds the native addon for this machine, into build/Release/tensorrt_node.node.
+//
+//   node scripts/build-addon.mjs [--optional] [--debug] [--gyp]
+//
+// cmake-js does it where CMake is there, node-gyp otherwise (or with --gyp). With --optional, a machine that cannot
+// build it gets one line saying why and exit status 0: everything but the GPU works without the addon.
+
+import {spawnSync} from 'node:child_process';
+import {existsSync} from 'node:fs';
+import {createRequire} from 'node:module';
+import path from 'node:path';
+import {fileURLToPath} from 'node:url';
+import {parseArgs} from 'node:util';
+
+import {nodeGypEnvironment} from './node-gyp.mjs';
+import {FetchError} from './sdk/fetch.mjs';
+import {findSdk} from './sdk/find.mjs';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const require = createRequire(import.meta.url);
+const {values} = parseArgs({options: {optional: {type: 'boolean'}, debug: {type: 'boolean'}, gyp: {type: 'boolean'}}});
+
+/** A reason that this machine cannot build the addon. */
+class CannotBuild extends Error {}
+
+try {
+  await build();
+} catch (error) {
+  if (!(error instanceof CannotBuild || error instanceof FetchError)) throw error;
+  console.error(`addon: not built: ${error.message}${values.optional ? ' Everything but the GPU works without it.' : ''}`);
+  process.exitCode = values.optional ? 0 : 1;
+}
+
+async function build() {
+  if (process.platform !== 'linux') throw new CannotBuild(`it is for Linux, and this is ${process.platform}.`);
+  const compiler = process.env.CXX ?? ['g++', 'c++', 'clang++'].find(runs);
+  if (compiler === undefined || !runs(compiler)) throw new CannotBuild(`there is no C++ compiler (${process.env.CXX ?? 'g++, clang++'}).`);
+  const sdk = await findSdk({say: (line) => console.error(`sdk: ${line}`)});
+
+  const configuration = values.debug ? 'Debug' : 'Release';
+  if (!values.gyp && runs('cmake')) withCmake(sdk, configuration);
+  else withNodeGyp(configuration);
+
+  const addon = path.join(root, 'build', configuration, 'tensorrt_node.node');
+  if (!existsSync(addon)) throw new CannotBuild(`the build reported no error and left no ${addon}.`);
+  console.error(`addon: ${path.relative(process.cwd(), addon)}`);
+}
+
+function withCmake(sdk, configuration) {
+  const settings = {
+    NODE_ADDON_API_INCLUDE: require('node-addon-api').include_dir,
+    TENSORRT_INCLUDE: sdk.tensorrt.include,
+    CUDA_INCLUDE: sdk.cuda.include,
+  };
+  const args = ['compile', '--log-level', 'warn', '--config', configuration, '--directory', root];
+  for (const [name, value] of Object.entries(settings)) args.push(`--CD${name}=${value}`);
+  run(require.resolve('cmake-js/bin/cmake-js'), args, process.env);
+}
+
+function withNodeGyp(configuration) {
+  const args = ['rebuild', configuration === 'Debug' ? '--debug' : '--release'];
+  run(require.resolve('node-gyp/bin/node-gyp.js'), args, nodeGypEnvironment());
+}
+
+function run(script, args, env) {
+  const {status, stdout, stderr} = spawnSync(process.execPath, [script, ...args], {cwd: root, env, encoding: 'utf8'});
+  if (status === 0) return;
+  // The compiler's words are worth reading; the tools' chatter of a build that went well is not.
+  process.stderr.write(stdout + stderr);
+  throw new CannotBuild(`${path.basename(script)} failed; its output is above.`);
+}
+
+function runs(command) {
+  return spawnSync(command, ['--version'], {stdio: 'ignore'}).status === 0;
+}
