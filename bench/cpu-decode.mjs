@@ -47,8 +47,8 @@ for (const threads of [2, 1]) {
       const decode = await sides[name].measure(DECODE);
       const prefill = await sides[name].measure(PREFILL);
       if (round < 0) continue;
-      figures[name].decode.push(((decode.tokens - 1) / decode.decode) * 1000);
-      figures[name].prefill.push((PREFILL.promptTokens / prefill.firstToken) * 1000);
+      figures[name].decode.push((decode.decoded / decode.decodeMs) * 1000);
+      figures[name].prefill.push((PREFILL.promptTokens / prefill.firstTokenMs) * 1000);
     }
   }
   for (const side of Object.values(sides)) side.stop();
@@ -63,11 +63,12 @@ for (const threads of [2, 1]) {
     ['int8', 4],
   ]) {
     const label = (claim) => `foundation.3.${claim}${name === DEFAULT_SIDE ? '' : `_level_${level}`}${suffix}`;
+    const rounded = (side, kind) => figures[side][kind].map((value) => Number(value.toFixed(1)));
     const line = (kind) => ({
       threads,
       accuracyLevel: level,
-      rounds: figures[name][kind].map((value) => Number(value.toFixed(1))),
-      peer: {name: 'node-llama-cpp', tok_s: of('llama', kind), rounds: figures.llama[kind].map((value) => Number(value.toFixed(1)))},
+      peer: {name: 'node-llama-cpp', tok_s: of('llama', kind)},
+      rounds: {ours: rounded(name, kind), peer: rounded('llama', kind)},
     });
     results.record({claim: label('cpu_ratio'), value: of(name, 'decode') / of('llama', 'decode'), unit: 'x', ...line('decode')});
     results.record({claim: label('tok_s'), value: of(name, 'decode'), unit: 'tok/s', ...line('decode')});

@@ -79,7 +79,19 @@ function section(name, results) {
     `| ${head.map((_, column) => (column === 1 ? '---:' : '---')).join(' | ')} |`,
     ...rows.map((cells) => `| ${cells.map((cell) => String(cell).replaceAll('|', '\\|')).join(' | ')} |`),
     '',
+    ...notes(name, results),
   ].join('\n');
+}
+
+/** What the figures need said, once for all the claims that share it. */
+function notes(name, results) {
+  const lines = [
+    ...groupBy(
+      results.filter(({note}) => note),
+      ({note}) => note,
+    ),
+  ].map(([note, members]) => `- ${members.map(({claim}) => `\`${claim.slice(name.length + 1)}\``).join(', ')}: ${note}`);
+  return lines.length > 0 ? [...lines, ''] : [];
 }
 
 function subject({claim}) {

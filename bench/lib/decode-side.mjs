@@ -1,6 +1,7 @@
 /**
  * One side of bench/cpu-decode, in a process of its own so that neither pays for the other's threads or heap.
- * Forked with a JSON argument; answers {prompt, newTokens} with {firstToken, decode} in milliseconds.
+ * Forked with a JSON argument; answers {prompt, newTokens} with
+ * {firstTokenMs, decodeMs, tokens, decoded}: times as the caller sees them, tokens in all and after the first chunk.
  */
 
 import {loadModel} from 'tensorrt-node';
@@ -18,13 +19,16 @@ async function ours() {
     const began = performance.now();
     let first;
     let last;
-    let count = 0;
+    let inFirst;
+    let tokens = 0;
     for await (const chunk of model.generate(prompt, {maxNewTokens: newTokens, temperature: 0})) {
       last = performance.now();
+      tokens += chunk.tokens.length;
+      // A chunk holds several tokens where a character or a stop string spans them.
       first ??= last;
-      count += chunk.tokens.length;
+      inFirst ??= tokens;
     }
-    return {firstToken: first - began, decode: last - first, tokens: count};
+    return {firstTokenMs: first - began, decodeMs: last - first, tokens, decoded: tokens - inFirst};
   };
 }
 
@@ -43,6 +47,6 @@ async function theirs() {
       first ??= performance.now();
       if (++count === newTokens) break;
     }
-    return {firstToken: first - began, decode: performance.now() - first, tokens: count};
+    return {firstTokenMs: first - began, decodeMs: performance.now() - first, tokens: count, decoded: count - 1};
   };
 }
