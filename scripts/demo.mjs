@@ -24,11 +24,34 @@ if (prepared) await answer();
 else process.exitCode = 1;
 
 async function answer() {
-  const {loadModel} = await import(new URL('../dist/index.js', import.meta.url));
+  const {inspect, loadModel} = await import(new URL('../dist/index.js', import.meta.url));
   const {modelFolder} = await import('./model.mjs');
-  await using _model = await loadModel(modelFolder);
+  const model = await loadModel(modelFolder);
+  console.log(`\n> ${QUESTION}`);
+  const messages = [{role: 'user', content: QUESTION}];
+  let last;
+  for await (const {text, finish} of model.generate(messages, {maxNewTokens: 160})) {
+    process.stdout.write(text);
+    last = finish;
+  }
+
+  const {usage, timings} = last;
+  const {backends} = await inspect();
+  const line = (name, value) => console.log(`${name.padEnd(14)}${value}`);
+  console.log('\n');
+  line('ran on', model.backend.description);
+  line('GPU', backends.tensorrt.usable ? 'usable' : `not used: ${backends.tensorrt.why}`);
+  line('prompt', `${usage.promptTokens} tokens in ${timings.prefill.toFixed(0)} ms`);
+  line('first token', `after ${timings.firstToken.toFixed(0)} ms`);
+  line('reply', `${usage.completionTokens} tokens at ${(1000 / timings.perToken).toFixed(1)} tok/s`);
+  await model.dispose();
 }
 
+/** What a script had to say at the end, without its name in front. */
 function lastLine(text) {
-  return text.trimEnd().split('\n').at(-1);
+  return text
+    .trimEnd()
+    .split('\n')
+    .at(-1)
+    .replace(/^\w+: /, '');
 }

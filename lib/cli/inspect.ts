@@ -9,6 +9,6 @@ export function inspectCommand(): Command {
     .action(async ({json}: {json?: boolean}) => {
       const {formatInspection, inspect} = await import('../index.js');
       const inspection = await inspect();
-      console.log(json ? JSON.stringify(inspection, null, 2) : formatInspection(inspection).trimEnd());
+      process.stdout.write(json ? `${JSON.stringify(inspection, null, 2)}\n` : formatInspection(inspection));
     });
 }
