@@ -18,6 +18,7 @@ export type ErrorCode =
   | 'ERR_CONTEXT_LENGTH'
   | 'ERR_OUT_OF_MEMORY'
   | 'ERR_QUEUE_FULL'
+  | 'ERR_BUSY'
   | 'ERR_BACKEND'
   | 'ERR_ADDON'
   | 'ERR_CUDA'
@@ -52,20 +53,22 @@ export class OptionError extends TypeError {
   }
 }
 
+export type FormatErrorCode =
+  | 'ERR_GGUF'
+  | 'ERR_SAFETENSORS'
+  | 'ERR_CONFIG'
+  | 'ERR_TOKENIZER'
+  | 'ERR_CHAT_TEMPLATE'
+  | 'ERR_ONNX'
+  | 'ERR_PATH_OUTSIDE'
+  | 'ERR_NOT_FOUND';
+
 /** A file or folder that is damaged, hostile or not what it claims to be. `path` names it. */
 export class FormatError extends TensorrtNodeError {
   override readonly name = 'FormatError';
 
   constructor(
-    code:
-      | 'ERR_GGUF'
-      | 'ERR_SAFETENSORS'
-      | 'ERR_CONFIG'
-      | 'ERR_TOKENIZER'
-      | 'ERR_CHAT_TEMPLATE'
-      | 'ERR_ONNX'
-      | 'ERR_PATH_OUTSIDE'
-      | 'ERR_NOT_FOUND',
+    override readonly code: FormatErrorCode,
     readonly path: string,
     problem: string,
     hint?: string,

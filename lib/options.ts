@@ -14,6 +14,12 @@ export function integer(option: string, value: unknown, {min, max = Infinity}: R
   throw new OptionError(option, `an integer ${range(min, max)}`, value);
 }
 
+/** A finite number in a range, bounds included. */
+export function number(option: string, value: unknown, {min, max = Infinity}: Range): number {
+  if (typeof value === 'number' && value >= min && value <= max && Number.isFinite(value)) return value;
+  throw new OptionError(option, `a number ${range(min, max)}`, value);
+}
+
 /** One of `allowed`; the return type is narrowed to them. */
 export function oneOf<const T extends string>(option: string, value: unknown, allowed: readonly T[]): T {
   const found = allowed.find((each) => each === value);

@@ -26,7 +26,7 @@ export interface SamplingParameters {
 }
 
 export interface BackendRequest {
-  /** Tokens to append to the sequence's cache; at least one that is not yet in it. */
+  /** The whole sequence so far, at least one token. What the cache already holds of it is not run again. */
   tokens: Uint32Array;
   /** Cache to continue from and to leave the result in; undefined for one that lives as long as the request. */
   sequence?: number;
@@ -93,12 +93,13 @@ export interface Backend extends AsyncDisposable {
 
   submit(request: BackendRequest, listener: BackendListener): BackendRequestHandle;
 
-  /** An empty cache that outlives requests. */
+  /**
+   * An empty cache that outlives requests. One request at a time uses it. A request whose tokens leave the path
+   * that the cache holds rewinds it to where they part.
+   */
   createSequence(): number;
-  /** A copy of the first `length` tokens of a cache, in a new one. */
-  forkSequence(sequence: number, length: number): Promise<number>;
-  /** Drops what the cache holds beyond `length` tokens. */
-  rewindSequence(sequence: number, length: number): Promise<void>;
+  /** A copy of what the cache holds, in a new one. Waits for the request that uses it. */
+  forkSequence(sequence: number): number;
   /** Frees the cache; a request still using it is aborted. */
   disposeSequence(sequence: number): void;
 

@@ -1,0 +1,205 @@
+/** A language model in ONNX Runtime: runs tokens against a sequence's cache and gives logits. */
+
+import {dirname} from 'node:path';
+
+import * as ort from 'onnxruntime-node';
+
+import {FormatError, TensorrtNodeError, UnsupportedError} from '../../errors.js';
+import {float16ToFloat32} from '../../import/numeric/float16.js';
+import {readModel} from '../../onnx/read.js';
+import {KvCache, type KvLayout, KvPool} from './kv_cache.js';
+import {KEEP_INPUT} from './rewrite/keep_logits.js';
+import {type PrepareOptions, prepare} from './rewrite/prepare.js';
+import {serialize} from './rewrite/serialize.js';
+import {UNRETURNED, wasUnreturned} from './rewrite/unreturned_outputs.js';
+
+export interface DecoderSessionOptions extends PrepareOptions {
+  /** Threads a run uses. */
+  threads: number;
+  /** Tokens a sequence may hold. */
+  maxContext: number;
+  /** Caches whose buffers are kept for the next sequences. */
+  maxFreeCaches: number;
+}
+
+type LogitsArray = Float32Array | Uint16Array;
+
+export class DecoderSession implements AsyncDisposable {
+  private readonly pool: KvPool;
+  private readonly mask: BigInt64Array;
+  /** Logits of one position, written by each run. */
+  private readonly lastLogits: LogitsArray;
+
+  private constructor(
+    private readonly session: ort.InferenceSession,
+    private readonly contract: Contract,
+    readonly options: DecoderSessionOptions,
+  ) {
+    this.pool = new KvPool(contract.kv, options.maxContext, options.maxFreeCaches);
+    this.mask = new BigInt64Array(options.maxContext).fill(1n);
+    this.lastLogits = this.logitsArray(1);
+  }
+
+  /** Throws FormatError or UnsupportedError for a model that cannot be a decoder here, TensorrtNodeError ERR_BACKEND otherwise. */
+  static async load(path: string, options: DecoderSessionOptions): Promise<DecoderSession> {
+    const model = await readModel(path);
+    await prepare(model, options);
+    const bytes = await serialize(model);
+    const session = await createSession(path, bytes, options.threads);
+    try {
+      return new DecoderSession(session, contractOf(path, session), options);
+    } catch (error) {
+      await session.release();
+      throw error;
+    }
+  }
+
+  get vocabSize(): number {
+    return this.contract.vocabSize;
+  }
+
+  createCache(): KvCache {
+    return new KvCache(this.pool);
+  }
+
+  /**
+   * Runs `tokens` after what `cache` holds and notes them there. Returns logits, [kept, vocabSize], of the last
+   * position or of all; the former live in a buffer that the next run overwrites.
+   */
+  async run(tokens: Uint32Array, cache: KvCache, keep: 'last' | 'all' = 'last'): Promise<Float32Array> {
+    const {contract} = this;
+    const past = cache.length;
+    const total = past + tokens.length;
+    cache.reserve(total);
+
+    const kept = keep === 'all' || !contract.inputs.has(KEEP_INPUT) ? tokens.length : 1;
+    const logits = kept === 1 ? this.lastLogits : this.logitsArray(kept);
+    const feeds: Record<string, ort.Tensor> = {
+      input_ids: new ort.Tensor('int64', BigInt64Array.from(tokens, BigInt), [1, tokens.length]),
+      attention_mask: new ort.Tensor('int64', this.mask.subarray(0, total), [1, total]),
+    };
+    if (contract.inputs.has('position_ids')) {
+      const positions = BigInt64Array.from(tokens, (_, index) => BigInt(past + index));
+      feeds.position_ids = new ort.Tensor('int64', positions, [1, tokens.length]);
+    }
+    if (contract.inputs.has(KEEP_INPUT)) feeds[KEEP_INPUT] = new ort.Tensor('int64', BigInt64Array.of(BigInt(kept)), contract.keepDims);
+    const fetches: Record<string, ort.Tensor | null> = {
+      [UNRETURNED]: null,
+      logits: new ort.Tensor(contract.logitsType, logits as Float32Array, [1, kept, contract.vocabSize]),
+    };
+    for (const [index, tensor] of cache.tensors.entries()) {
+      feeds[contract.pastNames[index]!] = tensor;
+      fetches[contract.presentNames[index]!] = tensor;
+    }
+
+    await this.runSession(feeds, fetches);
+    cache.append(tokens);
+    const floats = logits instanceof Float32Array ? logits : float16ToFloat32(logits);
+    return keep === 'last' ? floats.subarray(floats.length - contract.vocabSize) : floats;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.session.release();
+  }
+
+  private async runSession(feeds: Record<string, ort.Tensor>, fetches: Record<string, ort.Tensor | null>): Promise<void> {
+    try {
+      await this.session.run(feeds, fetches);
+    } catch (error) {
+      if (!wasUnreturned(error)) throw backendError(error);
+    }
+  }
+
+  private logitsArray(positions: number): LogitsArray {
+    const elements = positions * this.contract.vocabSize;
+    return this.contract.logitsType === 'float32' ? new Float32Array(elements) : new Uint16Array(elements);
+  }
+}
+
+/** What the model's inputs and outputs say about it. */
+interface Contract {
+  kv: KvLayout;
+  vocabSize: number;
+  logitsType: 'float32' | 'float16';
+  inputs: ReadonlySet<string>;
+  /** Key then value of each layer, as the caches have them. */
+  pastNames: readonly string[];
+  presentNames: readonly string[];
+  keepDims: readonly number[];
+}
+
+async function createSession(path: string, bytes: Uint8Array, threads: number): Promise<ort.InferenceSession> {
+  try {
+    return await ort.InferenceSession.create(bytes, {
+      executionProviders: ['cpu'],
+      intraOpNumThreads: threads,
+      interOpNumThreads: 1,
+      graphOptimizationLevel: 'all',
+      logSeverityLevel: 3,
+      extra: {session: {model_external_initializers_file_folder_path: dirname(path)}},
+    });
+  } catch (error) {
+    throw loadError(path, error);
+  }
+}
+
+function contractOf(path: string, session: ort.InferenceSession): Contract {
+  const inputs = new Map(session.inputMetadata.map((each) => [each.name, each]));
+  const outputs = new Map(session.outputMetadata.map((each) => [each.name, each]));
+  const pastNames: string[] = [];
+  const presentNames: string[] = [];
+  for (let layer = 0; inputs.has(`past_key_values.${layer}.key`); layer++) {
+    for (const kind of ['key', 'value']) {
+      pastNames.push(`past_key_values.${layer}.${kind}`);
+      presentNames.push(`present.${layer}.${kind}`);
+    }
+  }
+  const missing = ['input_ids', 'attention_mask', 'past_key_values.0.key'].filter((name) => !inputs.has(name));
+  missing.push(...['logits', ...presentNames].filter((name) => !outputs.has(name)));
+  if (missing.length > 0) {
+    throw new FormatError('ERR_ONNX', path, `is not a language model with a cache: it has no ${missing.join(', ')}`);
+  }
+
+  const key = tensorMetadata(path, inputs.get('past_key_values.0.key')!);
+  const logits = tensorMetadata(path, outputs.get('logits')!);
+  const [, kvHeadCount, , headDim] = key.shape;
+  const vocabSize = logits.shape.at(-1);
+  if (typeof kvHeadCount !== 'number' || typeof headDim !== 'number' || typeof vocabSize !== 'number') {
+    throw new FormatError('ERR_ONNX', path, 'does not say the shapes of its cache and logits');
+  }
+  const keep = inputs.get(KEEP_INPUT);
+  return {
+    kv: {layerCount: pastNames.length / 2, kvHeadCount, headDim, type: floatType(path, key)},
+    vocabSize,
+    logitsType: floatType(path, logits),
+    inputs: new Set(inputs.keys()),
+    pastNames,
+    presentNames,
+    keepDims: keep?.isTensor ? keep.shape.map(() => 1) : [],
+  };
+}
+
+function tensorMetadata(path: string, metadata: ort.InferenceSession.ValueMetadata): ort.InferenceSession.TensorValueMetadata {
+  if (metadata.isTensor) return metadata;
+  throw new FormatError('ERR_ONNX', path, `${metadata.name} is not a tensor`);
+}
+
+function floatType(path: string, {name, type}: ort.InferenceSession.TensorValueMetadata): 'float32' | 'float16' {
+  if (type === 'float32' || type === 'float16') return type;
+  throw new FormatError('ERR_ONNX', path, `${name} is ${type}; a decoder's is float32 or float16`);
+}
+
+function loadError(path: string, cause: unknown): Error {
+  const message = cause instanceof Error ? cause.message : String(cause);
+  const operator = /(\S+)\(-?\d+\) is not a registered function\/op/.exec(message)?.[1];
+  if (operator !== undefined) return new UnsupportedError(`${path}: ONNX Runtime does not know the operator ${operator}`);
+  return new FormatError('ERR_ONNX', path, `ONNX Runtime refused it: ${message}`, undefined, {cause});
+}
+
+function backendError(cause: unknown): TensorrtNodeError {
+  const message = cause instanceof Error ? cause.message : String(cause);
+  if (/bad_alloc|failed to allocate|array buffer allocation failed/i.test(message)) {
+    return new TensorrtNodeError('ERR_OUT_OF_MEMORY', `ONNX Runtime ran out of memory: ${message}`, undefined, {cause});
+  }
+  return new TensorrtNodeError('ERR_BACKEND', `ONNX Runtime failed: ${message}`, undefined, {cause});
+}

@@ -1,0 +1,119 @@
+import {describe, expect, it} from 'vitest';
+
+import {KvCache, type KvLayout, KvPool} from './kv_cache.js';
+
+const LAYOUT: KvLayout = {layerCount: 2, kvHeadCount: 3, headDim: 4, type: 'float32'};
+
+function pool({maxContext = 4096, maxFree = 4} = {}): KvPool {
+  return new KvPool(LAYOUT, maxContext, maxFree);
+}
+
+/** Writes what a run would: a number that tells tensor, head, position and element. */
+function write(cache: KvCache, tokens: number[]): void {
+  const start = cache.length;
+  cache.reserve(start + tokens.length);
+  for (const [tensor, {data, dims}] of cache.tensors.entries()) {
+    const capacity = dims[2]!;
+    for (let head = 0; head < 3; head++) {
+      for (let position = start; position < start + tokens.length; position++) {
+        for (let element = 0; element < 4; element++) {
+          (data as Float32Array)[(head * capacity + position) * 4 + element] = value(tensor, head, position, element);
+        }
+      }
+    }
+  }
+  cache.append(Uint32Array.from(tokens));
+}
+
+function value(tensor: number, head: number, position: number, element: number): number {
+  return tensor * 1e6 + head * 1e5 + position * 10 + element;
+}
+
+function expectWritten(cache: KvCache, length: number): void {
+  for (const [tensor, {data, dims}] of cache.tensors.entries()) {
+    const capacity = dims[2]!;
+    for (const [head, position, element] of [
+      [0, 0, 0],
+      [2, 0, 3],
+      [1, length - 1, 2],
+      [2, length - 1, 3],
+    ] as const) {
+      expect((data as Float32Array)[(head * capacity + position) * 4 + element]).toBe(value(tensor, head, position, element));
+    }
+  }
+}
+
+const count = (length: number) => Array.from({length}, (_, token) => token);
+
+describe('KvCache', () => {
+  it('has a key and a value tensor for each layer, [1, heads, capacity, headDim]', () => {
+    const cache = new KvCache(pool());
+    cache.reserve(1);
+    expect(cache.tensors.map(({dims, type}) => [type, ...dims])).toEqual(Array(4).fill(['float32', 1, 3, 256, 4]));
+  });
+
+  it('keeps what it holds when it grows', () => {
+    const cache = new KvCache(pool());
+    write(cache, count(250));
+    write(cache, count(800));
+    expect(cache.tensors[0]!.dims[2]).toBe(2048);
+    expect(cache.length).toBe(1050);
+    expectWritten(cache, 1050);
+  });
+
+  it('never grows beyond the context', () => {
+    const cache = new KvCache(pool({maxContext: 300}));
+    write(cache, count(300));
+    expect(cache.tensors[0]!.dims[2]).toBe(300);
+  });
+
+  it.each([
+    ['nothing shared', [9, 9, 9], 0],
+    ['a shared beginning', [0, 1, 2, 9, 9], 3],
+    ['all of it and more', [0, 1, 2, 3, 4, 5], 5],
+    ['all of it: the last token runs again, for its logits', [0, 1, 2, 3, 4], 4],
+    ['less than it holds', [0, 1, 2], 2],
+  ])('rewinds to where the tokens part: %s', (_, tokens, left) => {
+    const cache = new KvCache(pool());
+    write(cache, [0, 1, 2, 3, 4]);
+    expect(cache.rewindTo(Uint32Array.from(tokens))).toBe(left);
+    expect(cache.length).toBe(left);
+  });
+
+  it('forks to a copy that goes on apart', () => {
+    const cache = new KvCache(pool());
+    write(cache, count(300));
+    const copy = cache.fork();
+    (cache.tensors[0]!.data as Float32Array).fill(-1);
+    cache.append(Uint32Array.of(7));
+    expect(copy.length).toBe(300);
+    expectWritten(copy, 300);
+  });
+
+  it('lends freed buffers to the next sequence and keeps no more than allowed', () => {
+    const shared = pool({maxFree: 1});
+    const [one, two] = [new KvCache(shared), new KvCache(shared)];
+    one.reserve(1);
+    two.reserve(1);
+    const first = one.tensors[0]!.data;
+    one.dispose();
+    two.dispose();
+    const [three, four] = [new KvCache(shared), new KvCache(shared)];
+    three.reserve(1);
+    four.reserve(1);
+    expect(three.tensors[0]!.data).toBe(first);
+    expect(four.tensors[0]!.data).not.toBe(first);
+  });
+
+  it('gives its buffers back once', () => {
+    const shared = pool();
+    const cache = new KvCache(shared);
+    cache.reserve(1);
+    cache.dispose();
+    cache.dispose();
+    const [one, two] = [new KvCache(shared), new KvCache(shared)];
+    one.reserve(1);
+    two.reserve(1);
+    expect(one.tensors[0]!.data).not.toBe(two.tensors[0]!.data);
+  });
+});

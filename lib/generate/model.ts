@@ -1,0 +1,120 @@
+/** A loaded language model. */
+
+import type {Backend, ModelLimits} from '../backend/backend.js';
+import {OptionError, TensorrtNodeError} from '../errors.js';
+import {renderChat} from '../tokenizer/chat.js';
+import type {TextTokenizer} from '../tokenizer/tokenizer.js';
+import {collect, generation} from './generation.js';
+import type {ModelConfig} from './model_folder.js';
+import {type CheckedOptions, checkOptions} from './options.js';
+import {type PromptKind, promptKind} from './prompt.js';
+import {Session} from './session.js';
+import type {GenerateChunk, GenerateOptions, GenerateResult, Prompt} from './types.js';
+
+export class LanguageModel implements AsyncDisposable {
+  readonly #backend: Backend;
+  readonly #stopTokens: ReadonlySet<number>;
+
+  /** Made by `loadModel`. */
+  constructor(
+    backend: Backend,
+    readonly tokenizer: TextTokenizer,
+    config: ModelConfig,
+  ) {
+    this.#backend = backend;
+    const eos = config.eosTokenIds.length > 0 ? config.eosTokenIds : tokenizer.eos === undefined ? [] : [tokenizer.eos.id];
+    this.#stopTokens = new Set(eos);
+  }
+
+  /** What runs it. */
+  get backend(): 'cpu' | 'tensorrt' {
+    return this.#backend.name;
+  }
+
+  /** The same for people, with versions and threads. */
+  get description(): string {
+    return this.#backend.description;
+  }
+
+  get limits(): ModelLimits {
+    return this.#backend.limits;
+  }
+
+  /** Logits a token has; some of them may belong to no token. */
+  get vocabSize(): number {
+    return this.#backend.vocabSize;
+  }
+
+  /**
+   * Streams a reply. The request begins with the first `next()`, leaving the loop ends it.
+   * Throws at once: OptionError, TensorrtNodeError ERR_CONTEXT_LENGTH or ERR_CHAT_TEMPLATE. The iteration throws AbortError,
+   * or TensorrtNodeError with ERR_BACKEND, ERR_OUT_OF_MEMORY or ERR_DISPOSED.
+   */
+  generate(prompt: Prompt, options: GenerateOptions = {}): AsyncGenerator<GenerateChunk, void, undefined> {
+    const checked = checkOptions(options, this.vocabSize);
+    return this.#generation(this.#tokensOf(promptKind(prompt, this.vocabSize), checked), checked);
+  }
+
+  /** The whole reply. Throws as `generate` and its iteration do, by rejecting. */
+  async generateText(prompt: Prompt, options: GenerateOptions = {}): Promise<GenerateResult> {
+    return collect(this.generate(prompt, options));
+  }
+
+  /** A conversation or text that goes on: what was run stays in its cache. */
+  createSession(): Session {
+    return new Session(
+      {
+        backend: this.#backend,
+        tokenizer: this.tokenizer,
+        vocabSize: this.vocabSize,
+        start: (tokens, options, sequence, onToken) => this.#generation(tokens, options, sequence, onToken),
+      },
+      this.#backend.createSequence(),
+    );
+  }
+
+  /**
+   * Teacher forcing, for evaluation: the logits after each of `tokens`, [tokens.length, vocabSize], row-major.
+   * Waits for no other request and holds all of it in memory.
+   */
+  async score(tokens: Uint32Array | readonly number[]): Promise<Float32Array> {
+    const kind = promptKind(tokens, this.vocabSize);
+    if (kind.kind !== 'tokens') throw new OptionError('tokens', 'a list of tokens', tokens);
+    this.#checkLength(kind.tokens);
+    return this.#backend.score(kind.tokens);
+  }
+
+  /** Ends all requests and frees the model. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#backend[Symbol.asyncDispose]();
+  }
+
+  /** The same as `await using`, for code that cannot. */
+  dispose(): Promise<void> {
+    return this[Symbol.asyncDispose]();
+  }
+
+  #tokensOf(prompt: PromptKind, {chat}: CheckedOptions): Uint32Array {
+    if (prompt.kind === 'tokens') return prompt.tokens;
+    if (prompt.kind === 'text') return this.tokenizer.encode(prompt.text);
+    return this.tokenizer.encode(renderChat(this.tokenizer.chatTemplate, prompt.messages, chat), {addSpecialTokens: false});
+  }
+
+  #generation(tokens: Uint32Array, options: CheckedOptions, sequence?: number, onToken?: (token: number) => void) {
+    this.#checkLength(tokens);
+    const {tokenizer} = this;
+    return generation({backend: this.#backend, tokenizer, prompt: tokens, sequence, stopTokens: this.#stopTokens, options, onToken});
+  }
+
+  #checkLength({length}: Uint32Array): void {
+    if (length === 0) throw new OptionError('prompt', 'at least one token long', '');
+    const {maxContext} = this.limits;
+    if (length > maxContext) {
+      throw new TensorrtNodeError(
+        'ERR_CONTEXT_LENGTH',
+        `the prompt has ${length} tokens and the context ${maxContext}`,
+        'shorten it, or load the model with a larger maxContext',
+      );
+    }
+  }
+}

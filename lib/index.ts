@@ -1,0 +1,21 @@
+/** TensorRT and CUDA in process for Node services: this file is the whole public surface. */
+
+export type {ModelLimits, TokenLogprob} from './backend/backend.js';
+export {AbortError, type ErrorCode, FormatError, OptionError, TensorrtNodeError, UnsupportedError} from './errors.js';
+export {type LoadOptions, loadModel} from './generate/load.js';
+export type {LanguageModel} from './generate/model.js';
+export type {Session, SessionPosition} from './generate/session.js';
+export type {
+  Finish,
+  FinishReason,
+  GenerateChunk,
+  GenerateOptions,
+  GenerateResult,
+  LogprobEntry,
+  Prompt,
+  Timings,
+  Usage,
+} from './generate/types.js';
+export type {OnProgress, Progress} from './progress.js';
+export type {ChatMessage} from './tokenizer/chat.js';
+export type {TextTokenizer} from './tokenizer/tokenizer.js';
