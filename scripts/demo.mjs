@@ -39,7 +39,7 @@ async function answer() {
   const {backends} = await inspect();
   const line = (name, value) => console.log(`${name.padEnd(14)}${value}`);
   console.log('\n');
-  line('ran on', model.backend.description);
+  line('ran on', model.description);
   line('GPU', backends.tensorrt.usable ? 'usable' : `not used: ${backends.tensorrt.why}`);
   line('prompt', `${usage.promptTokens} tokens in ${timings.prefill.toFixed(0)} ms`);
   line('first token', `after ${timings.firstToken.toFixed(0)} ms`);

@@ -30,10 +30,9 @@ async function chat(path: string, flags: Flags): Promise<void> {
     using progress = createProgressDisplay();
     return await loadModel(path, {...loadOptions(flags), signal, onProgress: progress.update});
   });
-  using session = model.createSession();
+  await using session = model.createSession();
 
   const opening: ChatMessage[] = flags.system === undefined ? [] : [{role: 'system', content: flags.system}];
-  let messages = [...opening];
   let reply: AbortController | undefined;
 
   const terminal = process.stdin.isTTY === true;
@@ -61,8 +60,8 @@ async function chat(path: string, flags: Flags): Promise<void> {
       warned = false;
       const text = line.trim();
       if (text === '/exit') break;
-      if (text === '/reset') messages = [...opening];
-      else if (text !== '') messages = await answer(text);
+      if (text === '/reset') session.rewind({tokens: 0, messages: 0});
+      else if (text !== '') await answer(text);
       if (terminal) lines.prompt();
     }
   } finally {
@@ -70,31 +69,28 @@ async function chat(path: string, flags: Flags): Promise<void> {
     process.off('SIGINT', onInterrupt);
   }
 
-  /** Streams the reply and resolves with the conversation so far; a turn that failed is not part of it. */
-  async function answer(text: string): Promise<ChatMessage[]> {
-    const asked: ChatMessage[] = [...messages, {role: 'user', content: text}];
+  /** Streams the reply; one that is broken off stays in the conversation, a turn that failed does not. */
+  async function answer(text: string): Promise<void> {
+    const before = session.position;
+    const turn: ChatMessage[] = [...(before.messages === 0 ? opening : []), {role: 'user', content: text}];
     reply = new AbortController();
-    let said = '';
+    let midLine = false;
     try {
-      for await (const {text: part, finish} of session.generate(asked, {...samplingOptions(flags), signal: reply.signal})) {
+      for await (const {text: part, finish} of session.generate(turn, {...samplingOptions(flags), signal: reply.signal})) {
         process.stdout.write(part);
-        said += part;
-        if (finish !== undefined) {
-          process.stdout.write('\n');
-          if (terminal) console.error(summary(finish, model));
-        }
+        midLine = finish === undefined;
+        if (finish === undefined) continue;
+        process.stdout.write('\n');
+        if (terminal) console.error(summary(finish, model));
       }
     } catch (error) {
-      if (said !== '') process.stdout.write('\n');
-      if (!(error instanceof AbortError)) {
-        // The next turn may well do: a conversation that grew too long can be reset.
-        console.error(`tensorrt-node: ${describe(error)}`);
-        return messages;
-      }
-      if (said === '') return messages;
+      if (error instanceof AbortError) return;
+      // The next turn may well do: a conversation that grew too long can be reset.
+      session.rewind(before);
+      console.error(`tensorrt-node: ${describe(error)}`);
     } finally {
       reply = undefined;
+      if (midLine) process.stdout.write('\n');
     }
-    return [...asked, {role: 'assistant', content: said}];
   }
 }

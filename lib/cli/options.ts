@@ -7,6 +7,7 @@ export interface LoadFlags {
   device?: number;
   maxContext?: number;
   threads?: number;
+  accuracyLevel?: 0 | 4;
 }
 
 export interface SamplingFlags {
@@ -28,7 +29,12 @@ export function addLoadOptions(command: Command): Command {
     .addOption(new Option('--backend <name>', 'what runs the model').choices(['auto', 'cpu', 'tensorrt']).default('auto'))
     .option('--device <n>', 'GPU, as CUDA numbers them', number)
     .option('--max-context <n>', 'tokens a conversation may hold, prompt and reply together', number)
-    .option('--threads <n>', 'threads of the CPU backend', number);
+    .option('--threads <n>', 'threads of the CPU backend', number)
+    .option(
+      '--accuracy-level <n>',
+      'of 4- and 8-bit products on the CPU: 0 is exact, 4 rounds activations to 8 bits and is faster',
+      number,
+    );
 }
 
 export function addSamplingOptions(command: Command): Command {
@@ -46,8 +52,8 @@ export function addSamplingOptions(command: Command): Command {
     .option('--stop <text>', 'end the reply before this text; repeatable', (text: string, before: string[] = []) => [...before, text]);
 }
 
-export function loadOptions({backend, device, maxContext, threads}: LoadFlags): LoadFlags {
-  return {backend, device, maxContext, threads};
+export function loadOptions({backend, device, maxContext, threads, accuracyLevel}: LoadFlags): LoadFlags {
+  return {backend, device, maxContext, threads, accuracyLevel};
 }
 
 export function samplingOptions(flags: SamplingFlags): SamplingFlags {

@@ -9,7 +9,7 @@ const FINISH: Finish = {
   timings: {queue: 0, prefill: 118, firstToken: 120.4, decode: 2000, perToken: 20, total: 2200},
   seed: 1,
 };
-const MODEL = {backend: {description: 'ONNX Runtime on the CPU'}};
+const MODEL = {description: 'ONNX Runtime on the CPU'};
 
 describe('summary', () => {
   it.each<[Partial<Finish>, string]>([

@@ -3,7 +3,7 @@
 import type {Finish} from '../generate/types.js';
 import {formatDuration} from './format.js';
 
-export function summary({usage, timings, finishReason}: Finish, {backend}: {backend: {description: string}}): string {
+export function summary({usage, timings, finishReason}: Finish, {description}: {description: string}): string {
   const {promptTokens, cachedTokens, completionTokens} = usage;
   const parts = [
     cachedTokens > 0 ? `${promptTokens} prompt tokens, ${cachedTokens} of them kept` : `${promptTokens} prompt tokens`,
@@ -11,5 +11,5 @@ export function summary({usage, timings, finishReason}: Finish, {backend}: {back
     `${completionTokens} ${completionTokens === 1 ? 'token' : 'tokens'}${timings.perToken > 0 ? ` at ${(1000 / timings.perToken).toFixed(1)} tok/s` : ''}`,
   ];
   if (finishReason === 'length') parts.push('cut at the token limit');
-  return `[${parts.join(' | ')}] ${backend.description}`;
+  return `[${parts.join(' | ')}] ${description}`;
 }

@@ -1,6 +1,6 @@
 import {describe, expect, it} from 'vitest';
 
-import {CHATML} from '../../test/fixtures/tokenizers.js';
+import {CHATML} from '../../test/support/tokenizers.js';
 import {type ChatMessage, readChatTemplate, renderChat} from './chat.js';
 
 const HELLO: ChatMessage[] = [{role: 'user', content: 'Hello'}];

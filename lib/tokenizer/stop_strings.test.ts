@@ -1,6 +1,6 @@
 import {describe, expect, it} from 'vitest';
 
-import {createRandom} from '../../test/fixtures/random.js';
+import {createRandom} from '../../test/support/random.js';
 import {StopStrings} from './stop_strings.js';
 
 /** What StopStrings promises, character by character, with the whole text at hand. */

@@ -1,8 +1,8 @@
 import {Tokenizer} from '@huggingface/tokenizers';
 import {describe, expect, it} from 'vitest';
 
-import {createRandom} from '../../test/fixtures/random.js';
-import {byteLevelTokenizer, sentencePieceTokenizer, temporaryFolder} from '../../test/fixtures/tokenizers.js';
+import {createRandom} from '../../test/support/random.js';
+import {byteLevelTokenizer, sentencePieceTokenizer, temporaryFolder} from '../../test/support/tokenizers.js';
 import {loadTokenizer, TextTokenizer} from './tokenizer.js';
 import {checkTokenizerJson} from './tokenizer_file.js';
 

@@ -3,7 +3,7 @@ import {join} from 'node:path';
 
 import {describe, expect, it} from 'vitest';
 
-import {temporaryFolder} from '../fixtures/tokenizers.js';
+import {temporaryFolder} from '../support/tokenizers.js';
 import {command, start} from './helpers/command.js';
 import {GGUF_FILE, MODEL_FOLDER} from './helpers/model.js';
 
