@@ -11,6 +11,8 @@
       "-std=c++20", "-Wall", "-Wextra", "-fvisibility=hidden", "-fvisibility-inlines-hidden",
       "<!@(node scripts/sdk/include-flags.mjs)"
     ],
-    "ldflags": ["-static-libstdc++", "-static-libgcc", "-Wl,--exclude-libs,ALL", "-Wl,--gc-sections"]
+    "ldflags": [
+      "-static-libstdc++", "-Wl,--version-script=<(module_root_dir)/native/binding/exports.map", "-Wl,--gc-sections"
+    ]
   }]
 }

@@ -26,7 +26,8 @@ export async function fetchTensorrt(sdk, {crate, version, sha256, include}) {
       `[package]\nname = "sdk"\nversion = "0.0.0"\nedition = "2021"\n[workspace]\n[dependencies]\n${crate} = "=${version}"\n`,
     );
     const target = `${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-unknown-linux-gnu`;
-    const cargo = (args) => tool('cargo', args, path.join(folder, 'cargo'), 'Install Rust, or set TENSORRT_ROOT to a TensorRT with headers.');
+    const cargo = (args) =>
+      tool('cargo', args, path.join(folder, 'cargo'), 'Install Rust, or set TENSORRT_ROOT to a TensorRT with headers.');
     await cargo(['fetch', '--target', target]);
 
     // cargo has checked the crate against its lock file's sum, so the lock file's sum is what is left to check.
@@ -55,7 +56,8 @@ export async function fetchWheels(sdk, name, wheels) {
       const sum = createHash('sha256')
         .update(await readFile(path.join(folder, 'wheels', file)))
         .digest('hex');
-      if (sum !== sha256[process.arch]) throw new FetchError(`${file} has SHA-256 ${sum}, expected ${sha256[process.arch] ?? '(none known)'}`);
+      if (sum !== sha256[process.arch])
+        throw new FetchError(`${file} has SHA-256 ${sum}, expected ${sha256[process.arch] ?? '(none known)'}`);
       await python(['-m', 'zipfile', '-e', path.join('wheels', file), '.']);
     }
     await rm(path.join(folder, 'wheels'), {recursive: true});

@@ -1,0 +1,70 @@
+/** Errors of the native addon, as classes. */
+
+import {TensorrtNodeError} from '../errors.js';
+
+/** A call of the CUDA driver that failed. `code` is ERR_OUT_OF_MEMORY when memory ran out, else ERR_CUDA. */
+export class CudaError extends TensorrtNodeError {
+  override readonly name = 'CudaError';
+
+  constructor(
+    code: 'ERR_CUDA' | 'ERR_OUT_OF_MEMORY',
+    message: string,
+    /** The driver function: 'cuMemAlloc'. */
+    readonly call: string | undefined,
+    /** The driver's name of the result: 'CUDA_ERROR_OUT_OF_MEMORY'. */
+    readonly result: string | undefined,
+    hint?: string,
+    options?: ErrorOptions,
+  ) {
+    super(code, message, hint, options);
+  }
+}
+
+/** TensorRT is missing, of a version that does not serve, or a call of it failed. */
+export class TensorrtError extends TensorrtNodeError {
+  override readonly name = 'TensorrtError';
+
+  constructor(
+    message: string,
+    /** The function that failed. */
+    readonly call: string | undefined,
+    hint?: string,
+    options?: ErrorOptions,
+  ) {
+    super('ERR_TENSORRT', message, hint, options);
+  }
+}
+
+/** What the addon's errors carry. */
+interface NativeError extends Error {
+  code?: string;
+  call?: string;
+  result?: string;
+  hint?: string;
+}
+
+/** The typed error for one of the addon; any other comes back as it is. */
+export function typed(error: unknown): unknown {
+  if (!(error instanceof Error) || error instanceof TensorrtNodeError) return error;
+  const {code, message, call, result, hint} = error as NativeError;
+  switch (code) {
+    case 'ERR_CUDA':
+    case 'ERR_OUT_OF_MEMORY':
+      return new CudaError(code, message, call, result, hint, {cause: error});
+    case 'ERR_TENSORRT':
+      return new TensorrtError(message, call, hint, {cause: error});
+    case 'ERR_ADDON':
+      return new TensorrtNodeError(code, message, hint, {cause: error});
+    default:
+      return error;
+  }
+}
+
+/** Runs `action`, turning the addon's errors into typed ones. */
+export function translated<T>(action: () => T): T {
+  try {
+    return action();
+  } catch (error) {
+    throw typed(error);
+  }
+}

@@ -1,0 +1,75 @@
+/** Where TensorRT's libraries may be on this machine, and which of them are opened. */
+
+import {existsSync, readdirSync, statSync} from 'node:fs';
+import path from 'node:path';
+
+import type {NativeTensorrt} from './addon.js';
+import {translated} from './errors.js';
+import {requireAddon} from './load.js';
+
+const infer = 'libnvinfer.so.10';
+
+/**
+ * Opens TensorRT and returns its version and paths; calls nothing of it but getInferLibVersion.
+ * `path` is a library or the folder it is in; then no other place is tried.
+ * Throws TensorrtError that says of each place why it does not serve.
+ */
+export function openTensorrt({path, env = process.env}: {path?: string; env?: NodeJS.ProcessEnv} = {}): NativeTensorrt {
+  return translated(() => requireAddon().openTensorrt(tensorrtCandidates(path, env)));
+}
+
+/** Candidates for libnvinfer, most wanted first: `explicit`, else TENSORRT_ROOT, the loader's path, pip's tensorrt_libs. */
+export function tensorrtCandidates(explicit: string | undefined, env: NodeJS.ProcessEnv): string[] {
+  if (explicit !== undefined) return [isFolder(explicit) ? path.join(explicit, infer) : explicit];
+  return [...fromRoot(env.TENSORRT_ROOT), infer, ...fromPip(env)];
+}
+
+function fromRoot(root: string | undefined): string[] {
+  if (!root) return [];
+  const files = ['lib', 'lib64', ''].map((folder) => path.join(root, folder, infer));
+  const found = files.filter((file) => existsSync(file));
+  // When there is none, the first is tried all the same, so that the error names it.
+  return found.length > 0 ? found : files.slice(0, 1);
+}
+
+/**
+ * `pip install tensorrt-cu12` puts the libraries into site-packages/tensorrt_libs, where no loader looks. Python is not
+ * asked: the site-packages of the active environment, of the user, of the system and of each Python on PATH are.
+ */
+function fromPip(env: NodeJS.ProcessEnv): string[] {
+  const prefixes = [
+    env.VIRTUAL_ENV,
+    env.CONDA_PREFIX,
+    env.HOME && path.join(env.HOME, '.local'),
+    ...(env.PATH ?? '')
+      .split(path.delimiter)
+      .filter((folder) => existsSync(path.join(folder, 'python3')))
+      .map((folder) => path.dirname(folder)),
+    '/usr/local',
+    '/usr',
+  ];
+  const files = new Set<string>();
+  for (const prefix of prefixes) {
+    if (!prefix) continue;
+    const lib = path.join(prefix, 'lib');
+    for (const python of list(lib).filter((name) => /^python3(\.\d+)?$/.test(name))) {
+      for (const packages of ['site-packages', 'dist-packages']) {
+        const file = path.join(lib, python, packages, 'tensorrt_libs', infer);
+        if (existsSync(file)) files.add(file);
+      }
+    }
+  }
+  return [...files];
+}
+
+function list(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
+}
+
+function isFolder(file: string): boolean {
+  return statSync(file, {throwIfNoEntry: false})?.isDirectory() ?? false;
+}
