@@ -47,6 +47,11 @@ export interface NodeOptions {
   attributes?: Readonly<Record<string, AttributeValue>>;
 }
 
+export interface OneOutput extends NodeOptions {
+  /** Name of the value it makes, taken as it is. Default: called after the node. */
+  output?: string | undefined;
+}
+
 export interface ManyOutputs extends NodeOptions {
   /** Names of the values it makes, taken as they are; '' leaves an optional one out. */
   outputs: readonly string[];
@@ -89,6 +94,11 @@ export class GraphBuilder {
   /** Adds to a model that exists, changing it. Nodes go at the end of the graph: order them with `topologicalOrder` if others take from them. */
   static extend(model: Model): GraphBuilder {
     return new GraphBuilder(model);
+  }
+
+  /** Whether a value or a node is called `name`. */
+  has(name: string): boolean {
+    return this.#names.has(name);
   }
 
   /** `prefix` itself if it is free, else with a number behind it; taken from now on. */
@@ -145,12 +155,13 @@ export class GraphBuilder {
     return this.initializer(this.#free(name), DataType.FLOAT, dims, new Uint8Array(Float32Array.from(values).buffer));
   }
 
-  /** A node that makes one value, called after the node. Returns its name. */
-  op(opType: string, inputs: readonly string[], options: NodeOptions = {}): string {
+  /** A node that makes one value. Returns the value's name. */
+  op(opType: string, inputs: readonly string[], {output, ...options}: OneOutput = {}): string {
     const name = this.uniqueName(options.name ?? opType);
-    const output = this.uniqueName(`${name}/output`);
-    this.#push(opType, inputs, [output], name, options);
-    return output;
+    if (output !== undefined) this.#claim(output);
+    const made = output ?? this.uniqueName(`${name}/output`);
+    this.#push(opType, inputs, [made], name, options);
+    return made;
   }
 
   /** A node that makes the values named. */

@@ -1,0 +1,67 @@
+/** Weights as plain floats, whatever type the checkpoint stores them in, made while they are written. */
+
+import type {TensorSource} from '../../onnx/tensor_source.js';
+import type {CheckpointTensor} from '../checkpoint.js';
+import {BLOCKS} from '../numeric/blocks.js';
+import {dequantize} from '../numeric/dequantize.js';
+import {type FloatType, floatBytes, floatEncoder} from './float_type.js';
+
+/** Elements made at a time: 4 MiB as float32. */
+const ELEMENTS_PER_CHUNK = 1 << 20;
+
+/** The tensor's elements in their order. */
+export function denseSource(tensor: CheckpointTensor, type: FloatType): TensorSource {
+  const elements = elementsOf(tensor);
+  const {elements: perBlock, bytes: blockBytes} = BLOCKS[tensor.type];
+  return {
+    byteLength: elements * floatBytes(type),
+    async *chunks() {
+      const raw = await tensor.read();
+      const encode = floatEncoder(type, `tensor '${tensor.name}'`);
+      const chunkBytes = (ELEMENTS_PER_CHUNK / perBlock) * blockBytes;
+      for (let at = 0; at < raw.byteLength; at += chunkBytes) {
+        yield encode(dequantize(tensor.type, raw.subarray(at, at + chunkBytes)));
+      }
+    },
+  };
+}
+
+/** Columns of the matrix made at a time: the largest block, so that none is cut. */
+const COLUMNS_PER_CHUNK = 256;
+
+/** The matrix [rows, columns] as [columns, rows]. Besides the stored bytes only a few columns are in memory. */
+export function transposedSource(tensor: CheckpointTensor, type: FloatType): TensorSource {
+  const [rows, columns] = tensor.shape as readonly [number, number];
+  const {elements: perBlock, bytes: blockBytes} = BLOCKS[tensor.type];
+  return {
+    byteLength: elementsOf(tensor) * floatBytes(type),
+    async *chunks() {
+      const raw = await tensor.read();
+      const encode = floatEncoder(type, `tensor '${tensor.name}'`);
+      const rowBytes = (columns / perBlock) * blockBytes;
+      for (let first = 0; first < columns; first += COLUMNS_PER_CHUNK) {
+        const width = Math.min(COLUMNS_PER_CHUNK, columns - first);
+        const stripStart = (first / perBlock) * blockBytes;
+        const stripBytes = (width / perBlock) * blockBytes;
+        const strip = new Uint8Array(rows * stripBytes);
+        for (let row = 0; row < rows; row++) {
+          const from = row * rowBytes + stripStart;
+          strip.set(raw.subarray(from, from + stripBytes), row * stripBytes);
+        }
+        yield encode(transpose(dequantize(tensor.type, strip), rows, width));
+      }
+    },
+  };
+}
+
+function transpose(values: Float32Array, rows: number, columns: number): Float32Array {
+  const out = new Float32Array(values.length);
+  for (let row = 0; row < rows; row++) {
+    for (let column = 0; column < columns; column++) out[column * rows + row] = values[row * columns + column]!;
+  }
+  return out;
+}
+
+function elementsOf({shape}: CheckpointTensor): number {
+  return shape.reduce((product, dim) => product * dim, 1);
+}
