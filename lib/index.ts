@@ -16,6 +16,17 @@ export type {
   Timings,
   Usage,
 } from './generate/types.js';
+export {
+  type BackendInspection,
+  type DeviceInspection,
+  type DriverInspection,
+  type Inspection,
+  type InspectOptions,
+  inspect,
+  type Missing,
+  type TensorrtInspection,
+} from './inspect.js';
+export {formatInspection} from './inspect_format.js';
 export type {OnProgress, Progress} from './progress.js';
 export type {ChatMessage} from './tokenizer/chat.js';
 export type {TextTokenizer} from './tokenizer/tokenizer.js';

@@ -13,7 +13,7 @@ import path from 'node:path';
 import {fileURLToPath} from 'node:url';
 import {parseArgs} from 'node:util';
 
-import {nodeGypEnvironment} from './node-gyp.mjs';
+import {nodeGypEnvironment, nodeGypScript} from './node-gyp.mjs';
 import {FetchError} from './sdk/fetch.mjs';
 import {findSdk} from './sdk/find.mjs';
 
@@ -60,15 +60,22 @@ function withCmake(sdk, configuration) {
 
 function withNodeGyp(configuration) {
   const args = ['rebuild', configuration === 'Debug' ? '--debug' : '--release'];
-  run(require.resolve('node-gyp/bin/node-gyp.js'), args, nodeGypEnvironment());
+  const script = nodeGypScript();
+  if (script === undefined) throw new CannotBuild('there is no node-gyp.');
+  run(script, args, nodeGypEnvironment());
 }
 
 function run(script, args, env) {
   const {status, stdout, stderr} = spawnSync(process.execPath, [script, ...args], {cwd: root, env, encoding: 'utf8'});
   if (status === 0) return;
-  // The compiler's words are worth reading; the tools' chatter of a build that went well is not.
-  process.stderr.write(stdout + stderr);
-  throw new CannotBuild(`${path.basename(script)} failed; its output is above.`);
+  const output = stdout + stderr;
+  const first = output
+    .split('\n')
+    .find((line) => /\berror\b/i.test(line))
+    ?.trim();
+  // The tools' chatter is worth reading only by who wants the addon.
+  if (!values.optional) process.stderr.write(output);
+  throw new CannotBuild(`${path.basename(script)} failed: ${first ?? `status ${status}`}.`);
 }
 
 function runs(command) {
