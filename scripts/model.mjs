@@ -29,7 +29,7 @@ export async function ensureModel() {
   const importer = await importerDigest();
   if (!fetched && (await isWhole(importer))) return false;
 
-  const {importModel} = await import(new URL('../dist/index.js', import.meta.url));
+  const {importModel} = await import(new URL('../dist/import/import.js', import.meta.url));
   await rm(stampPath, {force: true});
   await importModel(ggufPath, modelFolder, {overwrite: true});
   await writeFile(stampPath, JSON.stringify({importer, files: await fileSizes(modelFolder)}, null, 2));

@@ -25,7 +25,7 @@ export function chatCommand(): Command {
 }
 
 async function chat(path: string, flags: Flags): Promise<void> {
-  const {loadModel} = await import('../index.js');
+  const {loadModel} = await import('../generate/load.js');
   await using model = await withInterrupt(async (signal) => {
     using progress = createProgressDisplay();
     return await loadModel(path, {...loadOptions(flags), signal, onProgress: progress.update});

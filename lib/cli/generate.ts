@@ -35,7 +35,7 @@ async function generate(path: string, argument: string | undefined, flags: Flags
   if (argument === undefined && process.stdin.isTTY) throw new UsageError('a prompt is needed, as an argument or on standard input');
   const prompt = argument === undefined || argument === '-' ? await readStandardInput() : argument;
 
-  const {loadModel} = await import('../index.js');
+  const {loadModel} = await import('../generate/load.js');
   await withInterrupt(async (signal) => {
     using progress = createProgressDisplay();
     await using model = await loadModel(path, {...loadOptions(flags), signal, onProgress: progress.update});

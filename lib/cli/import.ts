@@ -20,7 +20,7 @@ export function importCommand(): Command {
     .option('--overwrite', 'replace the target if it is there')
     .option('--json', 'write what was made as JSON')
     .action(async (source: string, target: string, {dtype, overwrite, json}: Flags) => {
-      const {importModel} = await import('../index.js');
+      const {importModel} = await import('../import/import.js');
       using progress = createProgressDisplay();
       const result = await withInterrupt((signal) => importModel(source, target, {dtype, overwrite, signal, onProgress: progress.update}));
       progress[Symbol.dispose]();

@@ -7,7 +7,7 @@ export function inspectCommand(): Command {
     .description('tell what is there to run on: addon, driver, GPUs, TensorRT')
     .option('--json', 'write it as JSON')
     .action(async ({json}: {json?: boolean}) => {
-      const {formatInspection, inspect} = await import('../index.js');
+      const [{inspect}, {formatInspection}] = await Promise.all([import('../inspect.js'), import('../inspect_format.js')]);
       const inspection = await inspect();
       process.stdout.write(json ? `${JSON.stringify(inspection, null, 2)}\n` : formatInspection(inspection));
     });
