@@ -3,8 +3,8 @@
 import {basename, dirname, join} from 'node:path';
 
 import {FormatError, UnsupportedError} from '../../errors.js';
+import {checkConfig} from '../check_config.js';
 import type {Checkpoint, CheckpointTensor, DecoderConfig} from '../checkpoint.js';
-import {checkConfig, checkTensors} from '../decoder.js';
 import {InputFile} from '../input_file.js';
 import {dequantize} from '../numeric/dequantize.js';
 import {readArchitecture, readConfig, type TensorFacts} from './config.js';
@@ -63,7 +63,6 @@ async function read(path: string, files: InputFile[]): Promise<Omit<Checkpoint, 
     if (tensors.has(name)) throw fail(`two tensors are ${name}, one of them ${info.name}`);
     tensors.set(name, checkpointTensor(name, file, info, permutedHeads(name, config)));
   }
-  checkTensors(config, tensors, fail);
   return {format: 'gguf', path, config, tensors, tokenizer: tokenizer.files};
 }
 

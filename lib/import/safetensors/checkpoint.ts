@@ -3,8 +3,8 @@
 import {join, relative, resolve, sep} from 'node:path';
 
 import {FormatError, UnsupportedError} from '../../errors.js';
+import {checkConfig} from '../check_config.js';
 import type {Checkpoint, CheckpointTensor} from '../checkpoint.js';
-import {checkConfig, checkTensors} from '../decoder.js';
 import {InputFile} from '../input_file.js';
 import {isObject, readJson} from '../json_file.js';
 import {readTokenizerFolder} from '../tokenizer/folder.js';
@@ -54,7 +54,6 @@ async function read(folder: string, files: InputFile[]): Promise<Omit<Checkpoint
       read: () => file.read(info.position, info.byteLength),
     });
   }
-  checkTensors(config, tensors, (problem) => new FormatError('ERR_SAFETENSORS', folder, problem));
   return {format: 'safetensors', path: folder, config, tensors, tokenizer};
 }
 
