@@ -39,7 +39,10 @@ interface Layout {
   codes(raw: Uint8Array, block: number, out: Uint8Array, at: number): void;
 }
 
-/** Whether a tensor of this type goes into MatMulNBits as it is. */
+/** A tensor that goes into MatMulNBits as it is. */
+export type BlockTensor = CheckpointTensor & {type: keyof typeof LAYOUTS};
+
+/** Whether tensors of this type are BlockTensors. */
 export function isBlockType(type: TensorType): type is keyof typeof LAYOUTS {
   return type in LAYOUTS;
 }
@@ -48,7 +51,7 @@ export function isBlockType(type: TensorType): type is keyof typeof LAYOUTS {
  * Exact with fp32. With fp16, too, but for Q4_K, whose scales are products of a half and a 6-bit integer: they are
  * rounded to the nearest half, offsets stay exact.
  */
-export function blockWeights(tensor: CheckpointTensor & {type: keyof typeof LAYOUTS}, type: FloatType): BlockWeights {
+export function blockWeights(tensor: BlockTensor, type: FloatType): BlockWeights {
   const layout = LAYOUTS[tensor.type];
   const round = type === 'fp16' ? nearestHalf : (value: number) => value;
   const encode = floatEncoder(type, `the scales of tensor '${tensor.name}'`);

@@ -8,7 +8,7 @@ import {DataType} from '../../onnx/data_type.js';
 import {float, GraphBuilder, int, string} from '../../onnx/graph_builder.js';
 import type {Model} from '../../onnx/model.js';
 import type {CheckpointTensor, DecoderConfig} from '../checkpoint.js';
-import {BLOCK_SIZE, type BlockWeights, blockWeights, isBlockType} from './blocks.js';
+import {BLOCK_SIZE, type BlockTensor, type BlockWeights, blockWeights, isBlockType} from './blocks.js';
 import {denseSource, transposedSource} from './dense.js';
 import {type FloatType, onnxType} from './float_type.js';
 import {rotaryParameters, rotaryTable} from './rope.js';
@@ -332,7 +332,7 @@ class DecoderGraph {
   }
 }
 
-function isBlock(tensor: CheckpointTensor): tensor is Parameters<typeof blockWeights>[0] {
+function isBlock(tensor: CheckpointTensor): tensor is BlockTensor {
   return isBlockType(tensor.type);
 }
 
