@@ -11,6 +11,7 @@ import {
   AttributeProto_AttributeType as AttributeType,
   GraphProtoSchema,
   ModelProtoSchema,
+  type NodeProto,
   NodeProtoSchema,
   OperatorSetIdProtoSchema,
   TensorProtoSchema,
@@ -66,13 +67,16 @@ export interface GraphBuilderOptions {
 }
 
 export class GraphBuilder {
-  readonly #names = new Set<string>();
+  readonly #values = new Set<string>();
+  readonly #nodes = new Set<string>();
 
   private constructor(readonly model: Model) {
     for (const graph of graphsOf(model.proto)) {
-      for (const {name} of graph.input) this.#names.add(name);
-      for (const {name} of graph.initializer) this.#names.add(name);
-      for (const node of graph.node) for (const name of [node.name, ...node.output]) this.#names.add(name);
+      for (const {name} of [...graph.input, ...graph.initializer]) this.#values.add(name);
+      for (const {name, output} of graph.node) {
+        this.#nodes.add(name);
+        for (const each of output) this.#values.add(each);
+      }
     }
   }
 
@@ -96,16 +100,26 @@ export class GraphBuilder {
     return new GraphBuilder(model);
   }
 
-  /** Whether a value or a node is called `name`. */
+  /** Whether a value is called `name`. */
   has(name: string): boolean {
-    return this.#names.has(name);
+    return this.#values.has(name);
   }
 
-  /** `prefix` itself if it is free, else with a number behind it; taken from now on. */
+  /** A name for a value: `prefix` itself if it is free, else with a number behind it. Taken from now on. */
   uniqueName(prefix: string): string {
-    let name = prefix;
-    for (let count = 1; this.#names.has(name); count++) name = `${prefix}_${count}`;
-    this.#names.add(name);
+    const name = free(prefix, this.#values);
+    this.#values.add(name);
+    return name;
+  }
+
+  /**
+   * Calls the value `output` that `node` makes by a new name, made unique from `prefix` and returned, so that another
+   * node can make `output`, and whatever takes it need not change.
+   */
+  renameOutput(node: NodeProto, output: string, prefix: string): string {
+    const name = this.uniqueName(prefix);
+    node.output = node.output.map((each) => (each === output ? name : each));
+    this.#values.delete(output);
     return name;
   }
 
@@ -147,17 +161,17 @@ export class GraphBuilder {
   /** A constant of 64-bit integers; a vector unless `dims` says otherwise. Returns the name, made unique. */
   int64(name: string, values: readonly number[], dims: readonly number[] = [values.length]): string {
     const bytes = new Uint8Array(BigInt64Array.from(values.map(BigInt)).buffer);
-    return this.initializer(this.#free(name), DataType.INT64, dims, bytes);
+    return this.initializer(free(name, this.#values), DataType.INT64, dims, bytes);
   }
 
   /** A constant of 32-bit floats; a vector unless `dims` says otherwise. Returns the name, made unique. */
   float32(name: string, values: readonly number[], dims: readonly number[] = [values.length]): string {
-    return this.initializer(this.#free(name), DataType.FLOAT, dims, new Uint8Array(Float32Array.from(values).buffer));
+    return this.initializer(free(name, this.#values), DataType.FLOAT, dims, new Uint8Array(Float32Array.from(values).buffer));
   }
 
   /** A node that makes one value. Returns the value's name. */
   op(opType: string, inputs: readonly string[], {output, ...options}: OneOutput = {}): string {
-    const name = this.uniqueName(options.name ?? opType);
+    const name = this.#nodeName(options.name ?? opType);
     if (output !== undefined) this.#claim(output);
     const made = output ?? this.uniqueName(`${name}/output`);
     this.#push(opType, inputs, [made], name, options);
@@ -167,7 +181,7 @@ export class GraphBuilder {
   /** A node that makes the values named. */
   node(opType: string, inputs: readonly string[], {outputs, ...options}: ManyOutputs): void {
     for (const output of outputs) if (output !== '') this.#claim(output);
-    this.#push(opType, inputs, outputs, this.uniqueName(options.name ?? opType), options);
+    this.#push(opType, inputs, outputs, this.#nodeName(options.name ?? opType), options);
   }
 
   /** The model, checked: throws FormatError (ERR_ONNX) as `checkModel` does. */
@@ -183,16 +197,22 @@ export class GraphBuilder {
     );
   }
 
-  #claim(name: string): void {
-    if (this.#names.has(name)) throw new RangeError(`'${name}' is taken`);
-    this.#names.add(name);
+  #claim(value: string): void {
+    if (this.#values.has(value)) throw new RangeError(`'${value}' is taken`);
+    this.#values.add(value);
   }
 
-  #free(prefix: string): string {
-    const name = this.uniqueName(prefix);
-    this.#names.delete(name);
+  #nodeName(prefix: string): string {
+    const name = free(prefix, this.#nodes);
+    this.#nodes.add(name);
     return name;
   }
+}
+
+function free(prefix: string, taken: ReadonlySet<string>): string {
+  let name = prefix;
+  for (let count = 1; taken.has(name); count++) name = `${prefix}_${count}`;
+  return name;
 }
 
 export function valueInfo(name: string, type: DataType, dims: readonly (number | string)[]): ValueInfoProto {

@@ -62,7 +62,9 @@ async function readBytes(path: string, signal: AbortSignal | undefined): Promise
     if (found.size > MAX_PROTOBUF_BYTES) {
       throw new FormatError('ERR_ONNX', path, `has ${found.size} bytes, and a protocol buffer at most ${MAX_PROTOBUF_BYTES}`);
     }
-    return await readFile(path, {signal});
+    const bytes = await readFile(path, {signal});
+    // Not a Buffer: its `slice` shares memory, and so would that of every tensor's bytes.
+    return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   } catch (cause) {
     throwIfAborted(signal);
     if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') {
