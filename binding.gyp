@@ -4,7 +4,7 @@
   "targets": [{
     "target_name": "tensorrt_node",
     "sources": ["<!@(node -p \"require('fs').readFileSync('native/sources.txt', 'utf8').match(/^native.*/gm).join(' ')\")"],
-    "defines": ["NAPI_VERSION=8", "NODE_ADDON_API_CPP_EXCEPTIONS"],
+    "defines": ["NAPI_VERSION=8", "NODE_ADDON_API_CPP_EXCEPTIONS", "NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS"],
     "cflags!": ["-fno-exceptions"],
     "cflags_cc!": ["-fno-exceptions", "-fno-rtti", "-std=gnu++17", "-std=gnu++20"],
     "cflags_cc": [

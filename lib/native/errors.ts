@@ -54,6 +54,7 @@ export function typed(error: unknown): unknown {
     case 'ERR_TENSORRT':
       return new TensorrtError(message, call, hint, {cause: error});
     case 'ERR_ADDON':
+    case 'ERR_DISPOSED':
       return new TensorrtNodeError(code, message, hint, {cause: error});
     default:
       return error;

@@ -1,5 +1,6 @@
 /** A queue of GPU work. */
 
+import {TensorrtNodeError} from '../errors.js';
 import {integer} from '../options.js';
 import type {NativeStream} from './addon.js';
 import type {DeviceMemory} from './device_memory.js';
@@ -7,7 +8,10 @@ import {translated, typed} from './errors.js';
 import type {Event} from './event.js';
 import {PinnedBuffer} from './pinned_buffer.js';
 
-/** Where a copy starts on each side and how long it is, in bytes. Left out: both from 0, and the whole host memory. */
+/** Pinned memory, or any other that JavaScript has. */
+export type HostMemory = PinnedBuffer | ArrayBuffer | ArrayBufferView<ArrayBuffer>;
+
+/** Where a copy starts on each side and how long it is, in bytes. Left out: both from 0, and the rest of the host memory. */
 export interface CopyRange {
   toOffset?: number;
   fromOffset?: number;
@@ -24,18 +28,18 @@ export class Stream implements Disposable {
     readonly native: NativeStream,
   ) {}
 
-  /** Throws CudaError, and TensorrtNodeError (ERR_ADDON) for a range outside either memory. */
-  copyToDevice(to: DeviceMemory, from: PinnedBuffer | ArrayBuffer | ArrayBufferView<ArrayBuffer>, range: CopyRange = {}): void {
-    const host = hostMemory(from, range.fromOffset);
-    const bytes = size('byteLength', range.byteLength ?? host.rest);
-    translated(() => this.native.copyToDevice(to.native, size('toOffset', range.toOffset ?? 0), host.buffer, host.offset, bytes));
+  /** Throws CudaError, OptionError for a range outside either memory, and ERR_DISPOSED. */
+  copyToDevice(to: DeviceMemory, from: HostMemory, {toOffset = 0, fromOffset = 0, byteLength}: CopyRange = {}): void {
+    const host = hostMemory(from);
+    const bytes = rangeWithin(host, 'fromOffset', fromOffset, to, 'toOffset', toOffset, byteLength);
+    translated(() => this.native.copyToDevice(to.native, toOffset, host.buffer, host.start + fromOffset, bytes));
   }
 
   /** Throws as copyToDevice does. */
-  copyToHost(to: PinnedBuffer | ArrayBuffer | ArrayBufferView<ArrayBuffer>, from: DeviceMemory, range: CopyRange = {}): void {
-    const host = hostMemory(to, range.toOffset);
-    const bytes = size('byteLength', range.byteLength ?? host.rest);
-    translated(() => this.native.copyToHost(host.buffer, host.offset, from.native, size('fromOffset', range.fromOffset ?? 0), bytes));
+  copyToHost(to: HostMemory, from: DeviceMemory, {toOffset = 0, fromOffset = 0, byteLength}: CopyRange = {}): void {
+    const host = hostMemory(to);
+    const bytes = rangeWithin(host, 'toOffset', toOffset, from, 'fromOffset', fromOffset, byteLength);
+    translated(() => this.native.copyToHost(host.buffer, host.start + toOffset, from.native, fromOffset, bytes));
   }
 
   /** Marks the end of the work queued so far. */
@@ -67,13 +71,27 @@ export class Stream implements Disposable {
   }
 }
 
-function hostMemory(memory: PinnedBuffer | ArrayBuffer | ArrayBufferView<ArrayBuffer>, offset = 0) {
-  size('offset', offset);
-  const whole = memory instanceof PinnedBuffer ? memory.buffer : memory;
-  if (whole instanceof ArrayBuffer) return {buffer: whole, offset, rest: Math.max(0, whole.byteLength - offset)};
-  return {buffer: whole.buffer, offset: whole.byteOffset + offset, rest: Math.max(0, whole.byteLength - offset)};
+function hostMemory(memory: HostMemory): {buffer: ArrayBuffer; start: number; byteLength: number} {
+  if (memory instanceof PinnedBuffer) {
+    if (memory.byteLength === 0) throw new TensorrtNodeError('ERR_DISPOSED', 'the pinned buffer is disposed');
+    return {buffer: memory.buffer, start: 0, byteLength: memory.byteLength};
+  }
+  if (memory instanceof ArrayBuffer) return {buffer: memory, start: 0, byteLength: memory.byteLength};
+  return {buffer: memory.buffer, start: memory.byteOffset, byteLength: memory.byteLength};
 }
 
-function size(option: string, value: number): number {
-  return integer(option, value, {min: 0, max: Number.MAX_SAFE_INTEGER});
+/** Checks a copy's offsets and returns its length. */
+function rangeWithin(
+  host: {byteLength: number},
+  hostOption: string,
+  hostOffset: number,
+  device: DeviceMemory,
+  deviceOption: string,
+  deviceOffset: number,
+  byteLength: number | undefined,
+): number {
+  integer(hostOption, hostOffset, {min: 0, max: host.byteLength});
+  integer(deviceOption, deviceOffset, {min: 0, max: device.byteLength});
+  const rest = host.byteLength - hostOffset;
+  return integer('byteLength', byteLength ?? rest, {min: 0, max: Math.min(rest, device.byteLength - deviceOffset)});
 }

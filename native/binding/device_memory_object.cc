@@ -1,5 +1,4 @@
 // class DeviceMemory in JavaScript: a block of the device's pool.
-#include <stdexcept>
 
 #include "errors.h"
 #include "objects.h"
@@ -20,7 +19,7 @@ DeviceMemoryObject::DeviceMemoryObject(const Napi::CallbackInfo& info) : ObjectW
 }
 
 cuda::DeviceBlock& DeviceMemoryObject::block() {
-  if (!block_) throw std::logic_error("the device memory is disposed");
+  if (!block_) throw DisposedError("the device memory is disposed");
   return block_;
 }
 

@@ -32,6 +32,8 @@ Napi::Error toJavaScript(Napi::Env env, std::exception_ptr thrown) {
     return result;
   } catch (const tensorrt::TensorrtError& error) {
     return describe(env, "ERR_TENSORRT", error.what(), error.call(), error.hint());
+  } catch (const DisposedError& error) {
+    return describe(env, "ERR_DISPOSED", error.what(), {}, {});
   } catch (const std::exception& error) {
     return describe(env, "ERR_ADDON", error.what(), {}, {});
   } catch (...) {

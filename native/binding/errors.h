@@ -5,9 +5,16 @@
 #include <napi.h>
 
 #include <exception>
+#include <stdexcept>
 #include <utility>
 
 namespace tensorrt_node::binding {
+
+// An object that was disposed is used.
+class DisposedError : public std::logic_error {
+ public:
+  using std::logic_error::logic_error;
+};
 
 // The JavaScript error for a C++ one.
 Napi::Error toJavaScript(Napi::Env env, std::exception_ptr error);

@@ -1,5 +1,4 @@
 // class Event in JavaScript.
-#include <stdexcept>
 
 #include "errors.h"
 #include "objects.h"
@@ -24,7 +23,7 @@ EventObject::EventObject(const Napi::CallbackInfo& info) : ObjectWrap(info) {
 }
 
 cuda::Event& EventObject::event() {
-  if (!event_) throw std::logic_error("the event is disposed");
+  if (!event_) throw DisposedError("the event is disposed");
   return *event_;
 }
 

@@ -1,6 +1,5 @@
 // class Stream in JavaScript: queues copies, orders them by events, and promises their end.
 #include <cstddef>
-#include <stdexcept>
 #include <utility>
 
 #include "../cuda/copy.h"
@@ -41,7 +40,7 @@ StreamObject::StreamObject(const Napi::CallbackInfo& info) : ObjectWrap(info) {
 }
 
 const cuda::Stream& StreamObject::stream() const {
-  if (!stream_) throw std::logic_error("the stream is disposed");
+  if (!stream_) throw DisposedError("the stream is disposed");
   return *stream_;
 }
 

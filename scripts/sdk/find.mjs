@@ -16,22 +16,23 @@ export const sdkFolder = fileURLToPath(new URL('../../.sdk', import.meta.url));
  * `{tensorrt: {include, source, version}, cuda: {include, source, version}, nvcc?: {path, source, version}}`.
  * `say` is told what was chosen and why other places were passed over. Rejects with FetchError.
  */
-export async function findSdk({nvcc = false, env = process.env, folder = sdkFolder, say = () => {}} = {}) {
-  const parts = [findTensorrt(env, folder, say), findCuda(env, folder, say), ...(nvcc ? [findNvcc(env, folder, say)] : [])];
+export async function findSdk({nvcc = false, env = process.env, folder = sdkFolder, system = '/', say = () => {}} = {}) {
+  const from = {env, folder, system, say};
+  const parts = [findTensorrt(from), findCuda(from), ...(nvcc ? [findNvcc(from)] : [])];
   const [tensorrt, cuda, compiler] = await Promise.all(parts);
   return nvcc ? {tensorrt, cuda, nvcc: compiler} : {tensorrt, cuda};
 }
 
-async function findTensorrt(env, folder, say) {
-  const found = firstThatServes('TensorRT headers', tensorrtPlaces(env), tensorrtHeaders, say);
+async function findTensorrt({env, folder, system, say}) {
+  const found = firstThatServes('TensorRT headers', tensorrtPlaces(env, system), tensorrtHeaders, say);
   if (found) return found;
   const {crate, version} = checksums.tensorrt;
   const include = await fetchTensorrt(folder, checksums.tensorrt);
   return chosen('TensorRT headers', include, `crate ${crate} ${version}`, tensorrtHeaders(include).version, say);
 }
 
-async function findCuda(env, folder, say) {
-  const places = cudaRoots(env).flatMap(({source, root}) => [
+async function findCuda({env, folder, system, say}) {
+  const places = cudaRoots(env, system).flatMap(({source, root}) => [
     {source, include: path.join(root, 'include')},
     {source, include: path.join(root, 'targets', process.arch === 'arm64' ? 'sbsa-linux' : 'x86_64-linux', 'include')},
   ]);
@@ -41,8 +42,8 @@ async function findCuda(env, folder, say) {
   return chosen('CUDA headers', include, wheelNames(checksums.cuda), cudaHeaders(include).version, say);
 }
 
-async function findNvcc(env, folder, say) {
-  for (const {source, root} of cudaRoots(env)) {
+async function findNvcc({env, folder, system, say}) {
+  for (const {source, root} of cudaRoots(env, system)) {
     const found = nvccAt(root);
     if (found) {
       say(`nvcc ${found.version}: ${found.path} (${source})`);

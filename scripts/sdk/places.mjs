@@ -6,8 +6,8 @@ import path from 'node:path';
 /** Debian's name of this architecture's include folder. */
 const triplet = process.arch === 'arm64' ? 'aarch64-linux-gnu' : 'x86_64-linux-gnu';
 
-/** Folders to look in, most wanted first; `source` says which place it is. */
-export function tensorrtPlaces(env) {
+/** Folders to look in, most wanted first; `source` says which place it is. `system` is the root of the file system. */
+export function tensorrtPlaces(env, system) {
   return [
     ...(env.TENSORRT_ROOT
       ? [
@@ -15,18 +15,18 @@ export function tensorrtPlaces(env) {
           {source: 'TENSORRT_ROOT', include: path.join(env.TENSORRT_ROOT, 'include', triplet)},
         ]
       : []),
-    {source: 'system', include: `/usr/include/${triplet}`},
-    {source: 'system', include: '/usr/include'},
-    {source: 'system', include: '/usr/local/tensorrt/include'},
+    ...[`usr/include/${triplet}`, 'usr/include', 'usr/local/tensorrt/include'].map((folder) => ({
+      source: 'system',
+      include: path.join(system, folder),
+    })),
   ];
 }
 
-export function cudaRoots(env) {
+/** Roots of CUDA toolkits, most wanted first. */
+export function cudaRoots(env, system) {
   return [
     ...(env.CUDA_HOME ? [{source: 'CUDA_HOME', root: env.CUDA_HOME}] : []),
-    {source: 'system', root: '/usr/local/cuda'},
-    {source: 'system', root: '/opt/cuda'},
-    {source: 'system', root: '/usr'},
+    ...['usr/local/cuda', 'opt/cuda', 'usr'].map((folder) => ({source: 'system', root: path.join(system, folder)})),
   ];
 }
 
