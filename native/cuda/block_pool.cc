@@ -143,22 +143,22 @@ Memory BlockPool::take(std::size_t bytes, const Stream* stream) {
 Memory BlockPool::allocate(std::size_t capacity) {
   Memory memory;
   memory.capacity = capacity;
-  CUresult result = CUDA_ERROR_INVALID_CONTEXT;
-  {
-    const Current current(*context_, std::nothrow);
-    result = kind_.allocate(memory.address, capacity);
+  try {
+    const Current current(*context_);
+    const CUresult result = kind_.allocate(memory.address, capacity);
+    if (result != CUDA_ERROR_OUT_OF_MEMORY)
+      check(result, kind_.call, options_.name + " pool, " + std::to_string(capacity) + " bytes");
+  } catch (...) {
+    unreserve(capacity);
+    throw;
   }
-  {
-    const std::lock_guard lock(mutex_);
-    if (result == CUDA_SUCCESS) {
-      markUsed(capacity, stats_.allocations);
-      return memory;
-    }
-    stats_.reservedBytes -= capacity;
+  if (memory.address == 0) {
+    unreserve(capacity);
+    return memory;
   }
-  if (result != CUDA_ERROR_OUT_OF_MEMORY)
-    fail(result, kind_.call, options_.name + " pool, " + std::to_string(capacity) + " bytes");
-  return {};
+  const std::lock_guard lock(mutex_);
+  markUsed(capacity, stats_.allocations);
+  return memory;
 }
 
 bool BlockPool::takeIdle(std::size_t capacity, const Stream* stream, Memory& found) {
@@ -187,6 +187,11 @@ bool BlockPool::reserve(std::size_t capacity) noexcept {
   if (capacity > options_.limitBytes || stats_.reservedBytes > options_.limitBytes - capacity) return false;
   stats_.reservedBytes += capacity;
   return true;
+}
+
+void BlockPool::unreserve(std::size_t capacity) noexcept {
+  const std::lock_guard lock(mutex_);
+  stats_.reservedBytes -= capacity;
 }
 
 // Frees idle memory, first what no work touches, else waiting for the work; false when there is none.
@@ -292,12 +297,16 @@ void BlockPool::markUsed(std::size_t capacity, std::uint64_t& counter) noexcept 
   ++counter;
 }
 
+// One at a time, not with erase_if: asking may throw, and must leave whole what is left.
 void BlockPool::dropPassedUses(Memory& memory) {
-  std::erase_if(memory.uses, [&](Use& use) {
-    if (!use.event.passed()) return false;
-    spareEvents_.push_back(std::move(use.event));
-    return true;
-  });
+  for (auto use = memory.uses.begin(); use != memory.uses.end();) {
+    if (use->event.passed()) {
+      spareEvents_.push_back(std::move(use->event));
+      use = memory.uses.erase(use);
+    } else {
+      ++use;
+    }
+  }
 }
 
 void BlockPool::clearUses(Memory& memory) noexcept {

@@ -89,6 +89,7 @@ class BlockPool {
   Memory allocate(std::size_t capacity);
   bool takeIdle(std::size_t capacity, const Stream* stream, Memory& found);
   bool reserve(std::size_t capacity) noexcept;
+  void unreserve(std::size_t capacity) noexcept;
   bool makeRoom(std::size_t capacity);
   std::size_t freeIdle(std::size_t bytes) noexcept;
   void free(Memory memory) noexcept;

@@ -1,0 +1,36 @@
+#include "faults.h"
+
+#include <utility>
+
+namespace simulator {
+
+void Faults::plan(std::string symbol, std::uint64_t nth, std::uint64_t count, CUresult code) {
+  faults_.push_back({std::move(symbol), nth == 0 ? 0 : nth - 1, count, code});
+}
+
+CUresult Faults::called(std::string_view symbol) {
+  ++allCalls_;
+  auto found = calls_.find(symbol);
+  if (found == calls_.end()) found = calls_.emplace(symbol, 0).first;
+  ++found->second;
+
+  CUresult code = CUDA_SUCCESS;
+  for (Fault& fault : faults_) {
+    if (fault.symbol.empty() ? symbol.starts_with("cuCtx") : fault.symbol != symbol) continue;
+    if (fault.before > 0) {
+      --fault.before;
+    } else if (fault.count > 0) {
+      --fault.count;
+      if (code == CUDA_SUCCESS) code = fault.code;
+    }
+  }
+  return code;
+}
+
+std::uint64_t Faults::calls(std::string_view symbol) const {
+  if (symbol.empty()) return allCalls_;
+  const auto found = calls_.find(symbol);
+  return found == calls_.end() ? 0 : found->second;
+}
+
+}  // namespace simulator

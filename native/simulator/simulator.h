@@ -1,0 +1,91 @@
+// Control of the simulated CUDA driver: what it is like, which calls fail, and what it found. Plain C, so that tests
+// may link it and anything else may look the functions up with dlsym.
+//
+// libcuda_simulated.so stands in for libcuda.so.1 where there is no GPU. Streams are real queues with a thread each;
+// device memory is on the heap. It judges by what was ordered, not by what happened to run when: two accesses of which
+// one writes are a race unless stream order, events or a wait of the host put one before the other. All host threads
+// count as one timeline, in the order of their calls (ThreadSanitizer is the judge between them).
+//
+// Under a program that cannot call these, the environment variable TENSORRT_NODE_SIMULATOR holds settings as
+// "name=value" separated by commas: the fields of SimulatorConfig, "fail=SYMBOL:NTH:CODE" (any number of them),
+// "report=stderr" or "report=/a/file" to write the findings at exit, "leaks=1" to count what is still alive then,
+// and "exitCode=N" to end the process with N if there was any finding.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct SimulatorConfig {
+  // 0 for a driver without a GPU.
+  uint64_t devices;
+  // Memory of each device, and the most that can be pinned, in bytes.
+  uint64_t deviceBytes;
+  uint64_t pinnedBytes;
+  // How long each operation on a stream takes, in nanoseconds, and the most that chance adds.
+  uint64_t operationNs;
+  uint64_t jitterNs;
+  // Bytes a second that copies run at; 0 for no limit.
+  uint64_t copyBytesPerSecond;
+  // Of the jitter.
+  uint64_t seed;
+} SimulatorConfig;
+
+typedef enum SimulatorFindingKind {
+  // Two accesses that nothing ordered.
+  SIMULATOR_RACE,
+  SIMULATOR_USE_AFTER_FREE,
+  // An access beyond an allocation, or a damaged guard around one.
+  SIMULATOR_OUT_OF_BOUNDS,
+  SIMULATOR_DOUBLE_FREE,
+  // Freed by the wrong function, or never allocated.
+  SIMULATOR_INVALID_FREE,
+  SIMULATOR_LEAK,
+  // A call that makes the host or other streams wait for the whole device: cuCtxSynchronize, a synchronous copy, work
+  // on the legacy stream, freeing memory that queued work still uses.
+  SIMULATOR_DEVICE_WIDE_SYNC,
+  // An "asynchronous" copy from or to memory that is not pinned: the driver makes the host wait.
+  SIMULATOR_PAGEABLE_COPY,
+  // A stream or event that was destroyed, or never existed.
+  SIMULATOR_DEAD_HANDLE,
+  // A CUDA call inside a host function.
+  SIMULATOR_CALL_IN_HOST_FUNCTION,
+} SimulatorFindingKind;
+
+typedef struct SimulatorFinding {
+  SimulatorFindingKind kind;
+  // For people: which call, which memory, what it collided with.
+  const char* message;
+} SimulatorFinding;
+
+// A new world with the default settings: no faults, no findings. Waits for work in flight. What was alive is gone.
+void simulatorReset(void);
+// One device of 1 GiB, operations that take no time.
+SimulatorConfig simulatorDefaults(void);
+void simulatorConfigure(const SimulatorConfig* config);
+
+// Makes calls fail: those to `symbol` ("cuMemAlloc_v2"), beginning with the nth from now (1 is the next), `count` of
+// them, with the CUresult `code`. Null stands for all but cuCtx*, without which no destructor could free anything.
+// Calls that free or destroy do their work and then report the failure.
+void simulatorFail(const char* symbol, uint64_t nth, uint64_t count, int code);
+// How often `symbol` (null for all) was called since the reset.
+uint64_t simulatorCalls(const char* symbol);
+// From now on every call fails with CUDA_ERROR_DEINITIALIZED, as after the driver's own teardown at exit.
+void simulatorDeinitialize(void);
+
+// The host reads (write = 0) or writes memory; known only by being told. Memory that is not pinned is ignored.
+void simulatorHostAccess(const void* address, size_t bytes, int write);
+
+// Adds a finding for each allocation, stream, event and context that is still alive and not yet reported.
+void simulatorFindLeaks(void);
+// What was found since the reset, in order; the array is good until the next call of any function here or of the
+// driver.
+size_t simulatorFindings(const SimulatorFinding** findings);
+void simulatorClearFindings(void);
+
+#ifdef __cplusplus
+}
+#endif

@@ -1,0 +1,115 @@
+// Everything the simulated driver knows, behind one lock: devices, streams, events, memory, and what it found.
+#pragma once
+
+#include <cuda.h>
+
+#include <condition_variable>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <random>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "faults.h"
+#include "findings.h"
+#include "memory.h"
+#include "queue.h"
+#include "simulator.h"
+
+namespace simulator {
+
+using Lock = std::unique_lock<std::mutex>;
+
+struct EventState {
+  std::uint64_t number;
+  int device;
+  unsigned flags;
+  // The last record; null for none.
+  std::shared_ptr<const Completion> record;
+  bool leakReported = false;
+};
+
+struct DeviceState {
+  std::uint64_t retained = 0;
+  bool leakReported = false;
+};
+
+// Bytes that an operation reads or writes.
+struct Range {
+  // Null for memory that is none of the driver's.
+  Allocation* allocation;
+  std::uintptr_t address;
+  std::size_t bytes;
+  bool write;
+};
+
+struct World {
+  World();
+
+  // The host's view is brought up to date with what it has just seen to be done.
+  void hostLearns(const Completion& completion) { host.join(completion.clock); }
+  // Blocks until it is done; the host knows then.
+  void waitFor(Lock& lock, const std::shared_ptr<const Completion>& completion);
+  // What a device-wide synchronise does.
+  void drain(Lock& lock);
+
+  // The next operation of the stream as an access, ordered after the stream's work and all the host knows.
+  Access next(Queue& queue, std::string_view what);
+  // An access by the host, or by the host function that this thread is running.
+  Access hostAccess(std::string_view what);
+  // Queues the work of `access`.
+  void queueOperation(Queue& queue, const Access& access, std::size_t bytes, std::function<void()> run,
+                      std::shared_ptr<const Completion> after = nullptr);
+
+  // CUDA_ERROR_INVALID_VALUE, and a finding, when the range lies in no live allocation.
+  CUresult allowed(const Access& access, const Range& range);
+  // Enters an allowed range in the history of its allocation; a race is found.
+  void enter(const Access& access, const Range& range);
+
+  // The live stream or event behind a handle; null for one that is dead, which is found against the program.
+  std::shared_ptr<Queue> stream(CUstream handle, std::string_view call);
+  EventState* event(CUevent handle, std::string_view call);
+
+  void findLeaks(std::optional<int> device);
+
+  std::mutex mutex;
+  // Told of each operation that is done.
+  std::condition_variable progress;
+
+  SimulatorConfig config;
+  Faults faults;
+  Findings findings;
+  Memory memory;
+  std::vector<DeviceState> devices;
+  std::map<std::uintptr_t, std::shared_ptr<Queue>> streams;
+  // Destroyed ones that still work.
+  std::vector<std::shared_ptr<Queue>> closing;
+  std::map<std::uintptr_t, EventState> events;
+  Clock host;
+  Timeline timelines = 1;
+  // Timelines of streams that are gone, with all their work known to the host.
+  std::vector<Timeline> freeTimelines;
+  // Handles are never reused, so that a dead one is known as such.
+  std::uintptr_t lastHandle = 0x51'0000'0000;
+  std::uint64_t lastStream = 0;
+  std::uint64_t lastEvent = 0;
+  std::mt19937_64 random;
+  bool initialised = false;
+  bool deinitialised = false;
+  // A setting in the environment that made no sense.
+  bool misconfigured = false;
+};
+
+// Never destroyed: programs may call the driver until the very end.
+World& world();
+
+// The access of the host function that this thread is running; null on any other thread.
+const Access*& runningHostFunction() noexcept;
+// The contexts made current on this thread.
+std::vector<CUcontext>& contextStack() noexcept;
+
+}  // namespace simulator

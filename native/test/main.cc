@@ -1,0 +1,13 @@
+// Runs the tests that use the simulated driver; an argument selects those whose name contains it.
+#include "check.h"
+#include "cuda/driver.h"
+#include "simulated.h"
+
+int main(int count, char** arguments) {
+  const auto outcome = tensorrt_node::cuda::load(SIMULATOR_PATH);
+  if (!outcome.ready()) {
+    std::cout << outcome.problem << std::endl;
+    return 1;
+  }
+  return check::runTests(count > 1 ? arguments[1] : "", simulatorReset, test::expectNoFindings);
+}
