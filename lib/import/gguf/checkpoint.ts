@@ -52,8 +52,9 @@ async function read(path: string, files: InputFile[]): Promise<Omit<Checkpoint, 
   const architecture = readArchitecture(metadata);
   const facts = await readFacts(path, located);
   const tokenizer = readTokenizer(path, metadata);
-  const config = readConfig(path, metadata, facts, tokenizer.tokens);
   const fail = (problem: string) => new FormatError('ERR_GGUF', path, problem);
+  if (tokenizer.tokenCount > facts.vocabSize) throw fail(`there are ${tokenizer.tokenCount} tokens, but embeddings for ${facts.vocabSize}`);
+  const config = readConfig(path, metadata, facts, tokenizer.tokens);
   checkConfig(config, fail);
   const tensors = new Map<string, CheckpointTensor>();
   for (const {file, info} of located.values()) {

@@ -12,6 +12,7 @@ import type {Metadata} from './metadata.js';
 export interface GgufTokenizer {
   files: TokenizerFiles;
   tokens: SpecialTokenIds;
+  tokenCount: number;
 }
 
 /** Control tokens that end a reply whatever the metadata names, as in llama.cpp's list of end-of-generation tokens. */
@@ -59,6 +60,7 @@ export function readTokenizer(path: string, metadata: Metadata): GgufTokenizer {
       eosTokenIds: [...new Set([...ends.filter((id) => id !== undefined), ...endsByName(vocabulary)])],
       padTokenId: special.pad,
     },
+    tokenCount: tokens.length,
   };
 }
 

@@ -1,6 +1,6 @@
 import {describe, expect, it} from 'vitest';
 
-import {bfloat16ToFloat32, float16ToFloat32, float32ToFloat16} from './float16.js';
+import {bfloat16ToFloat32, float16ToFloat32, float32ToFloat16, nearestHalf} from './float16.js';
 
 const allHalves = Uint16Array.from({length: 0x10000}, (_, i) => i);
 const isNaNBits = (bits: number) => (bits & 0x7fff) > 0x7c00;
@@ -66,6 +66,17 @@ describe('float32ToFloat16', () => {
     const target = new Uint16Array(2);
     expect(float32ToFloat16(Float32Array.of(1, 2), target)).toBe(target);
     expect([...target]).toEqual([0x3c00, 0x4000]);
+  });
+});
+
+describe('nearestHalf', () => {
+  it.each([
+    [0.1, 0.0999755859375],
+    [1 + 2 ** -11, 1],
+    [1 + 3 * 2 ** -11, 1 + 2 ** -9],
+    [-1e6, -Infinity],
+  ])('of %d is %d', (value, half) => {
+    expect(nearestHalf(value)).toBe(half);
   });
 });
 

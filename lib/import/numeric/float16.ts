@@ -26,6 +26,15 @@ export function float32ToFloat16(values: Float32Array, target = new Uint16Array(
   return target;
 }
 
+const scratch = new Float32Array(1);
+const scratchBits = new Uint32Array(scratch.buffer);
+
+/** The half nearest to `value`, ties to even; infinite beyond the largest. */
+export function nearestHalf(value: number): number {
+  scratch[0] = value;
+  return halfTable()[encodeHalf(scratchBits[0]!)]!;
+}
+
 /** bfloat16 bits (the upper half of a float32) to float32; exact. */
 export function bfloat16ToFloat32(bits: Uint16Array, target = new Float32Array(bits.length)): Float32Array {
   const words = new Uint32Array(target.buffer, target.byteOffset, target.length);
