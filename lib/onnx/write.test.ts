@@ -113,7 +113,12 @@ describe('writeModel', () => {
     const model = modelOf(filled(3000, 2));
     const tensor = withUnknown(toBinary(TensorProtoSchema, model.graph.initializer[0]!), (all) => fromBinary(TensorProtoSchema, all));
     model.graph.initializer[0] = tensor;
-    model.setSource(tensor, {byteLength: 3000, chunks: async function* () { yield filled(3000, 2); }}); // biome-ignore format: one line
+    model.setSource(tensor, {
+      byteLength: 3000,
+      chunks: async function* () {
+        yield filled(3000, 2);
+      },
+    });
     const proto = withUnknown(toBinary(ModelProtoSchema, model.proto), (all) => fromBinary(ModelProtoSchema, all));
     proto.graph = model.graph;
     const whole = new Model(proto);
@@ -132,8 +137,18 @@ describe('writeModel', () => {
     const [initializer, constant] = [5, 6].map((value) =>
       create(TensorProtoSchema, {name: `t${value}`, dims: [2000n], dataType: DataType.UINT8}),
     );
-    model.setSource(initializer!, {byteLength: 2000, chunks: async function* () { yield filled(2000, 5); }}); // biome-ignore format: one line
-    model.setSource(constant!, {byteLength: 2000, chunks: async function* () { yield filled(2000, 6); }}); // biome-ignore format: one line
+    model.setSource(initializer!, {
+      byteLength: 2000,
+      chunks: async function* () {
+        yield filled(2000, 5);
+      },
+    });
+    model.setSource(constant!, {
+      byteLength: 2000,
+      chunks: async function* () {
+        yield filled(2000, 6);
+      },
+    });
     const branch = create(GraphProtoSchema, {name: 'branch', initializer: [initializer!]});
     model.graph.node[0]!.attribute.push(
       create(AttributeProtoSchema, {name: 'then_branch', g: branch}),

@@ -101,6 +101,24 @@ describe('RoPE scaling against the reference', () => {
   });
 });
 
+it('takes a prompt in pieces', async () => {
+  const config = tinyConfig();
+  const tensors = randomTensors(config);
+  const expected = (await ReferenceDecoder.create(config, tensors)).forward(PROMPT);
+  for (const options of [{}, {shared: {batch: 1, length: 16}}]) {
+    const model = await run(config, tensors, 'fp32', options);
+    const got: Float32Array[] = [];
+    for (const [from, to] of [
+      [0, 3],
+      [3, 5],
+      [5, 7],
+    ]) {
+      got.push(...(await model.step([PROMPT.slice(from, to)], [Array<number>(to!).fill(1)]))[0]!);
+    }
+    for (const [at, logits] of expected.entries()) expect(distance(got[at]!, logits)).toBeLessThan(5e-6);
+  }
+});
+
 it('runs rows of different lengths in one buffer that is past and present', async () => {
   const config = tinyConfig();
   const tensors = randomTensors(config);

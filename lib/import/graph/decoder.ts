@@ -5,12 +5,13 @@
 
 import {UnsupportedError} from '../../errors.js';
 import {DataType} from '../../onnx/data_type.js';
-import {float, GraphBuilder, int, string} from '../../onnx/graph_builder.js';
+import {float, GraphBuilder, int} from '../../onnx/graph_builder.js';
 import type {Model} from '../../onnx/model.js';
 import type {CheckpointTensor, DecoderConfig} from '../checkpoint.js';
-import {BLOCK_SIZE, type BlockTensor, type BlockWeights, blockWeights, isBlockType} from './blocks.js';
-import {denseSource, transposedSource} from './dense.js';
+import {denseSource} from './dense.js';
+import {embed} from './embedding.js';
 import {type FloatType, onnxType} from './float_type.js';
+import {type GraphContext, MICROSOFT, multiply} from './matrix.js';
 import {rotaryParameters, rotaryTable} from './rope.js';
 import {Weights} from './weights.js';
 
@@ -21,15 +22,13 @@ export interface DecoderOptions {
   label?: string;
 }
 
-const MICROSOFT = 'com.microsoft';
-
 /**
  * A model whose weights are converted while it is written.
  *
  * Inputs: input_ids int64 [batch_size, sequence_length]; attention_mask int64 [batch_size, total_sequence_length], ones
  * then zeros (rows are padded on the right); past_key_values.N.key and .value [batch_size, kvHeadCount,
  * past_sequence_length, headDim] of `dtype`, either exactly the past or a buffer longer than the sequence that is also
- * bound as the output. Outputs: logits [batch_size, sequence_length, vocabSize] and present.N.key and .value, of `dtype`.
+ * bound as the output. On ONNX Runtime's CPU several tokens at a time after a past need batch_size 1. Outputs: logits [batch_size, sequence_length, vocabSize] and present.N.key and .value, of `dtype`.
  *
  * Matrices in Q8_0, Q4_0, Q4_1 and Q4_K stay in their blocks (see blockWeights for what is exact); all others become
  * dense. Tied embeddings are stored once.
@@ -57,6 +56,7 @@ function checkConfig({headCount, kvHeadCount, headDim, slidingWindow}: DecoderCo
 
 class DecoderGraph {
   readonly #builder: GraphBuilder;
+  readonly #context: GraphContext;
   readonly #type: DataType;
 
   constructor(
@@ -65,6 +65,7 @@ class DecoderGraph {
     readonly dtype: FloatType,
   ) {
     this.#builder = GraphBuilder.create({name: config.architecture, opsets: {'': 21, [MICROSOFT]: 1}});
+    this.#context = {builder: this.#builder, dtype};
     this.#type = onnxType(dtype);
   }
 
@@ -77,9 +78,9 @@ class DecoderGraph {
     const rotary = this.#rotary();
 
     const table = weights.get('model.embed_tokens.weight', [config.vocabSize, config.hiddenSize]);
-    const embedding = isBlock(table) ? blockWeights(table, this.dtype) : undefined;
-    let residual = embedding ? this.#embedBlocks(table, embedding, ids) : this.#embedDense(table, ids);
+    const embedding = embed(this.#context, table, ids);
 
+    let residual = embedding.rows;
     let hidden = this.#firstNorm('model.layers.0.input_layernorm', residual);
     for (let layer = 0; layer < config.layerCount; layer++) {
       const name = `model.layers.${layer}`;
@@ -93,8 +94,7 @@ class DecoderGraph {
 
     if (config.tieWordEmbeddings) {
       weights.ignore('lm_head.weight');
-      if (embedding) this.#matMulBlocks(table, embedding, hidden, 'logits');
-      else this.#matMulTransposed(table, hidden, 'logits');
+      embedding.project(hidden, 'logits');
     } else {
       this.#linear('lm_head', config.hiddenSize, config.vocabSize, hidden, 'logits');
     }
@@ -138,57 +138,6 @@ class DecoderGraph {
     const table = (name: string, wave: (angle: number) => number): string =>
       this.#builder.initializer(name, this.#type, [positions, headDim / 2], rotaryTable(parameters, wave, positions, this.dtype));
     return {cos: table('cos_cache', Math.cos), sin: table('sin_cache', Math.sin)};
-  }
-
-  #embedDense(table: CheckpointTensor, ids: string): string {
-    const weight = this.#builder.initializer(table.name, this.#type, table.shape, denseSource(table, this.dtype));
-    return this.#builder.op('Gather', [weight, ids], {name: '/model/embed_tokens/Gather'});
-  }
-
-  #embedBlocks(table: CheckpointTensor, blocks: BlockWeights, ids: string): string {
-    const builder = this.#builder;
-    const [rows, columns] = table.shape as readonly [number, number];
-    // The operators of the two ends want the same bytes in different shapes: two initializers, one place in the file.
-    const codes = builder.initializer(`${table.name}.codes_2d`, DataType.UINT8, [rows, (columns * blocks.bits) / 8], blocks.codes);
-    const scales = builder.initializer(`${table.name}.scales`, this.#type, [rows, columns / BLOCK_SIZE], blocks.scales);
-    if (!blocks.zeroPoints) {
-      return builder.op('GatherBlockQuantized', [codes, ids, scales], {
-        domain: MICROSOFT,
-        name: '/model/embed_tokens/GatherBlockQuantized',
-        attributes: {bits: int(blocks.bits), block_size: int(BLOCK_SIZE), gather_axis: int(0), quantize_axis: int(1)},
-      });
-    }
-    const zeroPoints = builder.initializer(`${table.name}.zero_points`, DataType.FLOAT, [rows, columns / BLOCK_SIZE], blocks.zeroPoints);
-    return this.#embedWithZeroPoints({codes, scales, zeroPoints}, columns, ids);
-  }
-
-  /** GatherBlockQuantized knows integer zero points alone: the few rows asked for are gathered packed and unpacked here. */
-  #embedWithZeroPoints(table: {codes: string; scales: string; zeroPoints: string}, columns: number, ids: string): string {
-    const builder = this.#builder;
-    const op = (opType: string, inputs: string[], name: string, attributes = {}): string =>
-      builder.op(opType, inputs, {name: `/model/embed_tokens/${name}`, attributes});
-    const nibble = (name: string, value: number): string => builder.initializer(name, DataType.UINT8, [], Uint8Array.of(value));
-    const lastAxis = builder.int64('last_axis', [-1]);
-    const toFloat = {to: int(DataType.FLOAT)};
-
-    const packed = op('Gather', [table.codes, ids], 'codes/Gather');
-    const low = op('BitwiseAnd', [packed, nibble('nibble_mask', 15)], 'codes/BitwiseAnd');
-    const high = op('BitShift', [packed, nibble('nibble_shift', 4)], 'codes/BitShift', {direction: string('RIGHT')});
-    const pairs = op(
-      'Concat',
-      [op('Unsqueeze', [low, lastAxis], 'codes/Unsqueeze'), op('Unsqueeze', [high, lastAxis], 'codes/Unsqueeze')],
-      'codes/Concat',
-      {axis: int(-1)},
-    );
-    const blocked = op('Reshape', [pairs, builder.int64('blocked_shape', [0, 0, columns / BLOCK_SIZE, BLOCK_SIZE])], 'codes/Reshape');
-    const codes = op('Cast', [blocked], 'codes/Cast', toFloat);
-    const perBlock = (initializer: string, name: string): string =>
-      op('Unsqueeze', [op('Gather', [initializer, ids], `${name}/Gather`), lastAxis], `${name}/Unsqueeze`);
-    const scales = perBlock(table.scales, 'scales');
-    const wide = this.dtype === 'fp32' ? scales : op('Cast', [scales], 'scales/Cast', toFloat);
-    const values = op('Mul', [op('Sub', [codes, perBlock(table.zeroPoints, 'zero_points')], 'Sub'), wide], 'Mul');
-    const rows = op('Reshape', [values, builder.int64('row_shape', [0, 0, columns])], 'Reshape');
-    return this.dtype === 'fp32' ? rows : op('Cast', [rows], 'Cast', {to: int(this.#type)});
   }
 
   #attention(
@@ -246,42 +195,10 @@ class DecoderGraph {
   #linear(name: string, inputs: number, outputs: number, hidden: string, output?: string): string {
     const weight = this.weights.get(`${name}.weight`, [outputs, inputs]);
     const hasBias = this.weights.has(`${name}.bias`) || (this.config.architecture === 'qwen2' && /\.[qkv]_proj$/.test(name));
-    const product = isBlock(weight)
-      ? this.#matMulBlocks(weight, blockWeights(weight, this.dtype), hidden, hasBias ? undefined : output)
-      : this.#matMulDense(weight, hidden, hasBias ? undefined : output);
+    const product = multiply(this.#context, weight, hidden, {name: nodeName(name), output: hasBias ? undefined : output});
     if (!hasBias) return product;
     const bias = this.#vector(`${name}.bias`, outputs);
     return this.#builder.op('Add', [product, bias], {name: `${nodeName(name)}/Add`, output});
-  }
-
-  #matMulDense(weight: CheckpointTensor, hidden: string, output: string | undefined): string {
-    const [outputs, inputs] = weight.shape as readonly [number, number];
-    const transposed = this.#builder.initializer(weight.name, this.#type, [inputs, outputs], transposedSource(weight, this.dtype));
-    return this.#builder.op('MatMul', [hidden, transposed], {name: `${nodeName(weight.name)}/MatMul`, output});
-  }
-
-  /** With the matrix as the embedding stores it. ONNX Runtime transposes a constant once, at load, as it packs it anyway. */
-  #matMulTransposed(weight: CheckpointTensor, hidden: string, output: string): string {
-    const transposed = this.#builder.op('Transpose', [weight.name], {name: '/lm_head/Transpose'});
-    return this.#builder.op('MatMul', [hidden, transposed], {name: '/lm_head/MatMul', output});
-  }
-
-  #matMulBlocks(weight: CheckpointTensor, {bits, ...sources}: BlockWeights, hidden: string, output: string | undefined): string {
-    const [outputs, inputs] = weight.shape as readonly [number, number];
-    const builder = this.#builder;
-    const blocks = inputs / BLOCK_SIZE;
-    const codes = builder.initializer(`${weight.name}.codes`, DataType.UINT8, [outputs, blocks, (BLOCK_SIZE * bits) / 8], sources.codes);
-    // The embedding may have brought the other two already.
-    const initializer = (name: string, type: DataType, source: BlockWeights['scales']): string =>
-      builder.has(name) ? name : builder.initializer(name, type, [outputs, blocks], source);
-    const scales = initializer(`${weight.name}.scales`, this.#type, sources.scales);
-    const zeroPoints = sources.zeroPoints ? [initializer(`${weight.name}.zero_points`, DataType.FLOAT, sources.zeroPoints)] : [];
-    return this.#builder.op('MatMulNBits', [hidden, codes, scales, ...zeroPoints], {
-      domain: MICROSOFT,
-      name: `${nodeName(weight.name)}/MatMulNBits`,
-      output,
-      attributes: {K: int(inputs), N: int(outputs), bits: int(bits), block_size: int(BLOCK_SIZE)},
-    });
   }
 
   #firstNorm(name: string, hidden: string): string {
@@ -332,12 +249,7 @@ class DecoderGraph {
   }
 }
 
-function isBlock(tensor: CheckpointTensor): tensor is BlockTensor {
-  return isBlockType(tensor.type);
-}
-
-/** `model.layers.0.mlp.up_proj.weight` to `/model/layers.0/mlp/up_proj`: what genai calls the node. */
-function nodeName(tensor: string): string {
-  const path = tensor.replace(/\.weight$/, '').replace(/\.(?!\d)/g, '/');
-  return `/${path}`;
+/** `model.layers.0.mlp.up_proj` to `/model/layers.0/mlp/up_proj`, as genai names nodes. */
+function nodeName(module: string): string {
+  return `/${module.replace(/\.(?!\d)/g, '/')}`;
 }

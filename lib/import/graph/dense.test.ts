@@ -1,6 +1,6 @@
 import {describe, expect, it} from 'vitest';
 
-import {mulberry32, randomTensor} from '../../../test/support/random_checkpoint.js';
+import {mulberry32, randomTensor, tensorOf} from '../../../test/support/random_checkpoint.js';
 import {readSource} from '../../onnx/tensor_source.js';
 import type {TensorType} from '../checkpoint.js';
 import {dequantize} from '../numeric/dequantize.js';
@@ -36,4 +36,18 @@ it('makes large tensors piece by piece', async () => {
     pieces++;
   }
   expect(pieces).toBe(2);
+});
+
+it('transposes a matrix of many rows in narrower strips', async () => {
+  const [rows, columns] = [2 ** 17, 150];
+  const values = Uint16Array.from({length: rows * columns}, (_, index) => index % 0x7c00);
+  const tensor = tensorOf('weight', 'F16', [rows, columns], new Uint8Array(values.buffer));
+  const strips: number[] = [];
+  for await (const chunk of transposedSource(tensor, 'fp16').chunks()) {
+    const first = strips.reduce((sum, width) => sum + width, 0);
+    const strip = new Uint16Array(chunk.buffer, chunk.byteOffset, chunk.byteLength / 2);
+    for (const row of [0, 1, rows - 1]) expect(strip[row]).toBe(values[row * columns + first]);
+    strips.push(strip.length / rows);
+  }
+  expect(strips).toEqual([128, 22]);
 });

@@ -26,8 +26,9 @@ export function denseSource(tensor: CheckpointTensor, type: FloatType): TensorSo
   };
 }
 
-/** Columns of the matrix made at a time: the largest block, so that none is cut. */
+/** Columns of a matrix made at a time, fewer if it has many rows: whole blocks, of which the largest is this wide. */
 const COLUMNS_PER_CHUNK = 256;
+const ELEMENTS_PER_STRIP = 1 << 24;
 
 /** The matrix [rows, columns] as [columns, rows]. Besides the stored bytes only a few columns are in memory. */
 export function transposedSource(tensor: CheckpointTensor, type: FloatType): TensorSource {
@@ -39,8 +40,10 @@ export function transposedSource(tensor: CheckpointTensor, type: FloatType): Ten
       const raw = await tensor.read();
       const encode = floatEncoder(type, `tensor '${tensor.name}'`);
       const rowBytes = (columns / perBlock) * blockBytes;
-      for (let first = 0; first < columns; first += COLUMNS_PER_CHUNK) {
-        const width = Math.min(COLUMNS_PER_CHUNK, columns - first);
+      const fitting = Math.floor(ELEMENTS_PER_STRIP / rows / perBlock) * perBlock;
+      const widest = Math.min(COLUMNS_PER_CHUNK, Math.max(fitting, perBlock));
+      for (let first = 0; first < columns; first += widest) {
+        const width = Math.min(widest, columns - first);
         const stripStart = (first / perBlock) * blockBytes;
         const stripBytes = (width / perBlock) * blockBytes;
         const strip = new Uint8Array(rows * stripBytes);
