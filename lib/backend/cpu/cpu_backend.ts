@@ -180,6 +180,6 @@ async function ready(worker: Worker, signal: AbortSignal | undefined): Promise<E
     throw error;
   } finally {
     if (onAbort !== undefined) signal?.removeEventListener('abort', onAbort);
-    worker.removeAllListeners();
+    for (const event of ['error', 'exit', 'message']) worker.removeAllListeners(event);
   }
 }
