@@ -16,6 +16,7 @@ export type {
   Timings,
   Usage,
 } from './generate/types.js';
+export {type ImportOptions, type ImportResult, importModel} from './import/import.js';
 export {
   type BackendInspection,
   type DeviceInspection,

@@ -180,6 +180,7 @@ async function ready(worker: Worker, signal: AbortSignal | undefined): Promise<E
     throw error;
   } finally {
     if (onAbort !== undefined) signal?.removeEventListener('abort', onAbort);
+    // By name: without one, Node's own listeners go too, and the worker never hears a message again.
     for (const event of ['error', 'exit', 'message']) worker.removeAllListeners(event);
   }
 }

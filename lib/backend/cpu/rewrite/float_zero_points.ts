@@ -45,12 +45,9 @@ export async function splitFloatZeroPoints(model: Model): Promise<void> {
       sums.set(key, blockSums);
     }
     const output = node.output[0]!;
-    const symmetric = builder.uniqueName(`${output}/symmetric`);
-    node.output = [symmetric];
+    const symmetric = builder.renameOutput(node, output, `${output}/symmetric`);
     node.input = node.input[Input.Bias] ? [...node.input.slice(0, 3), '', '', node.input[Input.Bias]] : node.input.slice(0, 3);
-    builder.node('Add', [symmetric, builder.op('MatMul', [blockSums, offsets])], {outputs: [], name: `${node.name}/sum`});
-    // The name was this node's before, so the builder holds it for taken.
-    graph.node.at(-1)!.output = [output];
+    builder.node('Add', [symmetric, builder.op('MatMul', [blockSums, offsets])], {outputs: [output], name: `${node.name}/sum`});
   }
   if (sums.size === 0) return;
   const taken = new Set(graph.node.flatMap((node) => node.input));
