@@ -44,7 +44,8 @@ interface Placement {
 }
 
 /**
- * Replaces what is at `path`; its folder must exist. Both files appear complete under their names or not at all.
+ * Replaces what is at `path`; its folder must exist. Both files appear complete under their names or not at all
+ * (only a crash of the machine between the two renames could leave the new one beside the old).
  * Initializers that share a TensorSource share its place in the external file. The model itself is not changed.
  * Throws OptionError; FormatError (ERR_ONNX) where a tensor's bytes do not fit its shape or the model file would pass
  * 2 GiB; AbortError; and what the sources throw.

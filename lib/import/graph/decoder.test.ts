@@ -7,6 +7,7 @@ import {join} from 'node:path';
 import * as ort from 'onnxruntime-node';
 import {afterAll, beforeAll, describe, expect, it} from 'vitest';
 
+import {halfBits, halfTensor} from '../../../test/support/half_tensor.js';
 import {type RandomCheckpointOptions, randomTensors, tinyConfig} from '../../../test/support/random_checkpoint.js';
 import {ReferenceDecoder, type ReferenceRotary} from '../../../test/support/reference_decoder.js';
 import {FormatError, UnsupportedError} from '../../errors.js';
@@ -274,11 +275,9 @@ async function run(
   const cacheDims = [shared?.batch ?? 1, config.kvHeadCount, shared?.length ?? 0, config.headDim];
   const elements = cacheDims.reduce((product, dim) => product * dim, 1);
   const empty = () =>
-    dtype === 'fp32'
-      ? new ort.Tensor('float32', new Float32Array(elements), cacheDims)
-      : new ort.Tensor('float16', new Uint16Array(elements), cacheDims);
+    dtype === 'fp32' ? new ort.Tensor('float32', new Float32Array(elements), cacheDims) : halfTensor(new Uint16Array(elements), cacheDims);
   const names = Array.from({length: config.layerCount}, (_, layer) => [`${layer}.key`, `${layer}.value`]).flat();
-  const cache = new Map(names.map((name) => [name, empty()]));
+  const cache = new Map<string, ort.Tensor>(names.map((name) => [name, empty()]));
 
   return {
     async step(tokens, mask) {
@@ -289,9 +288,14 @@ async function run(
         fetches[`present.${name}`] = shared ? tensor : null;
       }
       const results = await session.run(feeds, fetches);
-      if (!shared) for (const name of names) cache.set(name, results[`present.${name}`] as ort.TypedTensor<'float32'>);
+      if (!shared) {
+        for (const name of names) {
+          const present = results[`present.${name}`]!;
+          cache.set(name, dtype === 'fp32' ? present : halfTensor(halfBits(present), present.dims));
+        }
+      }
       const logits = results.logits!;
-      const values = dtype === 'fp32' ? (logits.data as Float32Array) : float16ToFloat32(bitsOf(logits));
+      const values = dtype === 'fp32' ? (logits.data as Float32Array) : float16ToFloat32(halfBits(logits));
       return tokens.map((row, index) =>
         row.map((_, at) => {
           const from = (index * row.length + at) * config.vocabSize;
@@ -300,12 +304,6 @@ async function run(
       );
     },
   };
-}
-
-/** Where Float16Array exists, ONNX Runtime's halves are in one. */
-function bitsOf({data}: ort.Tensor): Uint16Array {
-  const array = data as Uint16Array;
-  return new Uint16Array(array.buffer, array.byteOffset, array.length);
 }
 
 function int64(rows: readonly (readonly number[])[]): ort.Tensor {
