@@ -11,13 +11,15 @@ import {step} from './lib/steps.mjs';
 
 const _QUESTION = process.argv[2] ?? 'Why is the sky blue?';
 
+const QUESTION = process.argv[2] ?? 'Why is the sky blue?';
+
 const prepared =
   (await step('dependencies', async () => ((await ensureDependencies()) ? 'installed' : 'there already'))) &&
   (await step('TypeScript', () => buildTypeScript().then(() => 'built'))) &&
   (await step('addon', async () => lastLine(await run(process.execPath, [path.join(root, 'scripts', 'build-addon.mjs'), '--optional'])))) &&
   (await step('model', async () => {
     const {ensureModel} = await import('./model.mjs');
-    return `SmolLM2-135M-Instruct, ${(await ensureModel()) ? 'fetched and imported to ONNX' : 'there already'}`;
+    return `SmolLM2-135M-Instruct, ${(await ensureModel()) ? 'imported to ONNX' : 'there already'}`;
   }));
 
 if (prepared) await answer();

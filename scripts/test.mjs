@@ -35,7 +35,7 @@ if (ready) {
     built &&
     (await check('model', async () => {
       const {ensureModel} = await import('./model.mjs');
-      return (await ensureModel()) ? 'fetched and imported' : 'there already';
+      return (await ensureModel()) ? 'imported' : 'there already';
     }));
   totals = await vitest(model ? ['unit', 'e2e'] : ['unit']);
 }
