@@ -13,7 +13,7 @@ namespace simulator {
 
 class Faults {
  public:
-  // An empty symbol stands for all but those that only make a context current.
+  // An empty symbol, here and below, stands for all but those that only make a context current.
   void plan(std::string symbol, std::uint64_t nth, std::uint64_t count, CUresult code);
   // Counts a call; what it must fail with, or CUDA_SUCCESS.
   CUresult called(std::string_view symbol);

@@ -71,7 +71,7 @@ void simulatorConfigure(const SimulatorConfig* config);
 // them, with the CUresult `code`. Null stands for all but cuCtx*, without which no destructor could free anything.
 // Calls that free or destroy do their work and then report the failure.
 void simulatorFail(const char* symbol, uint64_t nth, uint64_t count, int code);
-// How often `symbol` (null for all) was called since the reset.
+// How often `symbol` (null for all but cuCtx...) was called since the reset.
 uint64_t simulatorCalls(const char* symbol);
 // From now on every call fails with CUDA_ERROR_DEINITIALIZED, as after the driver's own teardown at exit.
 void simulatorDeinitialize(void);

@@ -43,7 +43,8 @@ void runThroughEverything() {
     end.wait();
     end.millisecondsSince(start);
     second.callOnHost([] {});
-    while (!second.idle()) continue;
+    second.synchronize();
+    CHECK(second.idle());
     pinned.trim();
     device.trim();
     outliving = pinned.allocate(4096);
@@ -64,9 +65,9 @@ TEST(a_failure_at_any_call_leaks_nothing) {
   runThroughEverything();
   test::expectNoFindings();
   const std::uint64_t calls = simulatorCalls(nullptr) - before;
-  CHECK(calls > 100);
+  CHECK(calls > 50);
   std::uint64_t errors = 0;
-  // A few more than were counted: how often a stream is asked whether it is idle varies.
+  // A few more than were counted: how often the pools ask and wait depends on the streams' luck.
   for (std::uint64_t nth = 1; nth <= calls + 10; ++nth) {
     for (const CUresult code : {CUDA_ERROR_LAUNCH_FAILED, CUDA_ERROR_OUT_OF_MEMORY}) {
       simulatorReset();
@@ -83,8 +84,8 @@ TEST(a_failure_at_any_call_leaks_nothing) {
       if (!found.empty()) throw check::Failure("when call " + std::to_string(nth) + " failed:" + test::describe(found));
     }
   }
-  // Most failures must be seen, or the test would pass for a library that ignores them.
-  std::cout << errors << " of " << calls << std::endl;
+  // Two runs a call: most must end in an error, or the test would pass for a library that ignores them. The others are
+  // calls that free, and out of memory where there was something to free.
   CHECK(errors > calls);
 }
 
