@@ -9,8 +9,6 @@ import {ensureDependencies} from './lib/dependencies.mjs';
 import {root, run} from './lib/run.mjs';
 import {step} from './lib/steps.mjs';
 
-const _QUESTION = process.argv[2] ?? 'Why is the sky blue?';
-
 const QUESTION = process.argv[2] ?? 'Why is the sky blue?';
 
 const prepared =
