@@ -67,10 +67,10 @@ export function sentencePieceTokenizer(path: string, vocabulary: SentencePieceVo
 
 /**
  * Every way to put a piece together from two others, best score first, as transformers derives them
- * (`SentencePieceExtractor`); of equal scores, the one with the lower ids.
+ * (`SentencePieceExtractor`); of equal scores, the piece with the lower id: Mistral's runs of spaces share one score.
  */
 function mergesOf(path: string, {tokens, types, scores}: SentencePieceVocabulary, ids: ReadonlyMap<string, number>): [string, string][] {
-  const merges: {left: number; right: number; score: number}[] = [];
+  const merges: {piece: number; left: number; right: number}[] = [];
   for (const [id, token] of tokens.entries()) {
     if (types[id] !== TokenType.normal) continue;
     if (token.length > MAX_PIECE) {
@@ -79,10 +79,10 @@ function mergesOf(path: string, {tokens, types, scores}: SentencePieceVocabulary
     for (let cut = 1; cut < token.length; cut++) {
       const left = ids.get(token.slice(0, cut));
       const right = left === undefined ? undefined : ids.get(token.slice(cut));
-      if (left !== undefined && right !== undefined) merges.push({left, right, score: scores[id]!});
+      if (left !== undefined && right !== undefined) merges.push({piece: id, left, right});
     }
   }
-  merges.sort((a, b) => b.score - a.score || a.left - b.left || a.right - b.right);
+  merges.sort((a, b) => scores[b.piece]! - scores[a.piece]! || a.piece - b.piece || a.left - b.left || a.right - b.right);
   return merges.map(({left, right}) => [tokens[left]!, tokens[right]!]);
 }
 

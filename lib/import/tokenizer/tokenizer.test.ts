@@ -94,6 +94,19 @@ describe('sentencePieceTokenizer', () => {
     expect(spell(build(), 'ther')).toEqual(['<s>', '▁the', 'r']);
   });
 
+  it('merges the piece with the lower id first where scores are equal', () => {
+    const runs = ['▁', '▁▁', '▁▁▁▁', '▁▁▁', '▁▁▁▁▁▁▁▁'];
+    const spaces = {
+      tokens: [...tokens.slice(0, 259), ...runs],
+      scores: Array(300).fill(-1),
+      types: [...kinds.slice(0, 259), 1, 1, 1, 1, 1],
+    };
+    const tokenizer = build(spaces);
+    const lengths = tokenizer.encode(' '.repeat(10), {add_special_tokens: false}).tokens.map((piece: string) => piece.length);
+    // Eleven with the one in front: twos, then fours, then a three, then the eight.
+    expect(lengths).toEqual([8, 3]);
+  });
+
   it('spells unknown characters in bytes, and gives them back', () => {
     const tokenizer = build();
     expect(spell(tokenizer, 'é  r')).toEqual(['<s>', '▁', '<0xC3>', '<0xA9>', '▁▁', 'r']);
