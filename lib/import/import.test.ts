@@ -6,6 +6,7 @@ import * as ort from 'onnxruntime-node';
 import {beforeEach, describe, expect, it} from 'vitest';
 
 import {decoderMetadata, decoderTensors, ggufBytes, string} from '../../test/support/gguf_file.js';
+import {halfBits, halfTensor} from '../../test/support/half_tensor.js';
 import {randomTensors, tinyConfig} from '../../test/support/random_checkpoint.js';
 import {ReferenceDecoder} from '../../test/support/reference_decoder.js';
 import {writeFolder} from '../../test/support/safetensors_folder.js';
@@ -44,15 +45,14 @@ async function run(path: string, {layerCount, kvHeadCount, headDim, vocabSize}: 
   };
   for (let layer = 0; layer < layerCount; layer++) {
     for (const part of ['key', 'value']) {
-      const empty = half
-        ? new ort.Tensor('float16', new Uint16Array(), [1, kvHeadCount, 0, headDim])
-        : new ort.Tensor('float32', new Float32Array(), [1, kvHeadCount, 0, headDim]);
+      const dims = [1, kvHeadCount, 0, headDim];
+      const empty = half ? halfTensor(new Uint16Array(), dims) : new ort.Tensor('float32', new Float32Array(), dims);
       feeds[`past_key_values.${layer}.${part}`] = empty;
     }
   }
   const {logits} = await session.run(feeds);
   await session.release();
-  const data = half ? float16ToFloat32(new Uint16Array((logits!.data as Uint16Array).buffer)) : (logits!.data as Float32Array);
+  const data = half ? float16ToFloat32(halfBits(logits!)) : (logits!.data as Float32Array);
   return PROMPT.map((_, at) => data.subarray(at * vocabSize, (at + 1) * vocabSize));
 }
 

@@ -6,7 +6,7 @@
 import type {TensorSource} from '../../onnx/tensor_source.js';
 import type {CheckpointTensor, TensorType} from '../checkpoint.js';
 import {BLOCKS} from '../numeric/blocks.js';
-import {float32ToFloat16, halfTable} from '../numeric/float16.js';
+import {halfTable, nearestHalf} from '../numeric/float16.js';
 import {type FloatType, floatBytes, floatEncoder} from './float_type.js';
 
 /** Elements that share a scale. */
@@ -118,15 +118,6 @@ const half = halfTable();
 
 function halfAt(raw: Uint8Array, at: number): number {
   return half[raw[at]! | (raw[at + 1]! << 8)]!;
-}
-
-// Made once: this runs for every block.
-const single = new Float32Array(1);
-const singleHalf = new Uint16Array(1);
-
-function nearestHalf(value: number): number {
-  single[0] = value;
-  return half[float32ToFloat16(single, singleHalf)[0]!]!;
 }
 
 const LAYOUTS = {
