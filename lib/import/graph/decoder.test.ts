@@ -175,8 +175,8 @@ describe('refuses', () => {
     ['lm_head.weight', without('lm_head.weight'), "tensor 'lm_head.weight' is missing"],
     [
       'a wrong shape',
-      changed('model.layers.1.mlp.up_proj.weight', {shape: [96, 63]}),
-      "tensor 'model.layers.1.mlp.up_proj.weight' has shape [96, 63], the config asks for [96, 64]",
+      changed('model.layers.1.mlp.gate_up_proj.weight', {shape: [96, 63]}),
+      "tensor 'model.layers.1.mlp.gate_up_proj.weight' has shape [96, 63], the config asks for [96, 64]",
     ],
     [
       'a wrong rank',
@@ -220,7 +220,7 @@ describe('refuses', () => {
   });
 
   it('weights beyond half precision, when they are written, and suggests fp32', async () => {
-    const name = 'model.layers.0.mlp.up_proj.weight';
+    const name = 'model.layers.0.mlp.down_proj.weight';
     const bytes = new Uint8Array(Float32Array.from({length: 96 * 64}, (_, index) => (index === 700 ? 7e4 : 0)).buffer);
     const model = buildDecoder(config, changed(name, {read: async () => bytes}), {dtype: 'fp16'});
     const writing = writeModel(model, join(folder, 'overflow.onnx'), {externalData: 'overflow.data'});

@@ -13,7 +13,7 @@ import {embed} from './embedding.js';
 import {type FloatType, onnxType} from './float_type.js';
 import {type GraphContext, MICROSOFT, multiply} from './matrix.js';
 import {rotaryParameters, rotaryTable} from './rope.js';
-import {Weights} from './weights.js';
+import {joinRows, Weights} from './weights.js';
 
 export interface DecoderOptions {
   /** What the graph computes in: its cache, its logits, and its weights unless they stay in blocks. */
@@ -96,7 +96,7 @@ class DecoderGraph {
       weights.ignore('lm_head.weight');
       embedding.project(hidden, 'logits');
     } else {
-      this.#linear('lm_head', config.hiddenSize, config.vocabSize, hidden, 'logits');
+      this.#project('lm_head', config.hiddenSize, config.vocabSize, hidden, 'logits');
     }
     builder.output('logits', this.#type, ['batch_size', 'sequence_length', config.vocabSize]);
     for (let layer = 0; layer < config.layerCount; layer++) {
@@ -150,14 +150,7 @@ class DecoderGraph {
     const {config} = this;
     const builder = this.#builder;
     const querySize = config.headCount * config.headDim;
-    const cacheSize = config.kvHeadCount * config.headDim;
-    let query = this.#linear(`${name}.q_proj`, config.hiddenSize, querySize, hidden);
-    let key = this.#linear(`${name}.k_proj`, config.hiddenSize, cacheSize, hidden);
-    const value = this.#linear(`${name}.v_proj`, config.hiddenSize, cacheSize, hidden);
-    if (config.architecture === 'qwen3') {
-      query = this.#headNorm(`${name}.q_norm`, config.headCount, query);
-      key = this.#headNorm(`${name}.k_norm`, config.kvHeadCount, key);
-    }
+    const [query, key, value] = this.#queryKeyValue(name, hidden);
 
     const past = ['key', 'value'].map((part) =>
       builder.input(`past_key_values.${layer}.${part}`, this.#type, this.#cacheShape('past_sequence_length')),
@@ -176,29 +169,78 @@ class DecoderGraph {
         ...(config.slidingWindow === undefined ? {} : {local_window_size: int(config.slidingWindow)}),
       },
     });
-    return this.#linear(`${name}.o_proj`, querySize, config.hiddenSize, attended);
+    return this.#project(`${name}.o_proj`, querySize, config.hiddenSize, attended);
+  }
+
+  /** One value that holds all three, as GroupQueryAttention takes it, or query, key and value. */
+  #queryKeyValue(name: string, hidden: string): [string, string, string] {
+    const {architecture, hiddenSize, headCount, kvHeadCount, headDim} = this.config;
+    const parts = [
+      {name: `${name}.q_proj`, outputs: headCount * headDim},
+      {name: `${name}.k_proj`, outputs: kvHeadCount * headDim},
+      {name: `${name}.v_proj`, outputs: kvHeadCount * headDim},
+    ];
+    const normed = architecture === 'qwen3';
+    if (!normed && this.#canPack(parts)) return [this.#linear(`${name}.qkv_proj`, hiddenSize, hidden, parts), '', ''];
+    const [query, key, value] = parts.map((part) => this.#linear(part.name, hiddenSize, hidden, [part])) as [string, string, string];
+    if (!normed) return [query, key, value];
+    return [this.#headNorm(`${name}.q_norm`, headCount, query), this.#headNorm(`${name}.k_norm`, kvHeadCount, key), value];
+  }
+
+  #gateUp(name: string, hidden: string): [string, string] {
+    const {hiddenSize, intermediateSize: outputs} = this.config;
+    const parts = ['gate_proj', 'up_proj'].map((part) => ({name: `${name}.${part}`, outputs}));
+    if (!this.#canPack(parts)) return parts.map((part) => this.#linear(part.name, hiddenSize, hidden, [part])) as [string, string];
+    const both = this.#linear(`${name}.gate_up_proj`, hiddenSize, hidden, parts);
+    const split = nodeName(`${name}.gate_up_proj`);
+    const halves: [string, string] = [`${split}/gate`, `${split}/up`];
+    this.#builder.node('Split', [both], {outputs: halves, name: `${split}/Split`, attributes: {axis: int(-1), num_outputs: int(2)}});
+    return halves;
   }
 
   #mlp(name: string, hidden: string): string {
-    const {hiddenSize, intermediateSize} = this.config;
+    const {intermediateSize} = this.config;
     const builder = this.#builder;
-    const gate = this.#linear(`${name}.gate_proj`, hiddenSize, intermediateSize, hidden);
-    const up = this.#linear(`${name}.up_proj`, hiddenSize, intermediateSize, hidden);
+    const [gate, up] = this.#gateUp(name, hidden);
     // SiLU: x * sigmoid(x).
     const sigmoid = builder.op('Sigmoid', [gate], {name: `${nodeName(name)}/act_fn/Sigmoid`});
     const activated = builder.op('Mul', [gate, sigmoid], {name: `${nodeName(name)}/act_fn/Mul`});
     const product = builder.op('Mul', [activated, up], {name: `${nodeName(name)}/Mul`});
-    return this.#linear(`${name}.down_proj`, intermediateSize, hiddenSize, product);
+    return this.#project(`${name}.down_proj`, intermediateSize, this.config.hiddenSize, product);
   }
 
-  /** `hidden · weightᵀ`, and the bias if the checkpoint has one; the value is called `output` if given. */
-  #linear(name: string, inputs: number, outputs: number, hidden: string, output?: string): string {
-    const weight = this.weights.get(`${name}.weight`, [outputs, inputs]);
-    const hasBias = this.weights.has(`${name}.bias`) || (this.config.architecture === 'qwen2' && /\.[qkv]_proj$/.test(name));
+  #project(name: string, inputs: number, outputs: number, hidden: string, output?: string): string {
+    return this.#linear(name, inputs, hidden, [{name, outputs}], output);
+  }
+
+  /** Whether modules can be one product: all of one type, and all with a bias or none. */
+  #canPack(parts: readonly Part[]): boolean {
+    const types = new Set(parts.map((part) => this.weights.tensors.get(`${part.name}.weight`)?.type));
+    const biases = new Set(parts.map((part) => this.#hasBias(part.name)));
+    return types.size === 1 && biases.size === 1;
+  }
+
+  #hasBias(name: string): boolean {
+    return this.weights.has(`${name}.bias`) || (this.config.architecture === 'qwen2' && /\.[qkv]_proj$/.test(name));
+  }
+
+  /**
+   * `hidden · weightᵀ`, and the bias if the checkpoint has one, of modules side by side: one pass over `hidden` and
+   * one kernel instead of several. The value is called `output` if given.
+   */
+  #linear(name: string, inputs: number, hidden: string, parts: readonly Part[], output?: string): string {
+    const weight = joinRows(
+      `${name}.weight`,
+      parts.map((part) => this.weights.get(`${part.name}.weight`, [part.outputs, inputs])),
+    );
+    const hasBias = this.#hasBias(parts[0]!.name);
     const product = multiply(this.#context, weight, hidden, {name: nodeName(name), output: hasBias ? undefined : output});
     if (!hasBias) return product;
-    const bias = this.#vector(`${name}.bias`, outputs);
-    return this.#builder.op('Add', [product, bias], {name: `${nodeName(name)}/Add`, output});
+    const bias = joinRows(
+      `${name}.bias`,
+      parts.map((part) => this.weights.get(`${part.name}.bias`, [part.outputs])),
+    );
+    return this.#builder.op('Add', [product, this.#initializer(bias)], {name: `${nodeName(name)}/Add`, output});
   }
 
   #firstNorm(name: string, hidden: string): string {
@@ -244,9 +286,18 @@ class DecoderGraph {
   }
 
   #vector(name: string, size: number): string {
-    const tensor = this.weights.get(name, [size]);
-    return this.#builder.initializer(name, this.#type, [size], denseSource(tensor, this.dtype));
+    return this.#initializer(this.weights.get(name, [size]));
   }
+
+  #initializer(tensor: CheckpointTensor): string {
+    return this.#builder.initializer(tensor.name, this.#type, [...tensor.shape], denseSource(tensor, this.dtype));
+  }
+}
+
+/** A module of the checkpoint, and how many rows its weight has. */
+interface Part {
+  name: string;
+  outputs: number;
 }
 
 /** `model.layers.0.mlp.up_proj` to `/model/layers.0/mlp/up_proj`, as genai names nodes. */

@@ -9,19 +9,12 @@
 
 import {topologicalOrder} from '../../../onnx/check.js';
 import {DataType} from '../../../onnx/data_type.js';
-import {GraphIndex, intAttribute} from '../../../onnx/graph.js';
+import {GraphIndex} from '../../../onnx/graph.js';
 import {GraphBuilder, int} from '../../../onnx/graph_builder.js';
 import type {Model} from '../../../onnx/model.js';
 import type {NodeProto, TensorProto} from '../../../onnx/onnx_pb.js';
-
-enum Input {
-  Activations,
-  Codes,
-  Scales,
-  ZeroPoints,
-  GroupIndex,
-  Bias,
-}
+import {floats} from './floats.js';
+import {type BlockProduct, blockProduct, Input} from './mat_mul_n_bits.js';
 
 export async function splitFloatZeroPoints(model: Model): Promise<void> {
   const {graph} = model;
@@ -46,35 +39,25 @@ export async function splitFloatZeroPoints(model: Model): Promise<void> {
     }
     const output = node.output[0]!;
     const symmetric = builder.renameOutput(node, output, `${output}/symmetric`);
-    node.input = node.input[Input.Bias] ? [...node.input.slice(0, 3), '', '', node.input[Input.Bias]] : node.input.slice(0, 3);
+    const bias = node.input[Input.Bias];
+    node.input = [...node.input.slice(0, Input.ZeroPoints), ...(bias ? ['', '', bias] : [])];
     builder.node('Add', [symmetric, builder.op('MatMul', [blockSums, offsets])], {outputs: [output], name: `${node.name}/sum`});
   }
-  if (sums.size === 0) return;
-  const taken = new Set(graph.node.flatMap((node) => node.input));
-  graph.initializer = graph.initializer.filter(({name}) => taken.has(name));
-  graph.node = topologicalOrder(graph, model.label);
+  if (sums.size > 0) graph.node = topologicalOrder(graph, model.label);
 }
 
-interface Splittable {
+interface Splittable extends BlockProduct {
   scales: TensorProto;
   zeroPoints: TensorProto;
-  bits: number;
-  blockSize: number;
-  /** Blocks in a row of weights, K / blockSize. */
-  blocks: number;
-  /** Rows of weights, N: columns of the result. */
-  columns: number;
 }
 
-/** Nodes with floating zero points whose arithmetic is float32, by contiguous blocks that fill the row. */
+/** Products with floating zero points whose arithmetic is float32. */
 function splittable(node: NodeProto, initializers: ReadonlyMap<string, TensorProto>): Splittable | undefined {
-  if (node.opType !== 'MatMulNBits' || node.domain !== 'com.microsoft' || node.input[Input.GroupIndex]) return undefined;
-  const scales = initializers.get(node.input[Input.Scales]!);
+  const product = blockProduct(node);
+  const scales = initializers.get(node.input[Input.Scales] ?? '');
   const zeroPoints = initializers.get(node.input[Input.ZeroPoints] ?? '');
-  if (scales?.dataType !== DataType.FLOAT || zeroPoints?.dataType !== DataType.FLOAT) return undefined;
-  const [k, columns, bits, blockSize] = (['K', 'N', 'bits', 'block_size'] as const).map((name) => intAttribute(node, name, 0));
-  if (!k || !columns || !bits || !blockSize || k % blockSize !== 0) return undefined;
-  return {scales, zeroPoints, bits, blockSize, blocks: k / blockSize, columns};
+  if (product === undefined || scales?.dataType !== DataType.FLOAT || zeroPoints?.dataType !== DataType.FLOAT) return undefined;
+  return {...product, scales, zeroPoints};
 }
 
 /** (c - z) s as float32, [blocks, columns]. */
@@ -89,10 +72,4 @@ async function offsetsOf(model: Model, {scales, zeroPoints, bits, blocks, column
     }
   }
   return new Uint8Array(offsets.buffer);
-}
-
-async function floats(model: Model, tensor: TensorProto): Promise<Float32Array> {
-  const bytes = await model.readTensorData(tensor);
-  if (bytes.byteOffset % 4 === 0) return new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
-  return new Float32Array(bytes.slice().buffer);
 }

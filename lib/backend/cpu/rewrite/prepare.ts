@@ -1,10 +1,11 @@
 /** What is changed in a language model before ONNX Runtime's CPU kernels get it: the same numbers, sooner. */
 
-import {attribute} from '../../../onnx/graph.js';
+import {attribute, GraphIndex} from '../../../onnx/graph.js';
 import {int} from '../../../onnx/graph_builder.js';
 import type {Model} from '../../../onnx/model.js';
 import {splitFloatZeroPoints} from './float_zero_points.js';
 import {keepLogits} from './keep_logits.js';
+import {splitBytes} from './split_bytes.js';
 import {addUnreturnedOutput} from './unreturned_outputs.js';
 
 export interface PrepareOptions {
@@ -14,6 +15,8 @@ export interface PrepareOptions {
 
 export async function prepare(model: Model, {accuracyLevel}: PrepareOptions): Promise<void> {
   await splitFloatZeroPoints(model);
+  if (accuracyLevel === 0) await splitBytes(model);
+  removeUnused(model);
   setAccuracyLevel(model, accuracyLevel);
   keepLogits(model);
   addUnreturnedOutput(model);
@@ -26,4 +29,10 @@ function setAccuracyLevel(model: Model, level: number): void {
     if (found) found.i = BigInt(level);
     else node.attribute.push(int(level)('accuracy_level'));
   }
+}
+
+/** Initializers that no node takes any more would only fill memory. */
+function removeUnused({graph}: Model): void {
+  const index = new GraphIndex(graph);
+  graph.initializer = graph.initializer.filter(({name}) => index.consumers.has(name) || index.isOutput(name));
 }
