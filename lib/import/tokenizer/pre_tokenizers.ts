@@ -15,6 +15,7 @@ export interface PreTokenizer {
   addBos: boolean;
 }
 
+const GPT2 = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
 const CONTRACTIONS = "(?i:'s|'t|'re|'ve|'m|'ll|'d)";
 const TAIL = ' ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+';
 const LLAMA3 = `${CONTRACTIONS}|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}|${TAIL}`;
@@ -53,7 +54,7 @@ const PRE_TOKENIZERS: readonly [names: readonly string[], preTokenizer: PreToken
     ),
   ],
   // llama.cpp's own cut, for files whose converter knew none.
-  [['default'], plain(cut(isolated('[\\p{P}\\$\\+<=>\\^~\\|]+'), gpt2))],
+  [['default'], plain(cut(isolated('[\\p{P}\\$\\+<=>\\^~\\|]+'), isolated(GPT2), isolated('\\p{N}+'), isolated('[0-9][0-9][0-9]'), bytes))],
 ];
 
 /** UnsupportedError names a pre-tokenizer that is not known. */

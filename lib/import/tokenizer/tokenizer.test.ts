@@ -34,8 +34,19 @@ describe('byteLevelTokenizer', () => {
     ['qwen2', ['1', '2']],
     ['tekken', ['1', '2']],
     ['deepseek-coder', ['1', '2']],
+    ['default', ['12']],
   ])('cuts digits as %s does', (pre, pieces) => {
     expect(spell(build(pre, none), '12')).toEqual(pieces);
+  });
+
+  it.each([
+    ['gpt-2', ['1111']],
+    ['llama-bpe', ['11', '1', '1']],
+    ['default', ['11', '1', '1']],
+  ])('cuts long numbers as %s does', (pre, pieces) => {
+    const ones = {tokens: ['1', '11', '1111'], types: [1, 1, 1]};
+    const tokenizer = load(byteLevelTokenizer('x.gguf', ones, ['1 1', '11 11'], pre, none), ones, none);
+    expect(tokenizer.encode('1111').tokens).toEqual(pieces);
   });
 
   it('takes special tokens and the user’s whole, and keeps strange names', () => {
