@@ -34,8 +34,8 @@ try {
 
 async function build() {
   if (process.platform !== 'linux') throw new CannotBuild(`it is for Linux, and this is ${process.platform}.`);
-  const compiler = process.env.CXX ?? ['g++', 'c++', 'clang++'].find(runs);
-  if (compiler === undefined || !runs(compiler)) throw new CannotBuild(`there is no C++ compiler (${process.env.CXX ?? 'g++, clang++'}).`);
+  const compilers = process.env.CXX ? [process.env.CXX] : ['g++', 'clang++', 'c++'];
+  if (!compilers.some(runs)) throw new CannotBuild(`there is no C++ compiler (${compilers.join(', ')}).`);
   const sdk = await findSdk({say: (line) => console.error(`sdk: ${line}`)});
 
   const configuration = values.debug ? 'Debug' : 'Release';
@@ -49,7 +49,7 @@ async function build() {
 
 function withCmake(sdk, configuration) {
   const settings = {
-    NODE_ADDON_API_INCLUDE: require('node-addon-api').include_dir,
+    NODE_ADDON_API_INCLUDE: path.resolve(require('node-addon-api').include_dir),
     TENSORRT_INCLUDE: sdk.tensorrt.include,
     CUDA_INCLUDE: sdk.cuda.include,
   };

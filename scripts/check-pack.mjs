@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // Proves that the package installs and loads where there is no compiler: packs it, installs the tarball in an empty
 // folder with nothing but node, npm and a shell on PATH, imports it and asks it what it sees. Then takes the prebuilt
-// addon away and checks that the installation still succeeds, with a reason.
+// addon away: the installation still succeeds, with a reason, and with a compiler builds the addon from the package.
 //
 //   node scripts/check-pack.mjs [--built]
 //
@@ -62,6 +62,11 @@ function check(folder) {
   assert.match(without.addon.reason, /No native build was found/);
   assert.equal(without.backends.cpu.usable, true, without.backends.cpu.why);
   say(`without a prebuild: installs, and says: ${reason}`);
+
+  const rebuilt = npm(app, {...env, PATH: process.env.PATH}, 'rebuild', '--foreground-scripts', 'tensorrt-node');
+  const built = path.join(app, 'node_modules/tensorrt-node/build/Release/tensorrt_node.node');
+  assert.deepEqual(inspect(app, env).addon, {loaded: true, path: built}, rebuilt);
+  say(`with a compiler: builds ${path.relative(app, built)}`);
 }
 
 /** The caller's settings, with a PATH of node, npm and a shell. */

@@ -1,11 +1,13 @@
 // Prints the compiler's flags for the headers the addon needs; binding.gyp reads them.
 
 import {createRequire} from 'node:module';
+import path from 'node:path';
 
 import {FetchError} from './fetch.mjs';
 import {findSdk} from './find.mjs';
 
-const napi = createRequire(import.meta.url)('node-addon-api').include_dir;
+// Relative to where this runs; the compiler runs elsewhere.
+const napi = path.resolve(createRequire(import.meta.url)('node-addon-api').include_dir);
 
 try {
   const {tensorrt, cuda} = await findSdk({say: (line) => console.error(`sdk: ${line}`)});
