@@ -7,6 +7,7 @@ import * as ort from 'onnxruntime-node';
 import {FormatError, TensorrtNodeError, UnsupportedError} from '../../errors.js';
 import {float16ToFloat32} from '../../import/numeric/float16.js';
 import {readModel} from '../../onnx/read.js';
+import {type FloatArray, floatArray, floatTensor} from './float_tensor.js';
 import {KvCache, type KvLayout, KvPool} from './kv_cache.js';
 import {KEEP_INPUT} from './rewrite/keep_logits.js';
 import {type PrepareOptions, prepare} from './rewrite/prepare.js';
@@ -22,13 +23,11 @@ export interface DecoderSessionOptions extends PrepareOptions {
   maxFreeCaches: number;
 }
 
-type LogitsArray = Float32Array | Uint16Array;
-
 export class DecoderSession implements AsyncDisposable {
   private readonly pool: KvPool;
   private readonly mask: BigInt64Array;
   /** Logits of one position, written by each run. */
-  private readonly lastLogits: LogitsArray;
+  private readonly lastLogits: FloatArray;
 
   private constructor(
     private readonly session: ort.InferenceSession,
@@ -37,7 +36,7 @@ export class DecoderSession implements AsyncDisposable {
   ) {
     this.pool = new KvPool(contract.kv, options.maxContext, options.maxFreeCaches);
     this.mask = new BigInt64Array(options.maxContext).fill(1n);
-    this.lastLogits = this.logitsArray(1);
+    this.lastLogits = floatArray(contract.logitsType, contract.vocabSize);
   }
 
   /** Throws FormatError or UnsupportedError for a model that cannot be a decoder here, TensorrtNodeError ERR_BACKEND otherwise. */
@@ -73,7 +72,7 @@ export class DecoderSession implements AsyncDisposable {
     cache.reserve(total);
 
     const kept = keep === 'all' || !contract.inputs.has(KEEP_INPUT) ? tokens.length : 1;
-    const logits = kept === 1 ? this.lastLogits : this.logitsArray(kept);
+    const logits = kept === 1 ? this.lastLogits : floatArray(contract.logitsType, kept * contract.vocabSize);
     const feeds: Record<string, ort.Tensor> = {
       input_ids: new ort.Tensor('int64', BigInt64Array.from(tokens, BigInt), [1, tokens.length]),
       attention_mask: new ort.Tensor('int64', this.mask.subarray(0, total), [1, total]),
@@ -85,7 +84,7 @@ export class DecoderSession implements AsyncDisposable {
     if (contract.inputs.has(KEEP_INPUT)) feeds[KEEP_INPUT] = new ort.Tensor('int64', BigInt64Array.of(BigInt(kept)), contract.keepDims);
     const fetches: Record<string, ort.Tensor | null> = {
       [UNRETURNED]: null,
-      logits: new ort.Tensor(contract.logitsType, logits as Float32Array, [1, kept, contract.vocabSize]),
+      logits: floatTensor(logits, [1, kept, contract.vocabSize]),
     };
     for (const [index, tensor] of cache.tensors.entries()) {
       feeds[contract.pastNames[index]!] = tensor;
@@ -108,11 +107,6 @@ export class DecoderSession implements AsyncDisposable {
     } catch (error) {
       if (!wasUnreturned(error)) throw backendError(error);
     }
-  }
-
-  private logitsArray(positions: number): LogitsArray {
-    const elements = positions * this.contract.vocabSize;
-    return this.contract.logitsType === 'float32' ? new Float32Array(elements) : new Uint16Array(elements);
   }
 }
 

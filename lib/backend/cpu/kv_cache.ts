@@ -1,6 +1,8 @@
 /** A sequence's keys and values on the CPU backend: one buffer a layer, given to ONNX Runtime as past and present at once. */
 
-import * as ort from 'onnxruntime-node';
+import type * as ort from 'onnxruntime-node';
+
+import {type FloatArray, floatArray, floatTensor} from './float_tensor.js';
 
 /** What every layer's cache looks like, read from the model's inputs. */
 export interface KvLayout {
@@ -13,11 +15,9 @@ export interface KvLayout {
 /** Capacities are powers of two from here, so that freed buffers fit the next sequence. */
 const SMALLEST_CAPACITY = 256;
 
-type Elements = Float32Array | Uint16Array;
-
 /** Tensors [1, kvHeadCount, capacity, headDim], key then value of each layer. Their data pointers never change. */
 class KvBuffers {
-  readonly arrays: Elements[];
+  readonly arrays: FloatArray[];
   readonly tensors: ort.Tensor[];
 
   constructor(
@@ -26,10 +26,8 @@ class KvBuffers {
   ) {
     const elements = layout.kvHeadCount * capacity * layout.headDim;
     const dims = [1, layout.kvHeadCount, capacity, layout.headDim];
-    this.arrays = Array.from({length: 2 * layout.layerCount}, () =>
-      layout.type === 'float32' ? new Float32Array(elements) : new Uint16Array(elements),
-    );
-    this.tensors = this.arrays.map((array) => new ort.Tensor(layout.type, array as Float32Array, dims));
+    this.arrays = Array.from({length: 2 * layout.layerCount}, () => floatArray(layout.type, elements));
+    this.tensors = this.arrays.map((array) => floatTensor(array, dims));
   }
 
   /** Copies the first `length` positions of every head. */
@@ -39,7 +37,7 @@ class KvBuffers {
       const from = source.arrays[index]!;
       for (let head = 0; head < kvHeadCount; head++) {
         const start = head * source.capacity * headDim;
-        array.set(from.subarray(start, start + length * headDim) as never, head * this.capacity * headDim);
+        array.set(from.subarray(start, start + length * headDim), head * this.capacity * headDim);
       }
     }
   }

@@ -175,8 +175,8 @@ describe('refuses', () => {
     ['lm_head.weight', without('lm_head.weight'), "tensor 'lm_head.weight' is missing"],
     [
       'a wrong shape',
-      changed('model.layers.1.mlp.gate_up_proj.weight', {shape: [96, 63]}),
-      "tensor 'model.layers.1.mlp.gate_up_proj.weight' has shape [96, 63], the config asks for [96, 64]",
+      changed('model.layers.1.mlp.up_proj.weight', {shape: [96, 63]}),
+      "tensor 'model.layers.1.mlp.up_proj.weight' has shape [96, 63], the config asks for [96, 64]",
     ],
     [
       'a wrong rank',
