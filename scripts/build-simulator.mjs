@@ -4,21 +4,34 @@
 //   TENSORRT_NODE_CUDA_DRIVER=$(node scripts/build-simulator.mjs) node …
 
 import {execFileSync} from 'node:child_process';
+import {createHash} from 'node:crypto';
+import {readdirSync, readFileSync} from 'node:fs';
+import {availableParallelism} from 'node:os';
 import path from 'node:path';
 import {fileURLToPath} from 'node:url';
 
 import {findSdk} from './sdk/find.mjs';
+import {makeOnce} from './sdk/once.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
-/** Path of libcuda_simulated.so, built anew where its sources changed. */
+/** Path of libcuda_simulated.so, built if there is none of these sources. Safe when several test files ask at once. */
 export async function buildSimulator() {
-  const folder = path.join(root, 'build-simulator');
-  const {cuda} = await findSdk();
-  const settings = ['-DCMAKE_BUILD_TYPE=RelWithDebInfo', `-DCUDA_INCLUDE_DIR=${cuda.include}`];
-  cmake('-S', path.join(root, 'native'), '-B', folder, ...settings);
-  cmake('--build', folder, '--target', 'cuda_simulated');
-  return path.join(folder, 'libcuda_simulated.so');
+  const folder = path.join(root, 'build-simulator', sourcesDigest());
+  return makeOnce(folder, 'libcuda_simulated.so', async (scratch) => {
+    const {cuda} = await findSdk();
+    const settings = ['-DCMAKE_BUILD_TYPE=RelWithDebInfo', `-DCUDA_INCLUDE_DIR=${cuda.include}`];
+    cmake('-S', path.join(root, 'native'), '-B', scratch, ...settings);
+    cmake('--build', scratch, '--parallel', String(availableParallelism()), '--target', 'cuda_simulated');
+  });
+}
+
+function sourcesDigest() {
+  const sources = path.join(root, 'native', 'simulator');
+  const files = readdirSync(sources).map((name) => path.join(sources, name));
+  const digest = createHash('sha256');
+  for (const file of [path.join(root, 'native', 'CMakeLists.txt'), ...files.sort()]) digest.update(file).update(readFileSync(file));
+  return digest.digest('hex').slice(0, 12);
 }
 
 function cmake(...args) {

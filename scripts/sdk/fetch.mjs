@@ -4,9 +4,11 @@
 import {execFile} from 'node:child_process';
 import {createHash} from 'node:crypto';
 import {existsSync} from 'node:fs';
-import {chmod, cp, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile} from 'node:fs/promises';
+import {chmod, cp, mkdir, readdir, readFile, rm, writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import {promisify} from 'node:util';
+
+import {makeOnce} from './once.mjs';
 
 const run = promisify(execFile);
 
@@ -17,7 +19,7 @@ export class FetchError extends Error {
 
 /** TensorRT's headers from a crate that carries them. Returns the include folder. */
 export async function fetchTensorrt(sdk, {crate, version, sha256, include}) {
-  return fetchOnce(path.join(sdk, `tensorrt-${crate}-${version}`), 'include', async (folder) => {
+  return makeOnce(path.join(sdk, `tensorrt-${crate}-${version}`), 'include', async (folder) => {
     // A project that depends on the crate and nothing else: cargo resolves it with whatever registry and mirror the user set.
     await mkdir(path.join(folder, 'cargo', 'src'), {recursive: true});
     await writeFile(path.join(folder, 'cargo', 'src', 'lib.rs'), '');
@@ -45,7 +47,7 @@ export async function fetchTensorrt(sdk, {crate, version, sha256, include}) {
 /** Wheels unpacked over each other: a small CUDA toolkit. Returns its root. */
 export async function fetchWheels(sdk, name, wheels) {
   const stamp = createHash('sha256').update(JSON.stringify(wheels)).digest('hex').slice(0, 8);
-  return fetchOnce(path.join(sdk, `${name}-${wheels[0].version}-${stamp}`), path.join('nvidia', 'cu13'), async (folder) => {
+  return makeOnce(path.join(sdk, `${name}-${wheels[0].version}-${stamp}`), path.join('nvidia', 'cu13'), async (folder) => {
     const python = (args) => tool('python3', args, folder, 'Install python3 with pip, or set CUDA_HOME to a CUDA toolkit.');
     const pinned = wheels.map((each) => `${each.wheel}==${each.version}`);
     await python(['-m', 'pip', 'download', '--quiet', '--no-deps', '--only-binary=:all:', '--dest', 'wheels', ...pinned]);
@@ -63,26 +65,6 @@ export async function fetchWheels(sdk, name, wheels) {
     await rm(path.join(folder, 'wheels'), {recursive: true});
     await makeExecutable(path.join(folder, 'nvidia', 'cu13'), ['bin', path.join('nvvm', 'bin')]);
   });
-}
-
-/**
- * Fills a scratch folder and renames it to `folder`, so that a run that is cut short leaves nothing that looks
- * finished, and of two that run at once the later one takes what the earlier one made.
- */
-async function fetchOnce(folder, inside, fill) {
-  const result = path.join(folder, inside);
-  if (existsSync(result)) return result;
-  await mkdir(path.dirname(folder), {recursive: true});
-  const scratch = await mkdtemp(`${folder}.partial-`);
-  try {
-    await fill(scratch);
-    await rename(scratch, folder);
-  } catch (error) {
-    if (!existsSync(result)) throw error;
-  } finally {
-    await rm(scratch, {recursive: true, force: true});
-  }
-  return result;
 }
 
 async function tool(command, args, cwd, hint) {
