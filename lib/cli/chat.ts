@@ -43,16 +43,21 @@ async function chat(path: string, flags: Flags): Promise<void> {
     if (reply !== undefined) {
       reply.abort();
     } else if (warned || !terminal) {
+      if (!terminal) process.exitCode = 130;
       lines.close();
-      if (!terminal) process.exit(130);
     } else {
       warned = true;
       process.stderr.write('\n(Ctrl-C again, or /exit, to leave)\n');
       lines.prompt();
     }
   };
+  const onClosedOutput = (): void => {
+    reply?.abort();
+    lines.close();
+  };
   lines.on('SIGINT', onInterrupt);
   process.on('SIGINT', onInterrupt);
+  process.stdout.on('error', onClosedOutput);
 
   try {
     if (terminal) lines.prompt();
@@ -67,6 +72,7 @@ async function chat(path: string, flags: Flags): Promise<void> {
   } finally {
     lines.close();
     process.off('SIGINT', onInterrupt);
+    process.stdout.off('error', onClosedOutput);
   }
 
   /** Streams the reply; one that is broken off stays in the conversation, a turn that failed does not. */

@@ -22,5 +22,6 @@ suite('exitCodeOf', () => {
     ['--help', new CommanderError(0, 'commander.helpDisplayed', ''), 0],
     ['Ctrl-C', new AbortError(new Interrupted('SIGINT')), 130],
     ['SIGTERM', new AbortError(new Interrupted('SIGTERM')), 143],
+    ['a reader that went away', new AbortError(new Interrupted('EPIPE')), 0],
   ])('%s', (_name, error, code) => expect(exitCodeOf(error)).toBe(code));
 });

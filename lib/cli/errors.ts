@@ -27,19 +27,23 @@ export function describe(error: unknown): string {
 export function exitCodeOf(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
   if (error instanceof UsageError || error instanceof OptionError) return 2;
-  const interrupt = interruptOf(error);
-  return interrupt ? 128 + constants.signals[interrupt.signal] : 1;
+  return interruptOf(error)?.exitCode ?? 1;
 }
 
 function interruptOf(error: unknown): Interrupted | undefined {
   return error instanceof AbortError && error.cause instanceof Interrupted ? error.cause : undefined;
 }
 
-/** The reason of an abort by a signal. */
+/** The reason of an abort from outside: a signal, or a reader of stdout that went away, such as `head`. */
 export class Interrupted extends Error {
   override readonly name = 'Interrupted';
 
-  constructor(readonly signal: 'SIGINT' | 'SIGTERM') {
-    super(signal);
+  constructor(readonly by: 'SIGINT' | 'SIGTERM' | 'EPIPE') {
+    super(by);
+  }
+
+  get exitCode(): number {
+    // A reader that closes early has what it wanted.
+    return this.by === 'EPIPE' ? 0 : 128 + constants.signals[this.by];
   }
 }

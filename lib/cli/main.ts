@@ -11,10 +11,9 @@ import {generateCommand} from './generate.js';
 import {importCommand} from './import.js';
 import {inspectCommand} from './inspect.js';
 
-// A reader that closes early, such as `head`, has what it wanted.
+// A reader that closes early, such as `head`, has what it wanted; commands at work notice by themselves.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code === 'EPIPE') process.exit(0);
-  throw error;
+  if (error.code !== 'EPIPE') throw error;
 });
 
 const {version, description} = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
