@@ -35,9 +35,9 @@ await importModel(f32Gguf, f32Folder, {dtype: 'fp32'});
 
 const llama = await startLlama(api, THREADS);
 const theirs = {f32: await loadLlama(f32Gguf), q4: await loadLlama(ggufPath)};
-await using oursF32 = await loadModel(f32Folder, {backend: 'cpu', maxContext: LENGTH});
-await using oursQ4 = await loadModel(modelFolder, {backend: 'cpu', maxContext: LENGTH, cpuAccuracyLevel: 0});
-await using oursQ4Int8 = await loadModel(modelFolder, {backend: 'cpu', maxContext: LENGTH, cpuAccuracyLevel: 4});
+const oursF32 = await loadModel(f32Folder, {backend: 'cpu', maxContext: LENGTH});
+const oursQ4 = await loadModel(modelFolder, {backend: 'cpu', maxContext: LENGTH, accuracyLevel: 0});
+const oursQ4Int8 = await loadModel(modelFolder, {backend: 'cpu', maxContext: LENGTH, accuracyLevel: 4});
 
 const comparisons = {
   'F32: ours beside llama.cpp': new Divergence(),
@@ -66,6 +66,7 @@ for (const {name, text} of prompts()) {
   theirsQ4OverF32.add(reference.f32, reference.q4, vocabSize);
   say(`${name}: so far, F32 ${f32}`);
 }
+await Promise.all([oursF32, oursQ4, oursQ4Int8].map((model) => model.dispose()));
 await llama.dispose();
 for (const [name, divergence] of Object.entries(comparisons)) say(`${name}: ${divergence}`);
 

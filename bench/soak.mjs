@@ -48,7 +48,7 @@ const ends = await storm(model, {
   },
 });
 const seconds = (performance.now() - began) / 1000;
-await model[Symbol.asyncDispose]();
+await model.dispose();
 say(`${JSON.stringify(ends)} in ${seconds.toFixed(1)} s`);
 
 const exits = await Promise.all(Array.from({length: WORKERS}, () => generateInWorker(modelFolder)));

@@ -14,7 +14,7 @@ process.on('message', async ({prompt, newTokens}) => process.send(await measure(
 process.send('ready');
 
 async function ours() {
-  const model = await loadModel(source, {backend: 'cpu', maxContext: contextSize, maxBatch: 1, threads, cpuAccuracyLevel: accuracyLevel});
+  const model = await loadModel(source, {backend: 'cpu', maxContext: contextSize, maxBatch: 1, threads, accuracyLevel});
   return async (prompt, newTokens) => {
     const began = performance.now();
     let first;

@@ -1,6 +1,6 @@
 /** Types of storm.mjs, for the tests. */
 
-import type {LanguageModel} from '../../lib/index.js';
+import type {LanguageModel} from 'tensorrt-node';
 
 export interface StormEnds {
   completed: number;

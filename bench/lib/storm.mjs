@@ -49,7 +49,7 @@ export async function storm(model, {requests, seed = 1, vocabSize, maxContext, o
     const session = model.createSession();
     try {
       await session.generateText(tokens, options);
-      const fork = await session.fork();
+      const fork = session.fork();
       await Promise.all([session.generateText(tokens, options), fork.generateText(tokens, options)]);
       await fork.dispose();
     } finally {

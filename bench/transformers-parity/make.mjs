@@ -28,7 +28,7 @@ for (const [name, config] of Object.entries(models)) {
   const target = path.join(folder, 'onnx', name);
   mkdirSync(path.dirname(target), {recursive: true});
   await importModel(source, target, {dtype: 'fp32'});
-  await using model = await loadModel(target, {backend: 'cpu', maxContext: LENGTH});
+  const model = await loadModel(target, {backend: 'cpu', maxContext: LENGTH});
 
   const random = uniform(seed++);
   const tokens = Uint32Array.from({length: SEQUENCES * LENGTH}, () => Math.floor(random() * config.vocab_size));
@@ -37,6 +37,7 @@ for (const [name, config] of Object.entries(models)) {
     const from = sequence * LENGTH;
     logits.set(await model.score(tokens.subarray(from, from + LENGTH)), from * config.vocab_size);
   }
+  await model.dispose();
   writeFileSync(path.join(source, 'tokens.u32'), tokens);
   writeFileSync(path.join(source, 'logits.f32'), logits);
   say(`${name}: ${tokens.length} positions`);

@@ -43,7 +43,8 @@ export class CpuBackend implements Backend {
   /** Throws FormatError or UnsupportedError for a model it cannot run, AbortError, TensorrtNodeError ERR_BACKEND. */
   static async load({signal, ...workerData}: CpuBackendOptions): Promise<CpuBackend> {
     throwIfAborted(signal);
-    const worker = new Worker(new URL('./worker.js', import.meta.url), {workerData, name: 'tensorrt-node cpu'});
+    // Without the flags of the process: --input-type, which comes with --eval, would keep a file from being run.
+    const worker = new Worker(new URL('./worker.js', import.meta.url), {workerData, name: 'tensorrt-node cpu', execArgv: []});
     const {vocabSize, version} = await ready(worker, signal);
     const {maxContext, maxBatch, threads, accuracyLevel} = workerData;
     const rounding = accuracyLevel === 4 ? ', activations of quantised products rounded to 8 bits' : '';
