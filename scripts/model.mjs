@@ -31,7 +31,8 @@ export async function ensureModel() {
 
   const {importModel} = await import(new URL('../dist/import/import.js', import.meta.url));
   await rm(stampPath, {force: true});
-  await importModel(ggufPath, modelFolder, {overwrite: true});
+  await rm(modelFolder, {recursive: true, force: true});
+  await importModel(ggufPath, modelFolder);
   await writeFile(stampPath, JSON.stringify({importer, files: await fileSizes(modelFolder)}, null, 2));
   return true;
 }
