@@ -6,13 +6,17 @@ import * as ort from 'onnxruntime-node';
 
 import {FormatError, TensorrtNodeError, UnsupportedError} from '../../errors.js';
 import {float16ToFloat32} from '../../import/numeric/float16.js';
+import type {Model} from '../../onnx/model.js';
+import {unknownOperators} from '../../onnx/operators.js';
 import {readModel} from '../../onnx/read.js';
+import {ConcatCache} from './concat_cache.js';
 import {type FloatArray, floatArray, floatTensor} from './float_tensor.js';
-import {KvCache, type KvLayout, KvPool} from './kv_cache.js';
+import {KvCache, KvPool} from './kv_cache.js';
 import {KEEP_INPUT} from './rewrite/keep_logits.js';
-import {type PrepareOptions, prepare} from './rewrite/prepare.js';
+import {type PrepareOptions, prepare, sharesCache} from './rewrite/prepare.js';
 import {serialize} from './rewrite/serialize.js';
 import {UNRETURNED, wasUnreturned} from './rewrite/unreturned_outputs.js';
+import type {KvLayout, SequenceCache} from './sequence_cache.js';
 
 export interface DecoderSessionOptions extends PrepareOptions {
   /** Threads a run uses. */
@@ -32,6 +36,8 @@ export class DecoderSession implements AsyncDisposable {
   private constructor(
     private readonly session: ort.InferenceSession,
     private readonly contract: Contract,
+    /** Whether runs write into the cache's buffers; else they make new ones. */
+    private readonly sharedCache: boolean,
     readonly options: DecoderSessionOptions,
   ) {
     this.pool = new KvPool(contract.kv, options.maxContext, options.maxFreeCaches);
@@ -44,9 +50,9 @@ export class DecoderSession implements AsyncDisposable {
     const model = await readModel(path);
     await prepare(model, options);
     const bytes = await serialize(model);
-    const session = await createSession(path, bytes, options.threads);
+    const session = await createSession(model, path, bytes, options.threads);
     try {
-      return new DecoderSession(session, contractOf(path, session), options);
+      return new DecoderSession(session, contractOf(path, session), sharesCache(model), options);
     } catch (error) {
       await session.release();
       throw error;
@@ -57,19 +63,19 @@ export class DecoderSession implements AsyncDisposable {
     return this.contract.vocabSize;
   }
 
-  createCache(): KvCache {
-    return new KvCache(this.pool);
+  createCache(): SequenceCache {
+    return this.sharedCache ? new KvCache(this.pool) : new ConcatCache(this.contract.kv);
   }
 
   /**
    * Runs `tokens` after what `cache` holds and notes them there. Returns logits, [kept, vocabSize], of the last
    * position or of all; the former live in a buffer that the next run overwrites.
    */
-  async run(tokens: Uint32Array, cache: KvCache, keep: 'last' | 'all' = 'last'): Promise<Float32Array> {
+  async run(tokens: Uint32Array, cache: SequenceCache, keep: 'last' | 'all' = 'last'): Promise<Float32Array> {
     const {contract} = this;
     const past = cache.length;
     const total = past + tokens.length;
-    cache.reserve(total);
+    const {past: pastTensors, present: presentTensors} = cache.bind(tokens.length);
 
     const kept = keep === 'all' || !contract.inputs.has(KEEP_INPUT) ? tokens.length : 1;
     const logits = kept === 1 ? this.lastLogits : floatArray(contract.logitsType, kept * contract.vocabSize);
@@ -82,17 +88,15 @@ export class DecoderSession implements AsyncDisposable {
       feeds.position_ids = new ort.Tensor('int64', positions, [1, tokens.length]);
     }
     if (contract.inputs.has(KEEP_INPUT)) feeds[KEEP_INPUT] = new ort.Tensor('int64', BigInt64Array.of(BigInt(kept)), contract.keepDims);
-    const fetches: Record<string, ort.Tensor | null> = {
-      [UNRETURNED]: null,
-      logits: floatTensor(logits, [1, kept, contract.vocabSize]),
-    };
-    for (const [index, tensor] of cache.tensors.entries()) {
+    const fetches: Record<string, ort.Tensor | null> = {logits: floatTensor(logits, [1, kept, contract.vocabSize])};
+    if (this.sharedCache) fetches[UNRETURNED] = null;
+    for (const [index, tensor] of pastTensors.entries()) {
       feeds[contract.pastNames[index]!] = tensor;
-      fetches[contract.presentNames[index]!] = tensor;
+      fetches[contract.presentNames[index]!] = presentTensors?.[index] ?? null;
     }
 
-    await this.runSession(feeds, fetches);
-    cache.append(tokens);
+    const results = await this.runSession(feeds, fetches);
+    cache.commit(tokens, presentTensors === undefined ? contract.presentNames.map((name) => results[name]!) : undefined);
     const floats = logits instanceof Float32Array ? logits : float16ToFloat32(logits);
     return keep === 'last' ? floats.subarray(floats.length - contract.vocabSize) : floats;
   }
@@ -101,11 +105,16 @@ export class DecoderSession implements AsyncDisposable {
     await this.session.release();
   }
 
-  private async runSession(feeds: Record<string, ort.Tensor>, fetches: Record<string, ort.Tensor | null>): Promise<void> {
+  /** Results that were handed back; none of those written into our buffers. */
+  private async runSession(
+    feeds: Record<string, ort.Tensor>,
+    fetches: Record<string, ort.Tensor | null>,
+  ): Promise<Readonly<Record<string, ort.Tensor>>> {
     try {
-      await this.session.run(feeds, fetches);
+      return (await this.session.run(feeds, fetches)) as Record<string, ort.Tensor>;
     } catch (error) {
-      if (!wasUnreturned(error)) throw backendError(error);
+      if (wasUnreturned(error)) return {};
+      throw backendError(error);
     }
   }
 }
@@ -122,7 +131,7 @@ interface Contract {
   keepDims: readonly number[];
 }
 
-async function createSession(path: string, bytes: Uint8Array, threads: number): Promise<ort.InferenceSession> {
+async function createSession({proto}: Model, path: string, bytes: Uint8Array, threads: number): Promise<ort.InferenceSession> {
   try {
     return await ort.InferenceSession.create(bytes, {
       executionProviders: ['cpu'],
@@ -132,8 +141,10 @@ async function createSession(path: string, bytes: Uint8Array, threads: number): 
       logSeverityLevel: 3,
       extra: {session: {model_external_initializers_file_folder_path: dirname(path)}},
     });
-  } catch (error) {
-    throw loadError(path, error);
+  } catch (cause) {
+    const unknown = unknownOperators(proto);
+    if (unknown.length > 0) throw new UnsupportedError(`${path}: ONNX Runtime does not know ${unknown.join(', ')}`);
+    throw new FormatError('ERR_ONNX', path, `ONNX Runtime refused it: ${messageOf(cause)}`, undefined, {cause});
   }
 }
 
@@ -183,17 +194,14 @@ function floatType(path: string, {name, type}: ort.InferenceSession.TensorValueM
   throw new FormatError('ERR_ONNX', path, `${name} is ${type}; a decoder's is float32 or float16`);
 }
 
-function loadError(path: string, cause: unknown): Error {
-  const message = cause instanceof Error ? cause.message : String(cause);
-  const operator = /(\S+)\(-?\d+\) is not a registered function\/op/.exec(message)?.[1];
-  if (operator !== undefined) return new UnsupportedError(`${path}: ONNX Runtime does not know the operator ${operator}`);
-  return new FormatError('ERR_ONNX', path, `ONNX Runtime refused it: ${message}`, undefined, {cause});
-}
-
 function backendError(cause: unknown): TensorrtNodeError {
-  const message = cause instanceof Error ? cause.message : String(cause);
+  const message = messageOf(cause);
   if (/bad_alloc|failed to allocate|array buffer allocation failed/i.test(message)) {
     return new TensorrtNodeError('ERR_OUT_OF_MEMORY', `ONNX Runtime ran out of memory: ${message}`, undefined, {cause});
   }
   return new TensorrtNodeError('ERR_BACKEND', `ONNX Runtime failed: ${message}`, undefined, {cause});
+}
+
+function messageOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
 }

@@ -1,6 +1,7 @@
 import {describe, expect, it} from 'vitest';
 
-import {KvCache, type KvLayout, KvPool} from './kv_cache.js';
+import {KvCache, KvPool} from './kv_cache.js';
+import type {KvLayout} from './sequence_cache.js';
 
 const LAYOUT: KvLayout = {layerCount: 2, kvHeadCount: 3, headDim: 4, type: 'float32'};
 
@@ -11,8 +12,7 @@ function pool({maxContext = 4096, maxFree = 4} = {}): KvPool {
 /** Writes what a run would: a number that tells tensor, head, position and element. */
 function write(cache: KvCache, tokens: number[]): void {
   const start = cache.length;
-  cache.reserve(start + tokens.length);
-  for (const [tensor, {data, dims}] of cache.tensors.entries()) {
+  for (const [tensor, {data, dims}] of cache.bind(tokens.length).past.entries()) {
     const capacity = dims[2]!;
     for (let head = 0; head < 3; head++) {
       for (let position = start; position < start + tokens.length; position++) {
@@ -22,7 +22,7 @@ function write(cache: KvCache, tokens: number[]): void {
       }
     }
   }
-  cache.append(Uint32Array.from(tokens));
+  cache.commit(Uint32Array.from(tokens), undefined);
 }
 
 function value(tensor: number, head: number, position: number, element: number): number {
@@ -30,7 +30,7 @@ function value(tensor: number, head: number, position: number, element: number):
 }
 
 function expectWritten(cache: KvCache, length: number): void {
-  for (const [tensor, {data, dims}] of cache.tensors.entries()) {
+  for (const [tensor, {data, dims}] of cache.bind(0).past.entries()) {
     const capacity = dims[2]!;
     for (const [head, position, element] of [
       [0, 0, 0],
@@ -48,15 +48,16 @@ const count = (length: number) => Array.from({length}, (_, token) => token);
 describe('KvCache', () => {
   it('has a key and a value tensor for each layer, [1, heads, capacity, headDim]', () => {
     const cache = new KvCache(pool());
-    cache.reserve(1);
-    expect(cache.tensors.map(({dims, type}) => [type, ...dims])).toEqual(Array(4).fill(['float32', 1, 3, 256, 4]));
+    const {past, present} = cache.bind(1);
+    expect(present).toBe(past);
+    expect(past.map(({dims, type}) => [type, ...dims])).toEqual(Array(4).fill(['float32', 1, 3, 256, 4]));
   });
 
   it('keeps what it holds when it grows', () => {
     const cache = new KvCache(pool());
     write(cache, count(250));
     write(cache, count(800));
-    expect(cache.tensors[0]!.dims[2]).toBe(2048);
+    expect(cache.bind(0).past[0]!.dims[2]).toBe(2048);
     expect(cache.length).toBe(1050);
     expectWritten(cache, 1050);
   });
@@ -64,7 +65,7 @@ describe('KvCache', () => {
   it('never grows beyond the context', () => {
     const cache = new KvCache(pool({maxContext: 300}));
     write(cache, count(300));
-    expect(cache.tensors[0]!.dims[2]).toBe(300);
+    expect(cache.bind(0).past[0]!.dims[2]).toBe(300);
   });
 
   it.each([
@@ -84,8 +85,8 @@ describe('KvCache', () => {
     const cache = new KvCache(pool());
     write(cache, count(300));
     const copy = cache.fork();
-    (cache.tensors[0]!.data as Float32Array).fill(-1);
-    cache.append(Uint32Array.of(7));
+    (cache.bind(0).past[0]!.data as Float32Array).fill(-1);
+    cache.commit(Uint32Array.of(7), undefined);
     expect(copy.length).toBe(300);
     expectWritten(copy, 300);
   });
@@ -93,27 +94,27 @@ describe('KvCache', () => {
   it('lends freed buffers to the next sequence and keeps no more than allowed', () => {
     const shared = pool({maxFree: 1});
     const [one, two] = [new KvCache(shared), new KvCache(shared)];
-    one.reserve(1);
-    two.reserve(1);
-    const first = one.tensors[0]!.data;
+    one.bind(1);
+    two.bind(1);
+    const first = one.bind(0).past[0]!.data;
     one.dispose();
     two.dispose();
     const [three, four] = [new KvCache(shared), new KvCache(shared)];
-    three.reserve(1);
-    four.reserve(1);
-    expect(three.tensors[0]!.data).toBe(first);
-    expect(four.tensors[0]!.data).not.toBe(first);
+    three.bind(1);
+    four.bind(1);
+    expect(three.bind(0).past[0]!.data).toBe(first);
+    expect(four.bind(0).past[0]!.data).not.toBe(first);
   });
 
   it('gives its buffers back once', () => {
     const shared = pool();
     const cache = new KvCache(shared);
-    cache.reserve(1);
+    cache.bind(1);
     cache.dispose();
     cache.dispose();
     const [one, two] = [new KvCache(shared), new KvCache(shared)];
-    one.reserve(1);
-    two.reserve(1);
-    expect(one.tensors[0]!.data).not.toBe(two.tensors[0]!.data);
+    one.bind(1);
+    two.bind(1);
+    expect(one.bind(0).past[0]!.data).not.toBe(two.bind(0).past[0]!.data);
   });
 });

@@ -3,14 +3,7 @@
 import type * as ort from 'onnxruntime-node';
 
 import {type FloatArray, floatArray, floatTensor} from './float_tensor.js';
-
-/** What every layer's cache looks like, read from the model's inputs. */
-export interface KvLayout {
-  layerCount: number;
-  kvHeadCount: number;
-  headDim: number;
-  type: 'float32' | 'float16';
-}
+import {type KvBinding, type KvLayout, SequenceCache} from './sequence_cache.js';
 
 /** Capacities are powers of two from here, so that freed buffers fit the next sequence. */
 const SMALLEST_CAPACITY = 256;
@@ -78,60 +71,42 @@ export class KvPool {
   }
 }
 
-/** The cache of one sequence: which tokens it holds, and their keys and values. */
-export class KvCache {
+export class KvCache extends SequenceCache {
   private buffers: KvBuffers | undefined;
-  private held: number[] = [];
 
-  constructor(private readonly pool: KvPool) {}
-
-  get length(): number {
-    return this.held.length;
+  constructor(private readonly pool: KvPool) {
+    super();
   }
 
-  /** Past and present at once: key then value of each layer. Valid until the next `reserve` or `dispose`. */
-  get tensors(): readonly ort.Tensor[] {
-    return this.buffers?.tensors ?? [];
-  }
-
-  /** Drops what does not begin `tokens`, and keeps at least the last of them to be run. Returns the length left. */
-  rewindTo(tokens: Uint32Array): number {
-    let shared = 0;
-    const most = Math.min(this.held.length, tokens.length - 1);
-    while (shared < most && this.held[shared] === tokens[shared]) shared++;
-    this.held.length = shared;
-    return shared;
-  }
-
-  /** Makes room for `length` tokens in all, keeping what is held. */
-  reserve(length: number): void {
-    if (this.buffers !== undefined && this.buffers.capacity >= length) return;
-    const larger = this.pool.take(length);
-    if (this.buffers !== undefined) {
-      larger.copyFrom(this.buffers, this.held.length);
-      this.pool.giveBack(this.buffers);
-    }
-    this.buffers = larger;
-  }
-
-  /** Notes that the keys and values of `tokens` were written. */
-  append(tokens: Uint32Array): void {
-    for (const token of tokens) this.held.push(token);
+  bind(count: number): KvBinding {
+    const {tensors} = this.reserve(this.length + count);
+    return {past: tensors, present: tensors};
   }
 
   fork(): KvCache {
     const copy = new KvCache(this.pool);
-    if (this.buffers !== undefined) {
-      copy.reserve(Math.max(1, this.held.length));
-      copy.buffers!.copyFrom(this.buffers, this.held.length);
-      copy.held = this.held.slice();
-    }
+    copy.held = this.held.slice();
+    if (this.buffers !== undefined) copy.reserve(Math.max(1, this.length)).copyFrom(this.buffers, this.length);
     return copy;
   }
 
-  dispose(): void {
+  /** Room for `length` tokens in all, with what is held. */
+  private reserve(length: number): KvBuffers {
+    if (this.buffers !== undefined && this.buffers.capacity >= length) return this.buffers;
+    const larger = this.pool.take(length);
+    if (this.buffers !== undefined) {
+      larger.copyFrom(this.buffers, this.length);
+      this.pool.giveBack(this.buffers);
+    }
+    this.buffers = larger;
+    return larger;
+  }
+
+  /** The run wrote into the buffers. */
+  protected accept(): void {}
+
+  protected release(): void {
     if (this.buffers !== undefined) this.pool.giveBack(this.buffers);
     this.buffers = undefined;
-    this.held = [];
   }
 }

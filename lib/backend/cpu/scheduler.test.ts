@@ -5,6 +5,7 @@ import {describe, expect, it} from 'vitest';
 import type {BackendRequest, SamplingParameters} from '../backend.js';
 import {KvCache, KvPool} from './kv_cache.js';
 import {type Decoder, Scheduler} from './scheduler.js';
+import type {SequenceCache} from './sequence_cache.js';
 
 const VOCAB = 32;
 const GREEDY: SamplingParameters = {
@@ -32,12 +33,12 @@ class CountingDecoder implements Decoder {
     return cache;
   }
 
-  async run(tokens: Uint32Array, cache: KvCache): Promise<Float32Array> {
+  async run(tokens: Uint32Array, cache: SequenceCache): Promise<Float32Array> {
     this.runs.push({tokens: [...tokens], held: cache.length});
-    cache.reserve(cache.length + tokens.length);
+    cache.bind(tokens.length);
     await setImmediate();
     if (tokens.includes(this.failOn!)) throw new Error('planted');
-    cache.append(tokens);
+    cache.commit(tokens, undefined);
     const logits = new Float32Array(VOCAB);
     logits[(tokens.at(-1)! + 1) % VOCAB] = 1;
     return logits;

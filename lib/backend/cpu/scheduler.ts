@@ -2,13 +2,13 @@
 
 import {TensorrtNodeError} from '../../errors.js';
 import type {BackendFinish, BackendRequest, BackendTimings, TokenEvent} from '../backend.js';
-import type {KvCache} from './kv_cache.js';
 import {Sampler} from './sampler.js';
+import type {SequenceCache} from './sequence_cache.js';
 
 /** What the scheduler needs of a model; `DecoderSession` is one. */
 export interface Decoder {
-  run(tokens: Uint32Array, cache: KvCache): Promise<Float32Array>;
-  createCache(): KvCache;
+  run(tokens: Uint32Array, cache: SequenceCache): Promise<Float32Array>;
+  createCache(): SequenceCache;
 }
 
 export interface SchedulerEvents {
@@ -25,7 +25,7 @@ export interface SchedulerOptions {
 }
 
 interface Sequence {
-  readonly cache: KvCache;
+  readonly cache: SequenceCache;
   /** A request is using it; the next one on it waits. */
   inUse: boolean;
   /** Nobody will ask for it again: its cache goes back once it is not in use. */
@@ -192,6 +192,6 @@ export class Scheduler {
   }
 }
 
-function newSequence(cache: KvCache): Sequence {
+function newSequence(cache: SequenceCache): Sequence {
   return {cache, inUse: false, disposed: false};
 }

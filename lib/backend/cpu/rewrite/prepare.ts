@@ -19,7 +19,14 @@ export async function prepare(model: Model, {accuracyLevel}: PrepareOptions): Pr
   removeUnused(model);
   setAccuracyLevel(model, accuracyLevel);
   keepLogits(model);
-  addUnreturnedOutput(model);
+  if (sharesCache(model)) addUnreturnedOutput(model);
+}
+
+/** Whether the model's attention can write into the buffer its past is in; others concatenate past and new. */
+export function sharesCache({graph}: Model): boolean {
+  const {consumers} = new GraphIndex(graph);
+  const takers = graph.input.filter(({name}) => name.startsWith('past_key_values.')).flatMap(({name}) => consumers.get(name) ?? []);
+  return takers.length > 0 && takers.every(({opType}) => opType === 'GroupQueryAttention');
 }
 
 function setAccuracyLevel(model: Model, level: number): void {
