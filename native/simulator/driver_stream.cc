@@ -35,9 +35,12 @@ Timeline newTimeline(World& state) {
 
 extern "C" {
 
-CUresult cuStreamCreate(CUstream* stream, unsigned) {
+CUresult cuStreamCreate(CUstream* stream, unsigned flags) {
   return call(SIMULATOR_SYMBOL(cuStreamCreate), Needs::context, [&](World& state, Lock&) {
     reap(state);
+    if ((flags & CU_STREAM_NON_BLOCKING) == 0)
+      state.findings.add(SIMULATOR_DEVICE_WIDE_SYNC,
+                         "cuStreamCreate without CU_STREAM_NON_BLOCKING: the legacy stream would stall it");
     const auto queue =
         std::make_shared<Queue>(++state.lastStream, currentDevice(), newTimeline(state), state.mutex, state.progress);
     // A timeline that was used before goes on where it ended.

@@ -45,7 +45,7 @@ typedef enum SimulatorFindingKind {
   SIMULATOR_INVALID_FREE,
   SIMULATOR_LEAK,
   // A call that makes the host or other streams wait for the whole device: cuCtxSynchronize, a synchronous copy, work
-  // on the legacy stream, freeing memory that queued work still uses.
+  // on the legacy stream or a stream that it stalls, freeing memory that queued work still uses.
   SIMULATOR_DEVICE_WIDE_SYNC,
   // An "asynchronous" copy from or to memory that is not pinned: the driver makes the host wait.
   SIMULATOR_PAGEABLE_COPY,

@@ -145,6 +145,33 @@ TEST(trim_leaves_device_blocks_with_work_in_flight) {
   CHECK_EQUAL(bench.pool.trim(), 1024U);
 }
 
+TEST(a_block_whose_return_cannot_be_recorded_comes_back_settled) {
+  Bench bench;
+  test::slowDown(2'000'000);
+  CUdeviceptr address = 0;
+  {
+    auto block = bench.pool.allocate(1000, bench.first);
+    address = block.address();
+    cuda::fill(bench.first, block, 0, 1000, 1);
+    simulatorFail("cuEventRecord", 1, 1, CUDA_ERROR_UNKNOWN);
+  }
+  CHECK(bench.first.idle());
+  auto block = bench.pool.allocate(1000, bench.second);
+  CHECK_EQUAL(block.address(), address);
+  cuda::fill(bench.second, block, 0, 1000, 2);
+}
+
+TEST(events_are_reused_as_well) {
+  Bench bench;
+  for (int i = 0; i < 50; ++i) {
+    const cuda::Stream& stream = i % 2 == 0 ? bench.first : bench.second;
+    auto block = bench.pool.allocate(1000, stream);
+    cuda::fill(stream, block, 0, 1000, 1);
+    stream.synchronize();
+  }
+  CHECK(simulatorCalls("cuEventCreate") <= 2);
+}
+
 TEST(the_work_on_a_block_never_stalls_the_host) {
   Bench bench;
   for (int i = 0; i < 10; ++i) {

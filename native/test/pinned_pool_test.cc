@@ -3,6 +3,8 @@
 
 #include <atomic>
 #include <cstring>
+#include <future>
+#include <optional>
 #include <thread>
 
 #include "cuda/copy.h"
@@ -171,6 +173,37 @@ TEST(absurd_sizes_are_out_of_memory) {
   cuda::PinnedPool pool(test::context());
   for (const std::size_t bytes : {std::size_t{1} << 40, std::size_t{1} << 63, SIZE_MAX})
     CHECK_EQUAL(CHECK_THROWS(pool.allocate(bytes), cuda::CudaError).result(), CUDA_ERROR_OUT_OF_MEMORY);
+}
+
+TEST(a_pool_that_ends_frees_what_is_idle_at_once) {
+  std::optional<cuda::PinnedPool> pool(std::in_place, test::context());
+  auto kept = pool->allocate(4096);
+  { const auto idle = pool->allocate(4096); }
+  pool.reset();
+  CHECK_EQUAL(simulatorCalls("cuMemFreeHost"), 1U);
+  kept.reset();
+  CHECK_EQUAL(simulatorCalls("cuMemFreeHost"), 2U);
+}
+
+TEST(a_thread_waits_for_memory_that_another_is_freeing) {
+  const auto context = test::context();
+  const cuda::Stream stream(context, "stream");
+  cuda::PinnedPool pool(context, {.name = "staging", .limitBytes = 8192});
+  cuda::DevicePool devicePool(context);
+  auto device = devicePool.allocate(8192, stream);
+  Gate gate(stream);
+  {
+    auto block = pool.allocate(8192);
+    cuda::copyToDevice(stream, device, 0, block, 0, 8192);
+  }
+  // One of them takes the block to wait for its copy; the other must not take its absence for the end of memory.
+  const auto allocate = [&] { return pool.allocate(4096); };
+  auto first = std::async(std::launch::async, allocate);
+  auto second = std::async(std::launch::async, allocate);
+  std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  gate.open();
+  const cuda::PinnedBlock blocks[] = {first.get(), second.get()};
+  CHECK_EQUAL(pool.stats().usedBytes, 8192U);
 }
 
 TEST(pinned_blocks_outlive_their_pool) {

@@ -141,16 +141,19 @@ TEST(planted_device_wide_synchronises_are_found) {
   Bench bench;
   const CUdeviceptr memory = bench.device(100);
   void* const host = bench.pinned(100);
+  CUstream blocking = nullptr;
   const std::vector<std::function<CUresult()>> stalls{
       [&] { return cuCtxSynchronize(); },
       [&] { return cuMemcpyHtoD(memory, host, 100); },
       [&] { return cuMemcpyDtoH(host, memory, 100); },
       [&] { return cuda::driver().cuMemcpyHtoDAsync(memory, host, 100, nullptr); },
+      [&] { return cuda::driver().cuStreamCreate(&blocking, CU_STREAM_DEFAULT); },
   };
   for (const auto& stall : stalls) {
     CHECK_EQUAL(stall(), CUDA_SUCCESS);
     takeOnlyFinding(SIMULATOR_DEVICE_WIDE_SYNC);
   }
+  cuda::driver().cuStreamDestroy(blocking);
   cuda::driver().cuMemFree(memory);
   cuda::driver().cuMemFreeHost(host);
 }
