@@ -9,7 +9,7 @@ import {ensureDependencies} from './lib/dependencies.mjs';
 import {root, run} from './lib/run.mjs';
 import {step} from './lib/steps.mjs';
 
-const QUESTION = process.argv[2] ?? 'Why is the sky blue?';
+const QUESTION = process.argv[2] ?? 'What is photosynthesis?';
 
 const prepared =
   (await step('dependencies', async () => ((await ensureDependencies()) ? 'installed' : 'there already'))) &&
@@ -30,7 +30,7 @@ async function answer() {
   console.log(`\n> ${QUESTION}`);
   const messages = [{role: 'user', content: QUESTION}];
   let last;
-  for await (const {text, finish} of model.generate(messages, {maxNewTokens: 160})) {
+  for await (const {text, finish} of model.generate(messages, {maxNewTokens: 200})) {
     process.stdout.write(text);
     last = finish;
   }

@@ -10,7 +10,9 @@ const WIDTH = 14;
  */
 export async function step(name, work) {
   const start = performance.now();
-  const line = (text) => console.log(`${name.padEnd(WIDTH)}${text} (${((performance.now() - start) / 1000).toFixed(1)} s)`);
+  // The name at once, so that a long step is seen to be under way.
+  process.stdout.write(name.padEnd(WIDTH));
+  const line = (text) => console.log(`${text} (${((performance.now() - start) / 1000).toFixed(1)} s)`);
   try {
     line((await work()) || 'ok');
     return true;
