@@ -131,10 +131,11 @@ Memory BlockPool::take(std::size_t bytes, const Stream* stream) {
     if (reserve(capacity)) memory = allocate(capacity);
     if (memory.address != 0) return memory;
     if (!makeRoom(capacity)) {
-      const PoolStats now = stats();
-      fail(CUDA_ERROR_OUT_OF_MEMORY, kind_.call,
-           options_.name + " pool, " + std::to_string(bytes) + " bytes with " + std::to_string(now.usedBytes) +
-               " in use and a limit of " + std::to_string(options_.limitBytes));
+      std::string detail = options_.name + " pool, " + std::to_string(bytes) + " bytes with " +
+                           std::to_string(stats().usedBytes) + " in use";
+      if (options_.limitBytes != std::numeric_limits<std::size_t>::max())
+        detail += " and a limit of " + std::to_string(options_.limitBytes);
+      fail(CUDA_ERROR_OUT_OF_MEMORY, kind_.call, detail);
     }
   }
 }

@@ -171,8 +171,11 @@ TEST(when_the_machine_has_no_more_idle_blocks_go_first) {
 
 TEST(absurd_sizes_are_out_of_memory) {
   cuda::PinnedPool pool(test::context());
-  for (const std::size_t bytes : {std::size_t{1} << 40, std::size_t{1} << 63, SIZE_MAX})
-    CHECK_EQUAL(CHECK_THROWS(pool.allocate(bytes), cuda::CudaError).result(), CUDA_ERROR_OUT_OF_MEMORY);
+  for (const std::size_t bytes : {std::size_t{1} << 40, std::size_t{1} << 63, SIZE_MAX}) {
+    const auto error = CHECK_THROWS(pool.allocate(bytes), cuda::CudaError);
+    CHECK_EQUAL(error.result(), CUDA_ERROR_OUT_OF_MEMORY);
+    CHECK_EQUAL(error.description(), "out of memory: pinned pool, " + std::to_string(bytes) + " bytes with 0 in use");
+  }
 }
 
 TEST(a_pool_that_ends_frees_what_is_idle_at_once) {
