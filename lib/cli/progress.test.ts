@@ -30,6 +30,9 @@ describe('createProgressDisplay', () => {
     display.update({phase: 'write', done: 500, total: 2000, unit: 'bytes'});
     display[Symbol.dispose]();
     expect(text()).toMatch(/^write: 500 B of 2.0 kB in /);
+    display.update({phase: 'load', done: 1, total: 2, unit: 'steps'});
+    display[Symbol.dispose]();
+    expect(text()).toMatch(/^load: 1 of 2 steps in /);
   });
 
   it('draws a bar on a terminal', () => {

@@ -72,6 +72,7 @@ class LineDisplay implements ProgressDisplay {
 }
 
 function amount({done, total, unit}: Progress): string {
-  const number = (value: number) => (unit === 'bytes' ? formatBytes(value) : `${value} ${unit}`);
-  return total === undefined || done === total ? number(done) : `${number(done)} of ${number(total)}`;
+  const known = total === undefined || done === total ? undefined : total;
+  if (unit === 'bytes') return known === undefined ? formatBytes(done) : `${formatBytes(done)} of ${formatBytes(known)}`;
+  return known === undefined ? `${done} ${unit}` : `${done} of ${known} ${unit}`;
 }
