@@ -10,7 +10,6 @@ export default defineConfig({
     projects: [
       {extends: true, test: {name: 'unit', include: ['lib/**/*.test.ts']}},
       {extends: true, test: {name: 'e2e', include: ['test/e2e/**/*.test.ts'], testTimeout: 120_000, hookTimeout: 300_000}},
-      {extends: true, test: {name: 'gpu', include: ['test/gpu/**/*.test.ts'], testTimeout: 300_000, hookTimeout: 300_000}},
     ],
   },
 });
