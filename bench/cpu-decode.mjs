@@ -1,6 +1,7 @@
 /**
  * How fast is the CPU backend? Tokens per second at batch 1 beside node-llama-cpp on the same file with the same
- * threads, the two taking turns in one run; medians of several rounds, model loading and a warm-up left out.
+ * threads, the two taking turns in one run; medians of several rounds, model loading and a warm-up left out. Run it
+ * on a quiet machine: the lines keep the load average from before the start.
  *
  *   node bench/cpu-decode.mjs [--rounds 5] [--save]
  *
@@ -10,6 +11,7 @@
 
 import {fork} from 'node:child_process';
 import {once} from 'node:events';
+import os from 'node:os';
 import {fileURLToPath} from 'node:url';
 import {parseArgs} from 'node:util';
 
@@ -20,12 +22,13 @@ import {median, Results, say, version} from './lib/results.mjs';
 
 const {values: options} = parseArgs({options: {rounds: {type: 'string', default: '5'}, save: {type: 'boolean'}}});
 const rounds = Number(options.rounds);
+const loadAverage = Number(os.loadavg()[0].toFixed(2));
 
 const DECODE = {promptTokens: 32, newTokens: 128};
 const PREFILL = {promptTokens: 512, newTokens: 1};
 const CONTEXT_SIZE = 1024;
 /** The accuracy level that loadModel uses when none is named; its claims carry no suffix. */
-const DEFAULT_SIDE = 'int8';
+const DEFAULT_SIDE = 'exact';
 
 await ensureModel();
 const {api, versions} = await llamaCpp();
@@ -54,6 +57,8 @@ for (const threads of [2, 1]) {
   for (const side of Object.values(sides)) side.stop();
 
   const of = (name, kind) => median(figures[name][kind]);
+  // Round by round, so that a busy minute weighs on both.
+  const ratio = (name, kind) => median(figures[name][kind].map((value, round) => value / figures.llama[kind][round]));
   for (const name of Object.keys(sides)) {
     say(`${threads} threads, ${name}: decode ${of(name, 'decode').toFixed(1)} tok/s, prefill ${of(name, 'prefill').toFixed(0)} tok/s`);
   }
@@ -67,12 +72,13 @@ for (const threads of [2, 1]) {
     const line = (kind) => ({
       threads,
       accuracyLevel: level,
+      loadAverage,
       peer: {name: 'node-llama-cpp', tok_s: of('llama', kind)},
       rounds: {ours: rounded(name, kind), peer: rounded('llama', kind)},
     });
-    results.record({claim: label('cpu_ratio'), value: of(name, 'decode') / of('llama', 'decode'), unit: 'x', ...line('decode')});
+    results.record({claim: label('cpu_ratio'), value: ratio(name, 'decode'), unit: 'x', ...line('decode')});
     results.record({claim: label('tok_s'), value: of(name, 'decode'), unit: 'tok/s', ...line('decode')});
-    results.record({claim: label('prefill_ratio'), value: of(name, 'prefill') / of('llama', 'prefill'), unit: 'x', ...line('prefill')});
+    results.record({claim: label('prefill_ratio'), value: ratio(name, 'prefill'), unit: 'x', ...line('prefill')});
     results.record({claim: label('prefill_tok_s'), value: of(name, 'prefill'), unit: 'tok/s', ...line('prefill')});
   }
 }
