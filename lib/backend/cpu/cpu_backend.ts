@@ -145,6 +145,8 @@ export class CpuBackend implements Backend {
 
   /** Work under way keeps the process alive, as a pending read of a file does. */
   private updateRef(): void {
+    // A request's last message may come while the worker closes, which `close` waits for.
+    if (this.ended !== undefined) return;
     if (this.listeners.size + this.scores.size > 0) this.worker.ref();
     else this.worker.unref();
   }
