@@ -11,6 +11,7 @@ import datetime
 import json
 import pathlib
 import platform
+import subprocess
 import sys
 
 import torch
@@ -70,7 +71,9 @@ def read(path, dtype):
 
 def machine(device):
     if device == "cuda":
-        return {"gpu": torch.cuda.get_device_name()}
+        query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+        driver = subprocess.run(query, capture_output=True, text=True, check=True).stdout.split()[0]
+        return {"gpu": torch.cuda.get_device_name(), "driver": driver}
     return {"cpu": platform.processor() or platform.machine()}
 
 
