@@ -17,7 +17,6 @@ export type ErrorCode =
   | 'ERR_UNSUPPORTED'
   | 'ERR_CONTEXT_LENGTH'
   | 'ERR_OUT_OF_MEMORY'
-  | 'ERR_QUEUE_FULL'
   | 'ERR_BUSY'
   | 'ERR_BACKEND'
   | 'ERR_ADDON'

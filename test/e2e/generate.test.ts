@@ -3,6 +3,7 @@
 import {type ChatMessage, type GenerateChunk, type LanguageModel, loadModel} from 'tensorrt-node';
 import {afterAll, beforeAll, describe, expect, it} from 'vitest';
 
+import {projectFile, runNode} from './helpers/child.js';
 import {MODEL_FOLDER} from './helpers/model.js';
 
 const STORY = 'Once upon a time, in a small village by the sea,';
@@ -298,5 +299,24 @@ describe('loadModel', () => {
     // Logits spread over about 20; rounding moves them by hundredths.
     expect(mean).toBeGreaterThan(0.001);
     expect(mean).toBeLessThan(0.5);
+  });
+});
+
+describe('a process that ends', () => {
+  const program = (body: string) => `
+    import {loadModel} from ${JSON.stringify(projectFile('dist/index.js'))};
+    const loading = loadModel(${JSON.stringify(MODEL_FOLDER)}, {threads: 1});
+    ${body}`;
+  const GENERATE = 'const model = await loading; const chunks = model.generate("Hello"); await chunks.next();';
+
+  it.each([
+    ['in the middle of a reply', `${GENERATE} process.exit(5);`, 5],
+    ['by an error in the middle of a reply', `${GENERATE} throw new Error('thrown by the user');`, 1],
+    ['while it loads', 'setTimeout(() => process.exit(5), 200); await loading; await new Promise(() => {});', 5],
+    ['with an idle model, by itself', 'await loading;', 0],
+  ])('%s ends with its own status', async (_, body, status) => {
+    const child = await runNode(['--input-type=module', '--eval', program(body)]);
+    expect(child).toMatchObject({status, stdout: ''});
+    expect(child.stderr).not.toContain('terminate called');
   });
 });

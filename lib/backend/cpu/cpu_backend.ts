@@ -6,8 +6,9 @@ import {AbortError, TensorrtNodeError, throwIfAborted} from '../../errors.js';
 import type {Backend, BackendListener, BackendRequest, BackendRequestHandle, ModelLimits} from '../backend.js';
 import type {FromWorker, ToWorker, WorkerOptions} from './messages.js';
 import {fromPlainError} from './plain_error.js';
+import {createRunGuard, waitAtExit} from './run_guard.js';
 
-export interface CpuBackendOptions extends WorkerOptions {
+export interface CpuBackendOptions extends Omit<WorkerOptions, 'guard'> {
   signal?: AbortSignal;
 }
 
@@ -32,21 +33,22 @@ export class CpuBackend implements Backend {
     readonly description: string,
   ) {
     worker.on('message', (message: FromWorker) => this.receive(message));
-    worker.on('error', (cause) =>
-      this.end(new TensorrtNodeError('ERR_BACKEND', `the CPU backend's thread failed: ${cause.message}`, undefined, {cause})),
-    );
+    worker.on('error', (cause) => this.end(threadFailed(cause)));
     worker.on('exit', () => this.end(new TensorrtNodeError('ERR_DISPOSED', 'the model was disposed')));
     // A model that is loaded and idle must not keep the process alive.
     worker.unref();
   }
 
   /** Throws FormatError or UnsupportedError for a model it cannot run, AbortError, TensorrtNodeError ERR_BACKEND. */
-  static async load({signal, ...workerData}: CpuBackendOptions): Promise<CpuBackend> {
+  static async load({signal, ...options}: CpuBackendOptions): Promise<CpuBackend> {
     throwIfAborted(signal);
     // Without the flags of the process: --input-type, which comes with --eval, would keep a file from being run.
+    const guard = createRunGuard();
+    const workerData: WorkerOptions = {...options, guard};
     const worker = new Worker(new URL('./worker.js', import.meta.url), {workerData, name: 'tensorrt-node cpu', execArgv: []});
+    worker.once('exit', waitAtExit(guard));
     const {vocabSize, version} = await ready(worker, signal);
-    const {maxContext, maxBatch, threads, accuracyLevel} = workerData;
+    const {maxContext, maxBatch, threads, accuracyLevel} = options;
     const rounding = accuracyLevel === 4 ? ', activations of quantised products rounded to 8 bits' : '';
     const description = `ONNX Runtime ${version} on the CPU, ${threads} thread${threads === 1 ? '' : 's'}${rounding}`;
     return new CpuBackend(worker, {maxContext, maxBatch}, vocabSize, description);
@@ -162,28 +164,34 @@ export class CpuBackend implements Backend {
   }
 }
 
-/** Waits for the model to be loaded; ends the worker on failure and abort. */
+/** Waits for the model to be loaded. On failure and abort the worker ends by itself. */
 async function ready(worker: Worker, signal: AbortSignal | undefined): Promise<Extract<FromWorker, {kind: 'ready'}>> {
-  let onAbort: (() => void) | undefined;
+  const heard = new AbortController();
   try {
     return await new Promise((resolve, reject) => {
-      onAbort = () => reject(new AbortError(signal?.reason));
-      signal?.addEventListener('abort', onAbort, {once: true});
-      worker.once('error', (cause) =>
-        reject(new TensorrtNodeError('ERR_BACKEND', `the CPU backend's thread failed: ${cause.message}`, undefined, {cause})),
-      );
-      worker.once('exit', () => reject(new TensorrtNodeError('ERR_BACKEND', "the CPU backend's thread ended while it loaded the model")));
-      worker.once('message', (message: FromWorker) => {
+      const on = <T>(event: string, listener: (value: T) => void) => {
+        worker.on(event, listener);
+        heard.signal.addEventListener('abort', () => worker.off(event, listener));
+      };
+      on('error', (cause: Error) => reject(threadFailed(cause)));
+      on('exit', () => reject(new TensorrtNodeError('ERR_BACKEND', "the CPU backend's thread ended while it loaded the model")));
+      on('message', (message: FromWorker) => {
         if (message.kind === 'ready') resolve(message);
         else if (message.kind === 'loadFailed') reject(fromPlainError(message.error));
       });
+      signal?.addEventListener('abort', () => reject(new AbortError(signal.reason)), {signal: heard.signal});
     });
   } catch (error) {
-    await worker.terminate();
+    // Not `terminate`: a thread that is torn down inside ONNX Runtime takes the process with it.
+    worker.postMessage({kind: 'close'} satisfies ToWorker);
+    worker.unref();
+    worker.on('error', () => {});
     throw error;
   } finally {
-    if (onAbort !== undefined) signal?.removeEventListener('abort', onAbort);
-    // By name: without one, Node's own listeners go too, and the worker never hears a message again.
-    for (const event of ['error', 'exit', 'message']) worker.removeAllListeners(event);
+    heard.abort();
   }
+}
+
+function threadFailed(cause: Error): TensorrtNodeError {
+  return new TensorrtNodeError('ERR_BACKEND', `the CPU backend's thread failed: ${cause.message}`, undefined, {cause});
 }

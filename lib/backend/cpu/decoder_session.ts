@@ -16,6 +16,7 @@ import {KEEP_INPUT} from './rewrite/keep_logits.js';
 import {type PrepareOptions, prepare, sharesCache} from './rewrite/prepare.js';
 import {serialize} from './rewrite/serialize.js';
 import {UNRETURNED, wasUnreturned} from './rewrite/unreturned_outputs.js';
+import {guardedRun, type RunGuard} from './run_guard.js';
 import type {KvLayout, SequenceCache} from './sequence_cache.js';
 
 export interface DecoderSessionOptions extends PrepareOptions {
@@ -25,6 +26,8 @@ export interface DecoderSessionOptions extends PrepareOptions {
   maxContext: number;
   /** Caches whose buffers are kept for the next sequences. */
   maxFreeCaches: number;
+  /** Told of every call into ONNX Runtime. */
+  guard: RunGuard;
 }
 
 export class DecoderSession implements AsyncDisposable {
@@ -50,7 +53,7 @@ export class DecoderSession implements AsyncDisposable {
     const model = await readModel(path);
     await prepare(model, options);
     const bytes = await serialize(model);
-    const session = await createSession(model, path, bytes, options.threads);
+    const session = await guardedRun(options.guard, () => createSession(model, path, bytes, options.threads));
     try {
       return new DecoderSession(session, contractOf(path, session), sharesCache(model), options);
     } catch (error) {
@@ -111,7 +114,7 @@ export class DecoderSession implements AsyncDisposable {
     fetches: Record<string, ort.Tensor | null>,
   ): Promise<Readonly<Record<string, ort.Tensor>>> {
     try {
-      return (await this.session.run(feeds, fetches)) as Record<string, ort.Tensor>;
+      return (await guardedRun(this.options.guard, () => this.session.run(feeds, fetches))) as Record<string, ort.Tensor>;
     } catch (error) {
       if (wasUnreturned(error)) return {};
       throw backendError(error);

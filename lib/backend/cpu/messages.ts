@@ -2,6 +2,7 @@
 
 import type {BackendFinish, BackendRequest, BackendTimings, TokenEvent} from '../backend.js';
 import type {PlainError} from './plain_error.js';
+import type {RunGuard} from './run_guard.js';
 
 export interface WorkerOptions {
   modelPath: string;
@@ -10,6 +11,7 @@ export interface WorkerOptions {
   maxContext: number;
   maxBatch: number;
   prefillChunk: number;
+  guard: RunGuard;
 }
 
 export type ToWorker =
