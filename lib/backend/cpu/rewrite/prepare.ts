@@ -14,11 +14,12 @@ export interface PrepareOptions {
 }
 
 export async function prepare(model: Model, {accuracyLevel}: PrepareOptions): Promise<void> {
+  // First: the others may make the head more than a chain.
+  keepLogits(model);
   await splitFloatZeroPoints(model);
   if (accuracyLevel === 0) await splitBytes(model);
   removeUnused(model);
   setAccuracyLevel(model, accuracyLevel);
-  keepLogits(model);
   if (sharesCache(model)) addUnreturnedOutput(model);
 }
 

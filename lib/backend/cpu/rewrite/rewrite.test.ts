@@ -1,12 +1,13 @@
 import * as ort from 'onnxruntime-node';
 import {describe, expect, it} from 'vitest';
-
+import {topologicalOrder} from '../../../onnx/check.js';
 import {DataType} from '../../../onnx/data_type.js';
-import {GraphBuilder, int} from '../../../onnx/graph_builder.js';
+import {float, GraphBuilder, int} from '../../../onnx/graph_builder.js';
 import type {Model} from '../../../onnx/model.js';
 import {uniform} from '../random.js';
 import {splitFloatZeroPoints} from './float_zero_points.js';
 import {KEEP_INPUT, keepLogits} from './keep_logits.js';
+import {prepare} from './prepare.js';
 import {serialize} from './serialize.js';
 import {splitBytes} from './split_bytes.js';
 import {addUnreturnedOutput, UNRETURNED, wasUnreturned} from './unreturned_outputs.js';
@@ -160,6 +161,37 @@ describe('keepLogits', () => {
     const {length} = model.graph.node;
     keepLogits(model);
     expect(model.graph.node.length).toBe(length);
+  });
+});
+
+describe('prepare', () => {
+  // As in a tied 8-bit head: split in two, it is a chain no more, so the cut must come first.
+  it('cuts the logits of an 8-bit head too', async () => {
+    const {model, k, reference} = product({bits: 8}, false);
+    const [node] = model.graph.node;
+    const builder = GraphBuilder.extend(model);
+    const scale = builder.float32('scale', Array<number>(k).fill(1));
+    node!.input[0] = builder.op('SimplifiedLayerNormalization', ['x', scale], {attributes: {epsilon: float(1e-30)}});
+    node!.output = ['logits'];
+    model.graph.node = topologicalOrder(model.graph, 'head');
+    model.graph.output[0]!.name = 'logits';
+    await prepare(model, {accuracyLevel: 0});
+
+    const row = floats(k, 2);
+    const rms = Math.sqrt(row.reduce((sum, value) => sum + value * value, 0) / k);
+    const input = Float32Array.of(...floats(2 * k, 2), ...row);
+    const {logits} = await run(model, {
+      x: new ort.Tensor('float32', input, [1, 3, k]),
+      [KEEP_INPUT]: new ort.Tensor('int64', BigInt64Array.of(1n), [1]),
+    });
+    expect(logits!.dims[1]).toBe(1);
+    expectClose(
+      logits!,
+      reference(
+        row.map((value) => value / rms),
+        0,
+      ),
+    );
   });
 });
 
