@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 // `npm test`: everything there is to check, from a fresh clone on, and the totals at the end.
+// `--package` also packs the package and installs it in an empty folder.
 // Later steps run even when earlier ones fail, as far as they can, so that one run tells all.
 
 import {existsSync} from 'node:fs';
@@ -31,6 +32,12 @@ if (ready) {
   await check('types', () => run(bin('tsc'), ['-p', 'tsconfig.json']).then(() => undefined));
   await check('addon', () => script('build-addon.mjs'));
   await check('native tests', () => script('test-native.mjs'));
+  if (process.argv.includes('--package')) {
+    await check('package', async () => {
+      await script('prebuild.mjs');
+      await script('check-pack.mjs');
+    });
+  }
   const model =
     built &&
     (await check('model', async () => {
