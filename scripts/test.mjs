@@ -26,7 +26,10 @@ const check = async (name, work) => {
 const ready = await check('dependencies', async () => ((await ensureDependencies()) ? 'installed' : 'there already'));
 let totals = {passed: 0, failed: 0, skipped: 0};
 if (ready) {
-  await check('lint', () => run(bin('biome'), ['check', '.']).then(() => undefined));
+  await check('lint', async () => {
+    await run(bin('biome'), ['check', '.']);
+    await script('format-native.mjs', '--check');
+  });
   const built = await check('build', buildTypeScript);
   // After the build: the end-to-end tests are typed against what is shipped.
   await check('types', () => run(bin('tsc'), ['-p', 'tsconfig.json']).then(() => undefined));
