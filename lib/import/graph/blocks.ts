@@ -7,7 +7,8 @@ import type {TensorSource} from '../../onnx/tensor_source.js';
 import type {CheckpointTensor, TensorType} from '../checkpoint.js';
 import {BLOCKS} from '../numeric/blocks.js';
 import {halfTable, nearestHalf} from '../numeric/float16.js';
-import {type FloatType, floatBytes, floatEncoder} from './float_type.js';
+import {encodeFloats, type FloatType, floatBytes} from './float_type.js';
+import {describeRow} from './join_rows.js';
 
 /** Elements that share a scale. */
 export const BLOCK_SIZE = 32;
@@ -54,7 +55,7 @@ export function isBlockType(type: TensorType): type is keyof typeof LAYOUTS {
 export function blockWeights(tensor: BlockTensor, type: FloatType): BlockWeights {
   const layout = LAYOUTS[tensor.type];
   const round = type === 'fp16' ? nearestHalf : (value: number) => value;
-  const encode = floatEncoder(type, `the scales of tensor '${tensor.name}'`);
+  const blocksPerRow = tensor.shape[1]! / BLOCK_SIZE;
   const codeBytes = (BLOCK_SIZE * layout.bits) / 8;
 
   const weights: BlockWeights = {
@@ -72,7 +73,7 @@ export function blockWeights(tensor: BlockTensor, type: FloatType): BlockWeights
         const {scale, offset} = layout.parameters(raw, first + index);
         scales[index] = layout.hasOffsets && round(scale) === 0 ? offset : scale;
       }
-      out.set(encode(scales));
+      out.set(encodeFloats(type, scales, (index) => `the scales of ${describeRow(tensor, Math.floor((first + index) / blocksPerRow))}`));
     }),
   };
   if (layout.hasOffsets) {

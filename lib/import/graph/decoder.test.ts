@@ -74,6 +74,80 @@ describe('against the reference, prefill and step by step', () => {
   });
 });
 
+describe('packs products of one input into one', () => {
+  const wide = {hiddenSize: 256, intermediateSize: 512, headDim: 64};
+  const PACKED = ['self_attn/qkv_proj', 'self_attn/o_proj', 'mlp/gate_up_proj', 'mlp/down_proj'];
+  const SEPARATE = ['self_attn/q_proj', 'self_attn/k_proj', 'self_attn/v_proj', 'self_attn/o_proj', 'mlp/gate_up_proj', 'mlp/down_proj'];
+  const typed =
+    (pattern: RegExp, type: TensorType, other: TensorType) =>
+    (name: string): TensorType =>
+      pattern.test(name) ? type : other;
+  type Case = [string, Partial<DecoderConfig>, RandomCheckpointOptions & {without?: RegExp}, string[]];
+
+  const cases: Case[] = [
+    ['floats', {}, {}, PACKED],
+    ['halves', {}, {type: () => 'F16'}, PACKED],
+    ['blocks', {}, {type: () => 'Q4_1'}, PACKED],
+    ['blocks with a larger v', wide, {type: typed(/v_proj/, 'Q6_K', 'Q4_K')}, SEPARATE],
+    ['a larger k alone', {}, {type: typed(/k_proj/, 'Q8_0', 'Q4_0')}, SEPARATE],
+    [
+      'gate and up of different types',
+      {},
+      {type: typed(/up_proj/, 'Q8_0', 'Q4_0')},
+      ['self_attn/qkv_proj', 'self_attn/o_proj', 'mlp/gate_proj', 'mlp/up_proj', 'mlp/down_proj'],
+    ],
+    ['biases on all', {}, {biases: true}, PACKED],
+    ['the biases of Qwen2', {architecture: 'qwen2'}, {}, PACKED],
+    ['a bias on v alone', {}, {biases: true, without: /self_attn\.[qk]_proj\.bias/}, SEPARATE],
+    [
+      'a bias on up alone',
+      {},
+      {biases: true, without: /gate_proj\.bias/},
+      ['self_attn/qkv_proj', 'self_attn/o_proj', 'mlp/gate_proj', 'mlp/up_proj', 'mlp/down_proj'],
+    ],
+    ['norms of q and k between', {architecture: 'qwen3'}, {}, SEPARATE],
+    ['one key/value head', {kvHeadCount: 1}, {}, PACKED],
+    ['as many key/value heads as heads', {kvHeadCount: 4}, {}, PACKED],
+  ];
+
+  it.each(cases)('%s', async (_, changes, {without, ...options}, expected) => {
+    const config = tinyConfig({...changes, layerCount: 1});
+    const tensors = new Map([...randomTensors(config, options)].filter(([name]) => !without?.test(name)));
+    const {graph} = buildDecoder(config, tensors, {dtype: 'fp32'});
+    const products = graph.node
+      .filter(({opType}) => opType.startsWith('MatMul'))
+      .map(({name}) => /layers\.0\/(.*)\/MatMul/.exec(name)?.[1]);
+    expect(products.filter((name) => name !== undefined)).toEqual(expected);
+    expect(await largestErrorOf(config, tensors)).toBeLessThan(5e-6);
+    // Random Q4_K makes sharp attention, where halves differ more; a row out of place would be off by about 1.
+    expect(await largestErrorOf(config, tensors, {dtype: 'fp16'})).toBeLessThan(2e-2);
+  });
+
+  it.each(['q', 'k', 'v'])('and names the %s of the checkpoint where its weights leave half precision', async (part) => {
+    const config = tinyConfig();
+    const name = `model.layers.1.self_attn.${part}_proj.weight`;
+    const changed = (options: RandomCheckpointOptions, tensor: string, change: (bytes: Uint8Array) => void, changes = {}) => {
+      const tensors = randomTensors({...config, ...changes}, options);
+      const {read, ...rest} = tensors.get(tensor)!;
+      const reading = async () => {
+        const bytes = await read();
+        change(bytes);
+        return bytes;
+      };
+      tensors.set(tensor, {...rest, read: reading});
+      const model = buildDecoder({...config, ...changes}, tensors, {dtype: 'fp16'});
+      return writeModel(model, join(folder, `overflow-${part}.onnx`), {externalData: `overflow-${part}.data`});
+    };
+    const last = (bytes: Uint8Array) => new DataView(bytes.buffer).setFloat32(bytes.length - 4, -7e4, true);
+    await expect(changed({}, name, last)).rejects.toThrow(`tensor '${name}' holds -70000, which half precision cannot`);
+    const bias = `model.layers.1.self_attn.${part}_proj.bias`;
+    await expect(changed({biases: true}, bias, last)).rejects.toThrow(`tensor '${bias}' holds -70000`);
+    // The scale of a Q4_K block is a half times six bits.
+    const block = (bytes: Uint8Array) => bytes.set([0xff, 0x7b, 0, 0, 63, 63, 63, 63], bytes.length - 144);
+    await expect(changed({type: () => 'Q4_K'}, name, block, wide)).rejects.toThrow(`the scales of tensor '${name}' holds 4126752`);
+  });
+});
+
 describe('RoPE scaling against the reference', () => {
   const plain = (pair: number) => 10_000 ** ((-2 * pair) / 48);
   const pairs = Array.from({length: 24}, (_, pair) => pair);
@@ -237,8 +311,15 @@ interface Comparison {
 }
 
 /** Largest difference of a logit from the reference's, over a prompt and a reply after it, where the largest logit is 1. */
-async function largestError(config: DecoderConfig, {checkpoint, rotary, dtype = 'fp32'}: Comparison = {}): Promise<number> {
-  const tensors = randomTensors(config, checkpoint);
+async function largestError(config: DecoderConfig, {checkpoint, ...comparison}: Comparison = {}): Promise<number> {
+  return largestErrorOf(config, randomTensors(config, checkpoint), comparison);
+}
+
+async function largestErrorOf(
+  config: DecoderConfig,
+  tensors: Parameters<typeof buildDecoder>[1],
+  {rotary, dtype = 'fp32'}: Omit<Comparison, 'checkpoint'> = {},
+): Promise<number> {
   const expected = (await ReferenceDecoder.create(config, tensors, rotary)).forward([...PROMPT, ...REPLY]);
   const model = await run(config, tensors, dtype);
   let length = PROMPT.length;

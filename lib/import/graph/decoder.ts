@@ -11,9 +11,10 @@ import type {CheckpointTensor, DecoderConfig} from '../checkpoint.js';
 import {denseSource} from './dense.js';
 import {embed} from './embedding.js';
 import {type FloatType, onnxType} from './float_type.js';
+import {joinRows} from './join_rows.js';
 import {type GraphContext, MICROSOFT, multiply} from './matrix.js';
 import {rotaryParameters, rotaryTable} from './rope.js';
-import {joinRows, Weights} from './weights.js';
+import {Weights} from './weights.js';
 
 export interface DecoderOptions {
   /** What the graph computes in: its cache, its logits, and its weights unless they stay in blocks. */
@@ -28,8 +29,10 @@ export interface DecoderOptions {
  * Inputs: input_ids int64 [batch_size, sequence_length]; attention_mask int64 [batch_size, total_sequence_length], ones
  * then zeros (rows are padded on the right); past_key_values.N.key and .value [batch_size, kvHeadCount,
  * past_sequence_length, headDim] of `dtype`, either exactly the past or a buffer longer than the sequence that is also
- * bound as the output. On ONNX Runtime's CPU several tokens at a time after a past need batch_size 1. Outputs: logits [batch_size, sequence_length, vocabSize] and present.N.key and .value, of `dtype`.
+ * bound as the output. On ONNX Runtime's CPU several tokens at a time after a past need batch_size 1. Outputs: logits
+ * [batch_size, sequence_length, vocabSize] and present.N.key and .value, of `dtype`.
  *
+ * q, k and v, and gate and up, are packed into one product each where their types are the same.
  * Matrices in Q8_0, Q4_0, Q4_1 and Q4_K stay in their blocks (see blockWeights for what is exact); all others become
  * dense. Tied embeddings are stored once.
  *

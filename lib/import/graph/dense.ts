@@ -4,7 +4,8 @@ import type {TensorSource} from '../../onnx/tensor_source.js';
 import type {CheckpointTensor} from '../checkpoint.js';
 import {BLOCKS} from '../numeric/blocks.js';
 import {dequantize} from '../numeric/dequantize.js';
-import {type FloatType, floatBytes, floatEncoder} from './float_type.js';
+import {encodeFloats, type FloatType, floatBytes} from './float_type.js';
+import {describeRow} from './join_rows.js';
 
 /** Elements made at a time: 4 MiB as float32. */
 const ELEMENTS_PER_CHUNK = 1 << 20;
@@ -17,10 +18,11 @@ export function denseSource(tensor: CheckpointTensor, type: FloatType): TensorSo
     byteLength: elements * floatBytes(type),
     async *chunks() {
       const raw = await tensor.read();
-      const encode = floatEncoder(type, `tensor '${tensor.name}'`);
       const chunkBytes = (ELEMENTS_PER_CHUNK / perBlock) * blockBytes;
-      for (let at = 0; at < raw.byteLength; at += chunkBytes) {
-        yield encode(dequantize(tensor.type, raw.subarray(at, at + chunkBytes)));
+      const rowElements = elements / tensor.shape[0]!;
+      for (let at = 0, first = 0; at < raw.byteLength; at += chunkBytes, first += ELEMENTS_PER_CHUNK) {
+        const values = dequantize(tensor.type, raw.subarray(at, at + chunkBytes));
+        yield encodeFloats(type, values, (index) => describeRow(tensor, Math.floor((first + index) / rowElements)));
       }
     },
   };
@@ -38,7 +40,6 @@ export function transposedSource(tensor: CheckpointTensor, type: FloatType): Ten
     byteLength: elementsOf(tensor) * floatBytes(type),
     async *chunks() {
       const raw = await tensor.read();
-      const encode = floatEncoder(type, `tensor '${tensor.name}'`);
       const rowBytes = (columns / perBlock) * blockBytes;
       const fitting = Math.floor(ELEMENTS_PER_STRIP / rows / perBlock) * perBlock;
       const widest = Math.min(COLUMNS_PER_CHUNK, Math.max(fitting, perBlock));
@@ -51,7 +52,7 @@ export function transposedSource(tensor: CheckpointTensor, type: FloatType): Ten
           const from = row * rowBytes + stripStart;
           strip.set(raw.subarray(from, from + stripBytes), row * stripBytes);
         }
-        yield encode(transpose(dequantize(tensor.type, strip), rows, width));
+        yield encodeFloats(type, transpose(dequantize(tensor.type, strip), rows, width), (index) => describeRow(tensor, index % rows));
       }
     },
   };

@@ -19,16 +19,17 @@ export function floatBytes(type: FloatType): number {
 const HALF_OVERFLOW = 65520;
 
 /**
- * Makes bytes of `type` from float32 values. The encoder throws UnsupportedError, naming `what` the values are, where
- * a finite one leaves the range of half precision.
+ * Bytes of `type` for float32 values. Throws UnsupportedError where a finite one leaves the range of half precision;
+ * `describe` says whose the value at an index is.
  */
-export function floatEncoder(type: FloatType, what: string): (values: Float32Array) => Uint8Array {
-  if (type === 'fp32') return (values) => new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
-  return (values) => {
-    for (const value of values) if (Math.abs(value) >= HALF_OVERFLOW && Number.isFinite(value)) throw overflow(what, value);
-    const bits = float32ToFloat16(values);
-    return new Uint8Array(bits.buffer, bits.byteOffset, bits.byteLength);
-  };
+export function encodeFloats(type: FloatType, values: Float32Array, describe: (index: number) => string): Uint8Array {
+  if (type === 'fp32') return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+  for (let index = 0; index < values.length; index++) {
+    const value = values[index]!;
+    if (Math.abs(value) >= HALF_OVERFLOW && Number.isFinite(value)) throw overflow(describe(index), value);
+  }
+  const bits = float32ToFloat16(values);
+  return new Uint8Array(bits.buffer, bits.byteOffset, bits.byteLength);
 }
 
 function overflow(what: string, value: number): UnsupportedError {

@@ -3,7 +3,7 @@
 import {UnsupportedError} from '../../errors.js';
 import type {TensorSource} from '../../onnx/tensor_source.js';
 import type {DecoderConfig, RopeScaling} from '../checkpoint.js';
-import {type FloatType, floatBytes, floatEncoder} from './float_type.js';
+import {encodeFloats, type FloatType, floatBytes} from './float_type.js';
 
 export interface RotaryParameters {
   /** Radians a position adds, for each pair of a head's elements: headDim / 2 of them. */
@@ -86,7 +86,6 @@ export function rotaryTable(
   return {
     byteLength: positions * pairs * floatBytes(type),
     async *chunks() {
-      const encode = floatEncoder(type, 'the rotary table');
       for (let first = 0; first < positions; first += POSITIONS_PER_CHUNK) {
         const count = Math.min(POSITIONS_PER_CHUNK, positions - first);
         const values = new Float32Array(count * pairs);
@@ -95,7 +94,7 @@ export function rotaryTable(
             values[row * pairs + pair] = wave((first + row) * inverseFrequencies[pair]!) * attentionFactor;
           }
         }
-        yield encode(values);
+        yield encodeFloats(type, values, () => 'the rotary table');
       }
     },
   };

@@ -64,24 +64,3 @@ export class Weights {
     throw new UnsupportedError(`${this.label}: tensor '${unused[0]}'${more} has no place in this architecture`);
   }
 }
-
-/** Tensors of one type and row length, one below the other, under a new name; a single one stays what it is. */
-export function joinRows(name: string, tensors: readonly CheckpointTensor[]): CheckpointTensor {
-  const [first, ...others] = tensors;
-  if (first === undefined || others.length === 0) return first!;
-  return {
-    name,
-    type: first.type,
-    shape: [tensors.reduce((rows, {shape}) => rows + shape[0]!, 0), ...first.shape.slice(1)],
-    byteLength: tensors.reduce((bytes, {byteLength}) => bytes + byteLength, 0),
-    async read() {
-      const bytes = new Uint8Array(this.byteLength);
-      let at = 0;
-      for (const tensor of tensors) {
-        bytes.set(await tensor.read(), at);
-        at += tensor.byteLength;
-      }
-      return bytes;
-    },
-  };
-}
