@@ -54,14 +54,14 @@ function ropeScalingJson({type, ...values}: RopeScaling): object {
   return {rope_type: type, ...Object.fromEntries(Object.entries(values).map(([name, value]) => [snakeCase(name), value]))};
 }
 
-/** The least that onnxruntime-genai needs to run the model (its model builder's layout). */
+/** The least that onnxruntime-genai needs to run the model (its model builder's layout). It refuses null for a token: those unknown stay out. */
 export function genaiConfigJson(config: DecoderConfig): object {
   return {
     model: {
       type: config.architecture,
-      bos_token_id: config.bosTokenId ?? null,
+      bos_token_id: config.bosTokenId,
       eos_token_id: config.eosTokenIds,
-      pad_token_id: config.padTokenId ?? config.eosTokenIds[0] ?? null,
+      pad_token_id: config.padTokenId ?? config.eosTokenIds[0],
       context_length: config.maxPositionEmbeddings,
       vocab_size: config.vocabSize,
       decoder: {
