@@ -5,24 +5,26 @@ import type {DecoderConfig} from './checkpoint.js';
 /** Makes the error for a checkpoint that contradicts itself: FormatError with the reader's code and path. */
 export type Fail = (problem: string) => Error;
 
-/** Beyond any model's; products of two of these are exact integers. */
-const MAX_SIZE = 2 ** 26;
+/**
+ * Beyond any model's; products of two of these are exact integers. The rotary tables have a row for each position and
+ * are in no checkpoint: a few bytes of config must not make a file of any size.
+ */
+const LARGEST = {
+  hiddenSize: 2 ** 26,
+  intermediateSize: 2 ** 26,
+  layerCount: 2 ** 16,
+  headCount: 2 ** 16,
+  kvHeadCount: 2 ** 16,
+  headDim: 2 ** 12,
+  vocabSize: 2 ** 26,
+  maxPositionEmbeddings: 2 ** 22,
+} as const satisfies Partial<Record<keyof DecoderConfig, number>>;
 
 /** Throws what `fail` makes for sizes that are out of range or do not fit together. */
 export function checkConfig(config: DecoderConfig, fail: Fail): void {
-  const sizes = [
-    'hiddenSize',
-    'intermediateSize',
-    'layerCount',
-    'headCount',
-    'kvHeadCount',
-    'headDim',
-    'vocabSize',
-    'maxPositionEmbeddings',
-  ] as const;
-  for (const name of sizes) {
-    const value = config[name];
-    if (!Number.isInteger(value) || value < 1 || value > MAX_SIZE) throw fail(`${name} is ${value}, not an integer from 1 to ${MAX_SIZE}`);
+  for (const [name, largest] of Object.entries(LARGEST)) {
+    const value = config[name as keyof typeof LARGEST];
+    if (!Number.isInteger(value) || value < 1 || value > largest) throw fail(`${name} is ${value}, not an integer from 1 to ${largest}`);
   }
   if (config.headCount % config.kvHeadCount !== 0) {
     throw fail(`headCount ${config.headCount} is not a multiple of kvHeadCount ${config.kvHeadCount}`);

@@ -1,3 +1,4 @@
+import {execFileSync} from 'node:child_process';
 import {mkdir, readdir, readFile, stat, symlink, writeFile} from 'node:fs/promises';
 import {dirname} from 'node:path';
 
@@ -135,6 +136,16 @@ describe('importModel', () => {
     expect(await readFile(here('out', 'tokenizer.json'))).toEqual(await readFile(here('source', 'tokenizer.json')));
   });
 
+  it('leaves tokens that nobody names out of genai_config.json, which may not say null', async () => {
+    const config = tinyConfig({eosTokenIds: []});
+    const source = await writeFolder(here('source'), config, randomTensors(config));
+    await importModel(source, here('out'));
+    const {model} = JSON.parse(await readFile(here('out', 'genai_config.json'), 'utf8'));
+    expect(Object.keys(model)).not.toContain('bos_token_id');
+    expect(Object.keys(model)).not.toContain('pad_token_id');
+    expect(model.eos_token_id).toEqual([]);
+  });
+
   it('writes a tokenizer that loads', async () => {
     const config = tinyConfig();
     await importModel(await writeGguf(config, randomTensors(config), {'tokenizer.chat_template': string('{{ a }}')}), here('out'));
@@ -243,6 +254,16 @@ describe('an import that cannot be', () => {
       return here('model.gguf');
     },
     architecture: () => writeGguf(config, randomTensors(config), {'general.architecture': string('mamba')}),
+    prototype: async () => {
+      const tensors = await decoderTensors(config, randomTensors(config));
+      tensors.push({name: 'blk.0.constructor.weight', type: 'F32', dimensions: [1], data: new Uint8Array(4)});
+      await writeFile(here('model.gguf'), ggufBytes({metadata: decoderMetadata(config), tensors}));
+      return here('model.gguf');
+    },
+    pipe: async () => {
+      execFileSync('mkfifo', [here('model.gguf')]);
+      return here('model.gguf');
+    },
     incomplete: async () => {
       const tensors = randomTensors(config);
       tensors.delete('model.layers.1.mlp.up_proj.weight');
@@ -262,6 +283,8 @@ describe('an import that cannot be', () => {
     ['missing', FormatError, 'ERR_NOT_FOUND', 'no such file or folder'],
     ['text', FormatError, 'ERR_GGUF', 'not a GGUF file'],
     ['architecture', UnsupportedError, 'ERR_UNSUPPORTED', '"mamba"'],
+    ['prototype', UnsupportedError, 'ERR_UNSUPPORTED', 'tensor blk.0.constructor.weight has no place in the architecture llama'],
+    ['pipe', FormatError, 'ERR_NOT_FOUND', 'model.gguf: is not a file'],
     ['incomplete', FormatError, 'ERR_CONFIG', 'model.layers.1.mlp.up_proj.weight'],
     ['shape', FormatError, 'ERR_CONFIG', 'the config asks for [96, 64]'],
     ['outside', FormatError, 'ERR_PATH_OUTSIDE', 'lies outside the folder'],

@@ -1,11 +1,15 @@
 /** A file read by position. Its size is known from the start, so that a reader can check every length before it allocates. */
 
+import {constants} from 'node:fs';
 import {type FileHandle, open} from 'node:fs/promises';
 
 import {FormatError} from '../errors.js';
 
 /** One read call's share; Linux ends a read at 2 GiB whatever was asked for. */
 const CHUNK = 2 ** 30;
+
+/** Without O_NONBLOCK, which Windows does not have, opening a pipe waits for somebody to write into it. */
+const READ = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0);
 
 export class InputFile implements AsyncDisposable {
   private constructor(
@@ -19,7 +23,7 @@ export class InputFile implements AsyncDisposable {
   static async open(path: string): Promise<InputFile> {
     let handle: FileHandle;
     try {
-      handle = await open(path, 'r');
+      handle = await open(path, READ);
     } catch (error) {
       throw new FormatError('ERR_NOT_FOUND', path, 'cannot be opened', undefined, {cause: error});
     }

@@ -10,6 +10,9 @@ export type JsonObject = Readonly<Record<string, unknown>>;
 /** The largest tokenizer.json takes some 35 MB. */
 const MAX_BYTES = 1 << 28;
 
+/** Deeper values would overflow the stack of whatever walks them, JSON.stringify first. No sound file comes near. */
+const MAX_DEPTH = 64;
+
 /** A text file; undefined if there is none. Throws FormatError with `code` for one that is far too large. */
 export async function readText(path: string, code: Code): Promise<string | undefined> {
   let file: InputFile;
@@ -33,7 +36,7 @@ export async function readJson(path: string, code: Code): Promise<JsonObject | u
   return text === undefined ? undefined : parseObject(text, path, code);
 }
 
-/** Throws FormatError with `code` for what is not JSON, or not an object. */
+/** Throws FormatError with `code` for what is not JSON, not an object, or nested absurdly deep. */
 export function parseObject(text: string, path: string, code: Code): JsonObject {
   let value: unknown;
   try {
@@ -42,7 +45,13 @@ export function parseObject(text: string, path: string, code: Code): JsonObject 
     throw new FormatError(code, path, `is not JSON: ${(cause as Error).message}`, undefined, {cause});
   }
   if (!isObject(value)) throw new FormatError(code, path, 'is not a JSON object');
+  if (!isShallow(value, MAX_DEPTH)) throw new FormatError(code, path, `nests values more than ${MAX_DEPTH} deep`);
   return value;
+}
+
+function isShallow(value: unknown, depth: number): boolean {
+  if (typeof value !== 'object' || value === null) return true;
+  return depth > 0 && Object.values(value).every((each) => isShallow(each, depth - 1));
 }
 
 export function isObject(value: unknown): value is JsonObject {
@@ -61,8 +70,13 @@ export class Fields {
     return new FormatError('ERR_CONFIG', this.path, problem);
   }
 
+  /** Whether the field is there, be it null. */
+  has(name: string): boolean {
+    return Object.hasOwn(this.object, name);
+  }
+
   get(name: string): unknown {
-    return Object.hasOwn(this.object, name) ? (this.object[name] ?? undefined) : undefined;
+    return this.has(name) ? (this.object[name] ?? undefined) : undefined;
   }
 
   integer(name: string): number | undefined {

@@ -69,6 +69,7 @@ function configOf(config: DecoderConfig): Record<string, unknown> {
     max_position_embeddings: config.maxPositionEmbeddings,
     rms_norm_eps: config.rmsNormEps,
     rope_theta: config.ropeTheta,
+    sliding_window: config.slidingWindow ?? null,
     hidden_act: 'silu',
     tie_word_embeddings: config.tieWordEmbeddings,
     eos_token_id: [...config.eosTokenIds],

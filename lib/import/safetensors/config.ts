@@ -7,6 +7,8 @@ import {readRope} from './rope.js';
 
 const ARCHITECTURES = ['llama', 'mistral', 'qwen2', 'qwen3'] as const;
 
+const DEFAULT_WINDOW = 4096;
+
 /** Defaults are those of transformers' config classes. `generation` is generation_config.json, where there is one. */
 export function readConfig(path: string, config: JsonObject, generation: JsonObject | undefined, generationPath: string): DecoderConfig {
   const fields = new Fields(path, config);
@@ -65,7 +67,8 @@ function readSlidingWindow(
 ): number | undefined {
   const qwen = architecture === 'qwen2' || architecture === 'qwen3';
   const enabled = qwen ? (fields.boolean('use_sliding_window') ?? false) : architecture === 'mistral';
-  const window = enabled ? fields.integer('sliding_window') : undefined;
+  // Absent is not null: the config classes have a window by default.
+  const window = enabled ? (fields.has('sliding_window') ? fields.integer('sliding_window') : DEFAULT_WINDOW) : undefined;
   const types = fields.strings('layer_types');
   const unknown = types?.find((type) => type !== 'full_attention' && type !== 'sliding_attention');
   if (unknown !== undefined) throw new UnsupportedError(`layers of ${JSON.stringify(unknown)} are not read (layer_types)`);
