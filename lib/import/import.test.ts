@@ -1,6 +1,7 @@
 import {execFileSync} from 'node:child_process';
-import {mkdir, readdir, readFile, stat, symlink, writeFile} from 'node:fs/promises';
-import {dirname} from 'node:path';
+import {writeFileSync} from 'node:fs';
+import {lstat, mkdir, readdir, readFile, stat, symlink, writeFile} from 'node:fs/promises';
+import {dirname, resolve} from 'node:path';
 
 import {Tokenizer} from '@huggingface/tokenizers';
 import * as ort from 'onnxruntime-node';
@@ -205,6 +206,67 @@ describe('the target folder', () => {
     const folder = await writeFolder(here('hf'), config, randomTensors(config));
     await symlink(folder, here('link'));
     await expect(importModel(folder, here('link'), {overwrite: true})).rejects.toThrow('that does not hold the source');
+  });
+
+  it.each([
+    ['a link that leads nowhere', () => symlink('nowhere', here('out')), 'out', 'a folder or a path where nothing is yet'],
+    ['inside a file', () => writeFile(here('file'), ''), 'file/out', 'a path where a folder can be (ENOTDIR)'],
+    ['a link to itself', () => symlink('out', here('out')), 'out', 'a path where a folder can be (ELOOP)'],
+    ['a name too long', async () => {}, 'x'.repeat(256), 'a path where a folder can be (ENAMETOOLONG)'],
+    ['a mount point', async () => {}, '/proc', 'a folder that is no mount point'],
+  ])('is never %s', async (_, prepare, out, message) => {
+    await prepare();
+    const path = await source();
+    const before = (await readdir(here())).sort();
+    const error = await importModel(path, resolve(here(), out), {overwrite: true}).catch((thrown: unknown) => thrown);
+    expect(error).toBeInstanceOf(OptionError);
+    expect((error as Error).message).toContain(`out must be ${message}`);
+    expect((await readdir(here())).sort()).toEqual(before);
+  });
+
+  it.each(['x'.repeat(255), 'ein Modell, größer 模型 🦙', ' ', '-rf', '\n'])('may be called %j', async (name) => {
+    await importModel(await source(), here(name));
+    expect((await readdir(here())).sort()).toEqual([name, 'model.gguf'].sort());
+    await importModel(here('model.gguf'), here(name), {overwrite: true});
+    expect((await readdir(here())).sort()).toEqual([name, 'model.gguf'].sort());
+  });
+
+  it('may be a link, which stays', async () => {
+    await mkdir(here('disk'));
+    await mkdir(here('disk', 'real'));
+    await symlink('disk/real', here('out'));
+    for (const overwrite of [false, true]) {
+      await importModel(await source(), here('out'), {overwrite});
+      expect((await lstat(here('out'))).isSymbolicLink()).toBe(true);
+      expect(await readdir(here('disk'))).toEqual(['real']);
+      expect(await readdir(here('disk', 'real'))).toContain('model.onnx');
+    }
+  });
+
+  it('goes to one of several imports at a time', async () => {
+    const path = await source();
+    const results = await Promise.allSettled([1, 2, 3].map(() => importModel(path, here('out'))));
+    expect(results.map(({status}) => status).sort()).toEqual(['fulfilled', 'rejected', 'rejected']);
+    for (const result of results) if (result.status === 'rejected') expect(result.reason).toBeInstanceOf(OptionError);
+    expect((await readdir(here())).sort()).toEqual(['model.gguf', 'out']);
+  });
+
+  it('goes to the last of several imports that may overwrite it', async () => {
+    const path = await source();
+    await importModel(path, here('out'));
+    const results = await Promise.allSettled(Array.from({length: 8}, () => importModel(path, here('out'), {overwrite: true})));
+    expect(results.map(({status}) => status)).toEqual(Array(8).fill('fulfilled'));
+    expect((await readdir(here())).sort()).toEqual(['model.gguf', 'out']);
+    expect(await readdir(here('out'))).toContain('tokenizer.json');
+  });
+
+  it('is not replaced where it came to hold something else meanwhile', async () => {
+    const path = await source();
+    await importModel(path, here('out'));
+    const onProgress = () => writeFileSync(here('out', 'config.json'), '{"mine": true}');
+    await expect(importModel(path, here('out'), {overwrite: true, onProgress})).rejects.toThrow('a folder that an import made');
+    expect(await readFile(here('out', 'config.json'), 'utf8')).toBe('{"mine": true}');
+    expect((await readdir(here())).sort()).toEqual(['model.gguf', 'out']);
   });
 
   it('stays as it was when the import fails', async () => {

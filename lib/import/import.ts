@@ -47,7 +47,7 @@ const DATA = 'model.onnx_data';
  * tokenizer_config.json. `out` appears when all of it is written; if anything fails or `signal` fires, nothing is left.
  *
  * Throws OptionError; FormatError for a damaged or hostile source; UnsupportedError, naming the architecture, tensor
- * type or tokenizer that cannot be imported; AbortError.
+ * type or tokenizer that cannot be imported; AbortError; and what the system says where `out` cannot be written (ENOSPC).
  */
 export async function importModel(source: string, out: string, options: ImportOptions = {}): Promise<ImportResult> {
   checkOptions(source, out, options);
@@ -55,7 +55,8 @@ export async function importModel(source: string, out: string, options: ImportOp
   throwIfAborted(signal);
   const checkpoint = await open(source);
   try {
-    await checkTarget(out, {option: 'out', overwrite, source});
+    const target = {option: 'out', overwrite, source};
+    await checkTarget(out, target);
     const dtype = options.dtype ?? defaultType(checkpoint);
     const tensors = countTypes(checkpoint);
     const origin: Origin = {
@@ -66,7 +67,7 @@ export async function importModel(source: string, out: string, options: ImportOp
     };
     const model = buildDecoder(checkpoint.config, checkpoint.tensors, {dtype, label: source});
     let bytes = 0;
-    await writeFolder(out, async (folder) => {
+    await writeFolder(out, target, async (folder) => {
       await writeModel(model, join(folder, MODEL), {externalData: DATA, signal, onProgress});
       for (const name of [MODEL, DATA]) bytes += (await stat(join(folder, name)).catch(() => undefined))?.size ?? 0;
       const write = (name: string, text: string) => writeFile(join(folder, name), text);
