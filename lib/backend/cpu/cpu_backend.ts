@@ -45,7 +45,13 @@ export class CpuBackend implements Backend {
     // Without the flags of the process: --input-type, which comes with --eval, would keep a file from being run.
     const guard = createRunGuard();
     const workerData: WorkerOptions = {...options, guard};
-    const worker = new Worker(new URL('./worker.js', import.meta.url), {workerData, name: 'tensorrt-node cpu', execArgv: []});
+    const resourceLimits = {stackSizeMb: stackSizeMb()};
+    const worker = new Worker(new URL('./worker.js', import.meta.url), {
+      workerData,
+      name: 'tensorrt-node cpu',
+      execArgv: [],
+      resourceLimits,
+    });
     worker.once('exit', waitAtExit(guard));
     const {vocabSize, version} = await ready(worker, signal);
     const {maxContext, maxBatch, threads, accuracyLevel} = options;
@@ -190,6 +196,15 @@ async function ready(worker: Worker, signal: AbortSignal | undefined): Promise<E
   } finally {
     heard.abort();
   }
+}
+
+/**
+ * ONNX Runtime matches a regular expression against the command line of the process, with a recursion for each of its
+ * characters: Node's 4 MB would overflow at some 16 kB, such as a prompt. A stack takes memory only as far as it is used.
+ */
+function stackSizeMb(): number {
+  const bytes = [process.execPath, ...process.execArgv, ...process.argv].reduce((sum, each) => sum + Buffer.byteLength(each) + 1, 0);
+  return 4 + Math.ceil(bytes / 2048);
 }
 
 function threadFailed(cause: Error): TensorrtNodeError {
