@@ -1,7 +1,7 @@
 import {describe, expect, it} from 'vitest';
 
 import {OptionError} from './errors.js';
-import {integer, oneOf} from './options.js';
+import {abortSignal, integer, object, oneOf} from './options.js';
 
 describe('integer', () => {
   it('returns what is in range, bounds included', () => {
@@ -31,5 +31,25 @@ describe('oneOf', () => {
 
   it('lists the words it knows', () => {
     expect(() => oneOf('precision', 'half', ['fp16', 'int8'])).toThrow("precision must be 'fp16' or 'int8', got 'half'");
+  });
+});
+
+describe('object', () => {
+  it.each([null, 5, 'text'])('refuses %o', (value) => {
+    expect(() => object('options', value as never)).toThrow(
+      `options must be an object, got ${typeof value === 'string' ? "'text'" : value}`,
+    );
+  });
+});
+
+describe('abortSignal', () => {
+  it('takes a signal or none', () => {
+    const {signal} = new AbortController();
+    expect(abortSignal(signal)).toBe(signal);
+    expect(abortSignal(undefined)).toBe(undefined);
+  });
+
+  it.each([null, {}, {aborted: false}])('refuses %o', (value) => {
+    expect(() => abortSignal(value as never)).toThrow('signal must be an AbortSignal');
   });
 });

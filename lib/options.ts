@@ -27,6 +27,17 @@ export function oneOf<const T extends string>(option: string, value: unknown, al
   throw new OptionError(option, allowed.map((each) => `'${each}'`).join(' or '), value);
 }
 
+/** An object, whatever is in it. */
+export function object<T extends object>(option: string, value: T): T {
+  if (typeof value === 'object' && value !== null) return value;
+  throw new OptionError(option, 'an object', value);
+}
+
+export function abortSignal(value: AbortSignal | undefined): AbortSignal | undefined {
+  if (value === undefined || value instanceof AbortSignal) return value;
+  throw new OptionError('signal', 'an AbortSignal', value);
+}
+
 function range(min: number, max: number): string {
   return max === Infinity ? `of at least ${min}` : `from ${min} to ${max}`;
 }

@@ -4,7 +4,7 @@ import {availableParallelism} from 'node:os';
 
 import {CpuBackend} from '../backend/cpu/cpu_backend.js';
 import {OptionError, throwIfAborted, UnsupportedError} from '../errors.js';
-import {integer, oneOf} from '../options.js';
+import {abortSignal, integer, object, oneOf} from '../options.js';
 import type {OnProgress} from '../progress.js';
 import {loadTokenizer} from '../tokenizer/tokenizer.js';
 import {LanguageModel} from './model.js';
@@ -42,7 +42,7 @@ const PREFILL_CHUNK = 128;
  */
 export async function loadModel(source: string, options: LoadOptions = {}): Promise<LanguageModel> {
   if (typeof source !== 'string' || source === '') throw new OptionError('source', 'the path of a folder or an ONNX file', source);
-  const {backend = 'auto', device, maxContext, maxBatch = DEFAULT_MAX_BATCH, threads = availableParallelism()} = options;
+  const {backend = 'auto', device, maxContext, maxBatch = DEFAULT_MAX_BATCH, threads = availableParallelism()} = object('options', options);
   const {accuracyLevel = 0, signal, onProgress} = options;
   oneOf('backend', backend, ['auto', 'cpu', 'tensorrt']);
   if (device !== undefined) integer('device', device, {min: 0});
@@ -50,6 +50,8 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
   integer('maxBatch', maxBatch, {min: 1});
   integer('threads', threads, {min: 1, max: 1024});
   if (accuracyLevel !== 0 && accuracyLevel !== 4) throw new OptionError('accuracyLevel', '0 or 4', accuracyLevel);
+  abortSignal(signal);
+  if (onProgress !== undefined && typeof onProgress !== 'function') throw new OptionError('onProgress', 'a function', onProgress);
   if (backend === 'tensorrt') {
     throw new UnsupportedError('this version does not run language models on TensorRT', "use backend: 'cpu' or 'auto'");
   }
@@ -74,6 +76,12 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
     prefillChunk: PREFILL_CHUNK,
     signal,
   });
-  step(2, 'ready');
-  return new LanguageModel(cpu, tokenizer, config);
+  try {
+    step(2, 'ready');
+    return new LanguageModel(cpu, tokenizer, config);
+  } catch (error) {
+    // The caller's function threw: nobody else will free the model.
+    await cpu[Symbol.asyncDispose]();
+    throw error;
+  }
 }

@@ -4,7 +4,7 @@ import {randomInt} from 'node:crypto';
 
 import type {SamplingParameters} from '../backend/backend.js';
 import {OptionError} from '../errors.js';
-import {integer, number} from '../options.js';
+import {abortSignal, integer, number, object} from '../options.js';
 import {StopStrings} from '../tokenizer/stop_strings.js';
 import type {GenerateOptions} from './types.js';
 
@@ -23,10 +23,8 @@ const MAX_SEED = 0xffff_ffff;
 
 /** Throws OptionError. `vocabSize` bounds the tokens of `logitBias`. */
 export function checkOptions(options: GenerateOptions, vocabSize: number): CheckedOptions {
-  if (typeof options !== 'object' || options === null) throw new OptionError('options', 'an object', options);
-  const {maxNewTokens, temperature = 0, topK = 0, topP = 1, minP = 0, repetitionPenalty = 1} = options;
+  const {maxNewTokens, temperature = 0, topK = 0, topP = 1, minP = 0, repetitionPenalty = 1} = object('options', options);
   const {presencePenalty = 0, frequencyPenalty = 0, logitBias, seed = randomInt(MAX_SEED + 1), stop, logprobs, chat = {}, signal} = options;
-  if (signal !== undefined && !(signal instanceof AbortSignal)) throw new OptionError('signal', 'an AbortSignal', signal);
   return {
     maxNewTokens: maxNewTokens === undefined ? undefined : integer('maxNewTokens', maxNewTokens, {min: 1}),
     sampling: {
@@ -42,9 +40,16 @@ export function checkOptions(options: GenerateOptions, vocabSize: number): Check
     },
     stop: checkStop(stop),
     logprobs: logprobs === undefined ? undefined : integer('logprobs', logprobs, {min: 0, max: 100}),
-    chat,
-    signal,
+    chat: checkChat(chat),
+    signal: abortSignal(signal),
   };
+}
+
+function checkChat(chat: CheckedOptions['chat']): CheckedOptions['chat'] {
+  const {tools, variables} = object('chat', chat);
+  if (tools !== undefined && !Array.isArray(tools)) throw new OptionError('chat.tools', 'a list of objects', tools);
+  if (variables !== undefined) object('chat.variables', variables);
+  return chat;
 }
 
 function positive(option: string, value: unknown, max: number): number {
@@ -65,7 +70,7 @@ function checkLogitBias(bias: GenerateOptions['logitBias'], vocabSize: number): 
   if (bias === undefined) return new Map();
   if (typeof bias !== 'object' || bias === null) throw new OptionError('logitBias', 'a map from tokens to numbers', bias);
   const entries: [unknown, unknown][] =
-    bias instanceof Map ? [...bias] : Object.entries(bias).map(([token, value]) => [Number(token), value]);
+    bias instanceof Map ? [...bias] : Object.entries(bias).map(([token, value]) => [token.trim() === '' ? token : Number(token), value]);
   const checked = new Map<number, number>();
   for (const [token, value] of entries) {
     const id = integer('logitBias key', token, {min: 0, max: vocabSize - 1});
@@ -74,5 +79,8 @@ function checkLogitBias(bias: GenerateOptions['logitBias'], vocabSize: number): 
     }
     checked.set(id, value);
   }
+  let banned = 0;
+  for (const value of checked.values()) if (value === -Infinity) banned++;
+  if (banned === vocabSize) throw new OptionError('logitBias', 'a map that leaves a token to choose', '-Infinity for each');
   return checked;
 }
