@@ -98,9 +98,9 @@ export interface Backend extends AsyncDisposable {
    * that the cache holds rewinds it to where they part.
    */
   createSequence(): number;
-  /** A copy of what the cache holds, in a new one. Waits for the request that uses it. */
+  /** A copy of what the cache holds, in a new one. A request that uses it goes on undisturbed. */
   forkSequence(sequence: number): number;
-  /** Frees the cache; a request still using it is aborted. */
+  /** Frees the cache; a request still using it is aborted, one that waits for it fails with ERR_DISPOSED. */
   disposeSequence(sequence: number): void;
 
   /**

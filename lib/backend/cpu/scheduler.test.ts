@@ -201,6 +201,36 @@ describe('Scheduler', () => {
     expect(decoder.caches[0]!.length).toBe(0);
   });
 
+  it('ends those that wait at once, when aborted and when their sequence is disposed, though no place is free', async () => {
+    const {scheduler, submit, until, replies, ends} = setup({maxBatch: 1});
+    scheduler.createSequence(100);
+    submit(1, [1], {maxNewTokens: 50});
+    submit(2, [11]);
+    submit(3, [11], {sequence: 100});
+    await until(() => replies.has(1));
+    scheduler.abort(2);
+    scheduler.disposeSequence(100);
+    expect(ends.get(2)).toBe('aborted after 0');
+    expect(ends.get(3)).toContain('disposed');
+    expect(ends.has(1)).toBe(false);
+    scheduler.abort(1);
+  });
+
+  it('a fork for which there is no memory begins empty', async () => {
+    const {decoder, scheduler, submit, done, ends, replies} = setup();
+    scheduler.createSequence(100);
+    submit(1, [1, 2, 3], {sequence: 100, maxNewTokens: 1});
+    await done(1);
+    decoder.caches[0]!.fork = () => {
+      throw new RangeError('Array buffer allocation failed');
+    };
+    scheduler.forkSequence(100, 101);
+    submit(2, [1, 2, 3, 8], {sequence: 101, maxNewTokens: 1});
+    await done(2);
+    expect(ends.get(2)).toBe('length after 4');
+    expect(replies.get(2)).toEqual([9]);
+  });
+
   it('frees the caches of requests that have no sequence', async () => {
     const {decoder, submit, done} = setup();
     submit(1, [1]);

@@ -73,7 +73,10 @@ export class Scheduler {
 
   /** Takes effect before the request's next step; unknown and ended requests are ignored. */
   abort(id: number): void {
-    if (this.waiting.some((each) => each.id === id) || this.running.some((each) => each.id === id)) this.aborted.add(id);
+    if (this.running.some((each) => each.id === id)) this.aborted.add(id);
+    for (const {submittedAt} of this.takeWaiting((each) => each.id === id)) {
+      this.events.finished(id, 'aborted', {queue: performance.now() - submittedAt, prefill: 0, decode: 0, prefilledTokens: 0});
+    }
   }
 
   createSequence(id: number): void {
@@ -82,8 +85,16 @@ export class Scheduler {
 
   /** Copies what `id` holds now; a request that uses it goes on undisturbed. */
   forkSequence(id: number, copy: number): void {
-    const sequence = this.sequences.get(id);
-    this.sequences.set(copy, newSequence(sequence?.cache.fork() ?? this.decoder.createCache()));
+    this.sequences.set(copy, newSequence(this.forkCache(this.sequences.get(id)) ?? this.decoder.createCache()));
+  }
+
+  /** Undefined where there is no memory for it: a cache that holds less costs time, and its request fails for itself. */
+  private forkCache(sequence: Sequence | undefined): SequenceCache | undefined {
+    try {
+      return sequence?.cache.fork();
+    } catch {
+      return undefined;
+    }
   }
 
   disposeSequence(id: number): void {
@@ -93,6 +104,13 @@ export class Scheduler {
     sequence.disposed = true;
     if (!sequence.inUse) sequence.cache.dispose();
     for (const {id: request, sequence: used} of this.running) if (used === sequence) this.aborted.add(request);
+    for (const each of this.takeWaiting(({request}) => request.sequence === id)) this.events.failed(each.id, sequenceDisposed());
+  }
+
+  private takeWaiting(condition: (each: Waiting) => boolean): Waiting[] {
+    const taken = this.waiting.filter(condition);
+    this.waiting = this.waiting.filter((each) => !condition(each));
+    return taken;
   }
 
   private async loop(): Promise<void> {
@@ -108,9 +126,7 @@ export class Scheduler {
   private admit(): void {
     const still: Waiting[] = [];
     for (const each of this.waiting) {
-      if (this.aborted.delete(each.id)) {
-        this.events.finished(each.id, 'aborted', {queue: performance.now() - each.submittedAt, prefill: 0, decode: 0, prefilledTokens: 0});
-      } else if (this.running.length >= this.options.maxBatch || !this.begin(each)) {
+      if (this.running.length >= this.options.maxBatch || !this.begin(each)) {
         still.push(each);
       }
     }
@@ -121,7 +137,7 @@ export class Scheduler {
   private begin({id, request, submittedAt}: Waiting): boolean {
     const sequence = this.sequenceOf(request);
     if (sequence === undefined) {
-      this.events.failed(id, new TensorrtNodeError('ERR_DISPOSED', 'the session was disposed before its request began'));
+      this.events.failed(id, sequenceDisposed());
       return true;
     }
     if (sequence.inUse) return false;
@@ -190,6 +206,10 @@ export class Scheduler {
     sequence.inUse = false;
     if (sequence.disposed) sequence.cache.dispose();
   }
+}
+
+function sequenceDisposed(): TensorrtNodeError {
+  return new TensorrtNodeError('ERR_DISPOSED', 'the session was disposed before its request began');
 }
 
 function newSequence(cache: SequenceCache): Sequence {
