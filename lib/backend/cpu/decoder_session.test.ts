@@ -74,6 +74,22 @@ describe.each([
   });
 });
 
+describe('memory', () => {
+  it('is not taken for a context that is only allowed', async () => {
+    const path = inFolder('wide.onnx');
+    await writeModel(buildDecoder(tinyConfig(), randomTensors(tinyConfig()), {dtype: 'fp32'}), path, {externalData: 'wide.data'});
+    const session = await DecoderSession.load(path, {...OPTIONS, maxContext: 2 ** 50});
+    const cache = session.createCache();
+    expect((await session.run(TOKENS, cache)).length).toBe(session.vocabSize);
+
+    cache.bind = () => {
+      throw new RangeError('Array buffer allocation failed');
+    };
+    await expect(session.run(TOKENS, cache)).rejects.toMatchObject({code: 'ERR_OUT_OF_MEMORY'});
+    await session[Symbol.asyncDispose]();
+  });
+});
+
 describe('refuses', () => {
   const load = (file: string) => DecoderSession.load(inFolder(file), OPTIONS);
 

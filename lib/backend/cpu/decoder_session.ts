@@ -32,7 +32,8 @@ export interface DecoderSessionOptions extends PrepareOptions {
 
 export class DecoderSession implements AsyncDisposable {
   private readonly pool: KvPool;
-  private readonly mask: BigInt64Array;
+  /** Ones, as many as any run so far needed. */
+  private mask = new BigInt64Array();
   /** Logits of one position, written by each run. */
   private readonly lastLogits: FloatArray;
 
@@ -44,7 +45,6 @@ export class DecoderSession implements AsyncDisposable {
     readonly options: DecoderSessionOptions,
   ) {
     this.pool = new KvPool(contract.kv, options.maxContext, options.maxFreeCaches);
-    this.mask = new BigInt64Array(options.maxContext).fill(1n);
     this.lastLogits = floatArray(contract.logitsType, contract.vocabSize);
   }
 
@@ -72,9 +72,18 @@ export class DecoderSession implements AsyncDisposable {
 
   /**
    * Runs `tokens` after what `cache` holds and notes them there. Returns logits, [kept, vocabSize], of the last
-   * position or of all; the former live in a buffer that the next run overwrites.
+   * position or of all; the former live in a buffer that the next run overwrites. Throws TensorrtNodeError ERR_BACKEND
+   * or ERR_OUT_OF_MEMORY.
    */
   async run(tokens: Uint32Array, cache: SequenceCache, keep: 'last' | 'all' = 'last'): Promise<Float32Array> {
+    try {
+      return await this.runTokens(tokens, cache, keep);
+    } catch (error) {
+      throw backendError(error);
+    }
+  }
+
+  private async runTokens(tokens: Uint32Array, cache: SequenceCache, keep: 'last' | 'all'): Promise<Float32Array> {
     const {contract} = this;
     const past = cache.length;
     const total = past + tokens.length;
@@ -84,7 +93,7 @@ export class DecoderSession implements AsyncDisposable {
     const logits = kept === 1 ? this.lastLogits : floatArray(contract.logitsType, kept * contract.vocabSize);
     const feeds: Record<string, ort.Tensor> = {
       input_ids: new ort.Tensor('int64', BigInt64Array.from(tokens, BigInt), [1, tokens.length]),
-      attention_mask: new ort.Tensor('int64', this.mask.subarray(0, total), [1, total]),
+      attention_mask: new ort.Tensor('int64', this.ones(total), [1, total]),
     };
     if (contract.inputs.has('position_ids')) {
       const positions = BigInt64Array.from(tokens, (_, index) => BigInt(past + index));
@@ -108,6 +117,11 @@ export class DecoderSession implements AsyncDisposable {
     await this.session.release();
   }
 
+  private ones(count: number): BigInt64Array {
+    if (this.mask.length < count) this.mask = new BigInt64Array(Math.max(count, 2 * this.mask.length)).fill(1n);
+    return this.mask.subarray(0, count);
+  }
+
   /** Results that were handed back; none of those written into our buffers. */
   private async runSession(
     feeds: Record<string, ort.Tensor>,
@@ -117,7 +131,7 @@ export class DecoderSession implements AsyncDisposable {
       return (await guardedRun(this.options.guard, () => this.session.run(feeds, fetches))) as Record<string, ort.Tensor>;
     } catch (error) {
       if (wasUnreturned(error)) return {};
-      throw backendError(error);
+      throw error;
     }
   }
 }
@@ -199,8 +213,8 @@ function floatType(path: string, {name, type}: ort.InferenceSession.TensorValueM
 
 function backendError(cause: unknown): TensorrtNodeError {
   const message = messageOf(cause);
-  if (/bad_alloc|failed to allocate|array buffer allocation failed/i.test(message)) {
-    return new TensorrtNodeError('ERR_OUT_OF_MEMORY', `ONNX Runtime ran out of memory: ${message}`, undefined, {cause});
+  if (/bad_alloc|failed to allocate|array buffer allocation failed|invalid typed array length/i.test(message)) {
+    return new TensorrtNodeError('ERR_OUT_OF_MEMORY', `out of memory: ${message}`, undefined, {cause});
   }
   return new TensorrtNodeError('ERR_BACKEND', `ONNX Runtime failed: ${message}`, undefined, {cause});
 }
