@@ -133,4 +133,22 @@ describe('Sampler', () => {
       expect(() => sampler(parameters).next(Float32Array.of(NaN, NaN, NaN), 0)).toThrow(error);
     },
   );
+
+  it('refuses to draw where one logit of many is not a number', () => {
+    expect(() => sampler({temperature: 1}).next(Float32Array.of(0, NaN, 1), 0)).toThrow('logits that are not numbers');
+  });
+
+  it.each([{temperature: 0}, {temperature: 1}, {temperature: 1, topK: 2}, {temperature: 1, topP: 0.5}])(
+    'refuses to choose where every token is banned, %o',
+    (parameters) => {
+      const logits = Float32Array.of(1, -Infinity);
+      const logitBias = new Map([[0, -Infinity]]);
+      expect(() => sampler({...parameters, logitBias}).next(logits, 0)).toThrow('no token is left to choose');
+    },
+  );
+
+  it('draws the tokens whose bias is beyond single precision, equally', () => {
+    const logitBias = new Map([1e300, -1e300, 1e300].map((bias, token) => [token, bias]));
+    expectShares(frequencies({logitBias}, [3, 1, 2, 4]), [0.5, 0, 0.5, 0]);
+  });
 });

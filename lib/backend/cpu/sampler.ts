@@ -22,9 +22,12 @@ export class Sampler {
   next(logits: Float32Array, position: number): TokenEvent {
     const report = this.logprobs === undefined ? undefined : rawDistribution(logits, this.logprobs);
     this.adjust(logits);
-    const token = this.parameters.temperature === 0 ? argmax(logits) : this.draw(logits, position);
-    // Comparisons with NaN are false, so a NaN that was met leaves its trace here or in the total below.
-    if (Number.isNaN(logits[token]!)) throw notNumbers();
+    const likeliest = argmax(logits);
+    // Comparisons with NaN are false: one that does not come first shows in a draw's total alone.
+    if (Number.isNaN(logits[likeliest]!)) throw notNumbers();
+    if (logits[likeliest] === -Infinity)
+      throw new TensorrtNodeError('ERR_BACKEND', 'no token is left to choose: each has a logit of -Infinity');
+    const token = this.parameters.temperature === 0 ? likeliest : this.draw(logits, logits[likeliest]!, position);
     if (this.parameters.repetitionPenalty !== 1) this.seen.add(token);
     this.replyCounts.set(token, (this.replyCounts.get(token) ?? 0) + 1);
     return report === undefined ? {token} : {token, logprob: report.logprob(token), top: report.top};
@@ -42,10 +45,10 @@ export class Sampler {
     for (const [token, bias] of logitBias) logits[token]! += bias;
   }
 
-  private draw(logits: Float32Array, position: number): number {
+  private draw(logits: Float32Array, max: number, position: number): number {
     const {temperature, topK, topP, minP, seed} = this.parameters;
-    const max = logits[argmax(logits)]!;
-    const weight = (token: number) => Math.exp((logits[token]! - max) / temperature);
+    // Biases and penalties may take logits beyond single precision; those are equally likely.
+    const weight = (token: number) => (logits[token] === max ? 1 : Math.exp((logits[token]! - max) / temperature));
     const random = uniform(seed, position);
 
     if (topK === 0 && topP === 1) return drawFromAll(logits.length, weight, minP, random);
@@ -78,7 +81,7 @@ function drawFromAll(length: number, weight: (token: number) => number, minP: nu
   let total = 0;
   for (let token = 0; token < length; token++) {
     const w = weight(token);
-    if (w >= minP) total += w;
+    if (!(w < minP)) total += w;
   }
   if (Number.isNaN(total)) throw notNumbers();
   let rest = random * total;
