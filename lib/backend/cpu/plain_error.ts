@@ -5,21 +5,26 @@ import {type ErrorCode, FormatError, type FormatErrorCode, TensorrtNodeError, Un
 export interface PlainError {
   kind: 'FormatError' | 'UnsupportedError' | 'TensorrtNodeError';
   code: ErrorCode;
-  /** As it was, a hint included. */
+  /** As it was, without the path before it and the hint after it. */
   message: string;
+  hint?: string;
   path?: string;
 }
 
 /** An error that is none of ours becomes ERR_BACKEND. */
 export function toPlainError(error: unknown): PlainError {
-  if (error instanceof FormatError) return {kind: 'FormatError', code: error.code, message: error.message, path: error.path};
-  if (error instanceof UnsupportedError) return {kind: 'UnsupportedError', code: error.code, message: error.message};
-  if (error instanceof TensorrtNodeError) return {kind: 'TensorrtNodeError', code: error.code, message: error.message};
-  return {kind: 'TensorrtNodeError', code: 'ERR_BACKEND', message: error instanceof Error ? error.message : String(error)};
+  if (!(error instanceof TensorrtNodeError)) {
+    return {kind: 'TensorrtNodeError', code: 'ERR_BACKEND', message: error instanceof Error ? error.message : String(error)};
+  }
+  const {code, hint} = error;
+  const message = hint === undefined ? error.message : error.message.slice(0, -` (${hint})`.length);
+  if (error instanceof FormatError)
+    return {kind: 'FormatError', code, message: message.slice(`${error.path}: `.length), hint, path: error.path};
+  return {kind: error instanceof UnsupportedError ? 'UnsupportedError' : 'TensorrtNodeError', code, message, hint};
 }
 
-export function fromPlainError({kind, code, message, path = ''}: PlainError): Error {
-  if (kind === 'FormatError') return new FormatError(code as FormatErrorCode, path, message.slice(`${path}: `.length));
-  if (kind === 'UnsupportedError') return new UnsupportedError(message);
-  return new TensorrtNodeError(code, message);
+export function fromPlainError({kind, code, message, hint, path = ''}: PlainError): Error {
+  if (kind === 'FormatError') return new FormatError(code as FormatErrorCode, path, message, hint);
+  if (kind === 'UnsupportedError') return new UnsupportedError(message, hint);
+  return new TensorrtNodeError(code, message, hint);
 }
