@@ -120,6 +120,14 @@ describe('TextTokenizer', () => {
     const tokenizer = create({tokenizerJson: {...tokenizerJson, post_processor}, tokenizerConfig});
     expect(() => tokenizer.encode('hi')).toThrow('tokenizer.json: the vocabulary lacks the token "<start>"');
   });
+
+  it('names the file when a part of it that is looked at late is damaged', () => {
+    const {tokenizerJson, tokenizerConfig} = byteLevelTokenizer();
+    const tokenizer = create({tokenizerJson: {...tokenizerJson, post_processor: {type: 'TemplateProcessing'}}, tokenizerConfig});
+    expect(() => tokenizer.encode('hi')).toThrow(
+      expect.objectContaining({code: 'ERR_TOKENIZER', message: expect.stringMatching(/tokenizer\.json: cannot encode: /)}),
+    );
+  });
 });
 
 describe('loadTokenizer', () => {

@@ -2,7 +2,7 @@
 
 import {Tokenizer} from '@huggingface/tokenizers';
 
-import {FormatError, OptionError, TensorrtNodeError} from '../errors.js';
+import {FormatError, OptionError} from '../errors.js';
 import {type ChatTemplate, readChatTemplate} from './chat.js';
 import {TextStream, type TextStreamOptions} from './text_stream.js';
 import {createTokenBytes, type TokenBytes} from './token_bytes.js';
@@ -71,15 +71,24 @@ export class TextTokenizer {
     this.chatTemplate = readChatTemplate(source, {bosToken: this.bos?.content, eosToken: this.eos?.content});
   }
 
-  /** Special tokens spelled out in `text` become those tokens. */
+  /** Special tokens spelled out in `text` become those tokens. Throws FormatError ERR_TOKENIZER where the files do not allow it. */
   encode(text: string, {addSpecialTokens = true}: EncodeOptions = {}): Uint32Array {
     if (typeof text !== 'string') throw new OptionError('text', 'a string', text);
-    const {ids, tokens} = this.#tokenizer.encode(text, {add_special_tokens: addSpecialTokens});
+    const {ids, tokens} = this.#encode(text, addSpecialTokens);
     // The type says numbers, but a post-processor may name a token that the vocabulary lacks.
     const missing = ids.findIndex((id: number | undefined) => id === undefined);
     if (missing >= 0)
-      throw new TensorrtNodeError('ERR_TOKENIZER', `${this.#path}: the vocabulary lacks the token ${JSON.stringify(tokens[missing])}`);
+      throw new FormatError('ERR_TOKENIZER', this.#path, `the vocabulary lacks the token ${JSON.stringify(tokens[missing])}`);
     return Uint32Array.from(ids);
+  }
+
+  #encode(text: string, addSpecialTokens: boolean) {
+    try {
+      return this.#tokenizer.encode(text, {add_special_tokens: addSpecialTokens});
+    } catch (cause) {
+      // Some parts of tokenizer.json are looked at only now.
+      throw new FormatError('ERR_TOKENIZER', this.#path, `cannot encode: ${(cause as Error).message}`, undefined, {cause});
+    }
   }
 
   /** Exactly what the tokens spell: no space is tidied away, an unfinished character becomes U+FFFD, unknown ids become nothing. */
