@@ -1,10 +1,11 @@
 /** One request from its tokens to chunks of text. */
 
 import type {Backend} from '../backend/backend.js';
-import {AbortError, throwIfAborted} from '../errors.js';
+import {AbortError, TensorrtNodeError, throwIfAborted} from '../errors.js';
 import {StopStrings} from '../tokenizer/stop_strings.js';
 import type {TextTokenizer} from '../tokenizer/tokenizer.js';
 import {type Ended, EventQueue} from './event_queue.js';
+import {onAbort} from './on_abort.js';
 import type {CheckedOptions} from './options.js';
 import type {Finish, GenerateChunk, GenerateResult, LogprobEntry} from './types.js';
 
@@ -22,8 +23,8 @@ export interface GenerationRequest {
 }
 
 /**
- * Submits at the first `next()`. Leaving the loop ends the request. Throws AbortError when the signal fires, or what
- * the backend failed with.
+ * Submits at the first `next()`. Leaving the loop ends the request. Throws AbortError when the signal fires,
+ * TensorrtNodeError ERR_DISPOSED when the sequence is disposed, or what the backend failed with.
  */
 export async function* generation(request: GenerationRequest): AsyncGenerator<GenerateChunk, void, undefined> {
   const {backend, prompt, sequence, stopTokens, options} = request;
@@ -36,8 +37,7 @@ export async function* generation(request: GenerationRequest): AsyncGenerator<Ge
   const maxNewTokens = Math.min(options.maxNewTokens ?? room, room);
   const handle = backend.submit({tokens: prompt, sequence, maxNewTokens, stopTokens, sampling, logprobs}, events);
   // The caller hears of an abort at once, whatever step the backend is in.
-  const onAbort = () => events.failed(new AbortError(signal?.reason));
-  signal?.addEventListener('abort', onAbort, {once: true});
+  const stopListening = signal && onAbort(signal, () => events.failed(new AbortError(signal.reason)));
 
   const text = new ReplyText(request);
   let firstTokenAt: number | undefined;
@@ -46,6 +46,8 @@ export async function* generation(request: GenerationRequest): AsyncGenerator<Ge
     for (;;) {
       const next = await events.next();
       if (!Array.isArray(next)) {
+        // Nothing here has aborted it yet.
+        if (next.reason === 'aborted') throw new TensorrtNodeError('ERR_DISPOSED', 'the session was disposed');
         yield {...text.end(), finish: finish(next)};
         return;
       }
@@ -67,7 +69,7 @@ export async function* generation(request: GenerationRequest): AsyncGenerator<Ge
       if (chunk !== undefined) yield chunk;
     }
   } finally {
-    signal?.removeEventListener('abort', onAbort);
+    stopListening?.();
     handle.abort();
   }
 
@@ -150,7 +152,10 @@ export async function collect(chunks: AsyncIterable<GenerateChunk>): Promise<Gen
   for await (const chunk of chunks) {
     text += chunk.text;
     tokens.push(...chunk.tokens);
-    if (chunk.logprobs !== undefined) logprobs = [...(logprobs ?? []), ...chunk.logprobs];
+    if (chunk.logprobs !== undefined) {
+      logprobs ??= [];
+      logprobs.push(...chunk.logprobs);
+    }
     if (chunk.finish !== undefined) return {text, tokens, ...(logprobs === undefined ? {} : {logprobs}), ...chunk.finish};
   }
   throw new Error('a generation ended without its last chunk');

@@ -7,7 +7,7 @@ import type {TextTokenizer} from '../tokenizer/tokenizer.js';
 import {collect, generation} from './generation.js';
 import type {ModelConfig} from './model_folder.js';
 import {type CheckedOptions, checkOptions} from './options.js';
-import {type PromptKind, promptKind} from './prompt.js';
+import {type PromptKind, promptKind, tokenList} from './prompt.js';
 import {Session} from './session.js';
 import type {GenerateChunk, GenerateOptions, GenerateResult, Prompt} from './types.js';
 
@@ -78,10 +78,9 @@ export class LanguageModel implements AsyncDisposable {
    * Waits for no other request and holds all of it in memory.
    */
   async score(tokens: Uint32Array | readonly number[]): Promise<Float32Array> {
-    const kind = promptKind(tokens, this.vocabSize);
-    if (kind.kind !== 'tokens') throw new OptionError('tokens', 'a list of tokens', tokens);
-    this.#checkLength(kind.tokens);
-    return this.#backend.score(kind.tokens);
+    const checked = tokenList('tokens', tokens, this.vocabSize);
+    this.#checkLength('tokens', checked);
+    return this.#backend.score(checked);
   }
 
   /** Ends all requests and frees the model. */
@@ -101,18 +100,19 @@ export class LanguageModel implements AsyncDisposable {
   }
 
   #generation(tokens: Uint32Array, options: CheckedOptions, sequence?: number, onToken?: (token: number) => void) {
-    this.#checkLength(tokens);
+    this.#checkLength('prompt', tokens);
     const {tokenizer} = this;
     return generation({backend: this.#backend, tokenizer, prompt: tokens, sequence, stopTokens: this.#stopTokens, options, onToken});
   }
 
-  #checkLength({length}: Uint32Array): void {
-    if (length === 0) throw new OptionError('prompt', 'at least one token long', '');
+  #checkLength(option: string, tokens: Uint32Array): void {
+    const {length} = tokens;
+    if (length === 0) throw new OptionError(option, 'at least one token long', tokens);
     const {maxContext} = this.limits;
     if (length > maxContext) {
       throw new TensorrtNodeError(
         'ERR_CONTEXT_LENGTH',
-        `the prompt has ${length} tokens and the context ${maxContext}`,
+        `the ${option === 'prompt' ? 'prompt has' : 'list has'} ${length} tokens and the context ${maxContext}`,
         'shorten it, or load the model with a larger maxContext',
       );
     }

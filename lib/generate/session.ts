@@ -1,8 +1,8 @@
 /** A conversation or text that goes on: its keys and values stay, so that a turn costs only what is new. */
 
 import type {Backend} from '../backend/backend.js';
-import {OptionError, TensorrtNodeError} from '../errors.js';
-import {integer} from '../options.js';
+import {OptionError, TensorrtNodeError, throwIfAborted} from '../errors.js';
+import {integer, object} from '../options.js';
 import {type ChatMessage, renderChat} from '../tokenizer/chat.js';
 import type {TextTokenizer} from '../tokenizer/tokenizer.js';
 import {collect} from './generation.js';
@@ -37,6 +37,12 @@ interface Transcript {
   messages: ChatMessage[];
 }
 
+/** A transcript with a prompt added. */
+interface Extended extends Transcript {
+  /** What the prompt says of the assistant's next message. */
+  begun: string;
+}
+
 export class Session implements AsyncDisposable {
   readonly #host: SessionHost;
   readonly #sequence: number;
@@ -67,8 +73,10 @@ export class Session implements AsyncDisposable {
 
   /**
    * Goes on: text and tokens are appended to what there is; messages are added to the conversation, with the reply
-   * after them. A reply that is broken off stays as far as it came. Throws as `LanguageModel.generate` does, and
-   * TensorrtNodeError ERR_BUSY while another reply of this session is under way.
+   * after them. In a conversation, text begins a message of the assistant that the reply goes on with. A session that
+   * began with text or tokens takes no messages. A reply that is broken off stays as far as it came.
+   * Throws as `LanguageModel.generate` does, and TensorrtNodeError ERR_BUSY while another reply of this session is
+   * under way.
    */
   generate(prompt: Prompt, options: GenerateOptions = {}): AsyncGenerator<GenerateChunk, void, undefined> {
     this.#checkIdle();
@@ -76,7 +84,7 @@ export class Session implements AsyncDisposable {
     const next = this.#extended(prompt, checked);
     const reply: number[] = [];
     const chunks = this.#host.start(Uint32Array.from(next.tokens), checked, this.#sequence, (token) => reply.push(token));
-    return this.#record(chunks, this.#transcript, next, reply);
+    return this.#record(chunks, this.#transcript, next, reply, checked.signal);
   }
 
   /** The whole reply. */
@@ -93,8 +101,9 @@ export class Session implements AsyncDisposable {
   }
 
   /** Forgets what came after `position`, which this session or the one it was forked from had. */
-  rewind({tokens, messages}: SessionPosition): void {
+  rewind(position: SessionPosition): void {
     this.#checkIdle();
+    const {tokens, messages} = object('position', position);
     const transcript = this.#transcript;
     integer('position.tokens', tokens, {min: 0, max: transcript.tokens.length});
     integer('position.messages', messages, {min: 0, max: transcript.messages.length});
@@ -102,7 +111,7 @@ export class Session implements AsyncDisposable {
     this.#transcript = {tokens: kept, text: this.#spell(kept), messages: transcript.messages.slice(0, messages)};
   }
 
-  /** Frees the cache and ends a reply that is under way. */
+  /** Frees the cache and ends a reply that is under way, which throws TensorrtNodeError ERR_DISPOSED. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#disposed) return;
     this.#disposed = true;
@@ -115,34 +124,42 @@ export class Session implements AsyncDisposable {
   }
 
   /** The transcript with the prompt added. */
-  #extended(prompt: Prompt, {chat}: CheckedOptions): Transcript {
+  #extended(prompt: Prompt, {chat}: CheckedOptions): Extended {
     const {tokenizer, vocabSize} = this.#host;
     const {tokens, text, messages} = this.#transcript;
     const kind = promptKind(prompt, vocabSize);
     if (kind.kind === 'messages') {
+      // The template would spell the conversation alone.
+      if (tokens.length > 0 && messages.length === 0) {
+        throw new OptionError('prompt', 'text or tokens in a session that began with them', prompt);
+      }
       const all = [...messages, ...kind.messages];
       const rendered = renderChat(tokenizer.chatTemplate, all, chat);
       // The reply's own tokens are kept where the template spells it as the model did: encoding it anew may cut it otherwise.
       const known = tokens.length > 0 && rendered.startsWith(text) ? text.length : 0;
       const added = tokenizer.encode(rendered.slice(known), {addSpecialTokens: false});
-      return {tokens: known === 0 ? [...added] : [...tokens, ...added], text: rendered, messages: all};
+      return {tokens: known === 0 ? [...added] : [...tokens, ...added], text: rendered, messages: all, begun: ''};
     }
     const added = kind.kind === 'tokens' ? kind.tokens : tokenizer.encode(kind.text, {addSpecialTokens: tokens.length === 0});
     if (tokens.length + added.length === 0) throw new OptionError('prompt', 'at least one token long', prompt);
     const all = [...tokens, ...added];
-    return {tokens: all, text: this.#spell(all), messages: [...messages]};
+    const begun = kind.kind === 'text' ? kind.text : tokenizer.decode(added);
+    return {tokens: all, text: this.#spell(all), messages: [...messages], begun};
   }
 
   async *#record(
     chunks: AsyncGenerator<GenerateChunk, void, undefined>,
     before: Transcript,
-    prompt: Transcript,
+    prompt: Extended,
     reply: number[],
+    signal: AbortSignal | undefined,
   ): AsyncGenerator<GenerateChunk, void, undefined> {
     this.#checkIdle();
     if (this.#transcript !== before) throw new TensorrtNodeError('ERR_BUSY', 'the session went on since this reply was asked for');
+    // What never began is no part of the session.
+    throwIfAborted(signal);
     this.#generating = true;
-    let text = '';
+    let text = prompt.begun;
     try {
       for await (const chunk of chunks) {
         text += chunk.text;
