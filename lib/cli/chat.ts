@@ -4,7 +4,7 @@ import {createInterface} from 'node:readline';
 
 import {Command} from 'commander';
 
-import {AbortError} from '../errors.js';
+import {AbortError, OptionError} from '../errors.js';
 import type {ChatMessage} from '../tokenizer/chat.js';
 import {describe} from './errors.js';
 import {withInterrupt} from './interrupt.js';
@@ -51,7 +51,9 @@ async function chat(path: string, flags: Flags): Promise<void> {
       lines.prompt();
     }
   };
+  let closed = false;
   const onClosedOutput = (): void => {
+    closed = true;
     reply?.abort();
     lines.close();
   };
@@ -62,6 +64,8 @@ async function chat(path: string, flags: Flags): Promise<void> {
   try {
     if (terminal) lines.prompt();
     for await (const line of lines) {
+      // Lines that were read before the end still come.
+      if (closed) break;
       warned = false;
       const text = line.trim();
       if (text === '/exit') break;
@@ -91,6 +95,8 @@ async function chat(path: string, flags: Flags): Promise<void> {
       }
     } catch (error) {
       if (error instanceof AbortError) return;
+      // A flag that is out of range is so for all turns.
+      if (error instanceof OptionError) throw error;
       // The next turn may well do: a conversation that grew too long can be reset.
       session.rewind(before);
       console.error(`tensorrt-node: ${describe(error)}`);

@@ -34,6 +34,7 @@ async function generate(path: string, argument: string | undefined, flags: Flags
   if (logprobs !== undefined && !json) throw new UsageError('--logprobs needs --json');
   if (argument === undefined && process.stdin.isTTY) throw new UsageError('a prompt is needed, as an argument or on standard input');
   const prompt = argument === undefined || argument === '-' ? await readStandardInput() : argument;
+  if (prompt === '' && argument !== '') throw new UsageError('standard input has no prompt');
 
   const {loadModel} = await import('../generate/load.js');
   await withInterrupt(async (signal) => {

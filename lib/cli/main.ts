@@ -13,8 +13,12 @@ import {inspectCommand} from './inspect.js';
 
 // A reader that closes early, such as `head`, has what it wanted; commands at work notice by themselves.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error;
+  if (error.code === 'EPIPE') return;
+  printError(error);
+  process.exit(exitCodeOf(error));
 });
+// Nobody reads the figures: the data on stdout goes on.
+process.stderr.on('error', () => {});
 
 const {version, description} = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
 

@@ -1,10 +1,12 @@
+import {existsSync} from 'node:fs';
 import {mkdir, readdir, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 
 import {describe, expect, it} from 'vitest';
 
 import {temporaryFolder} from '../support/tokenizers.js';
-import {command, start} from './helpers/command.js';
+import {run} from './helpers/child.js';
+import {command, MAIN, start} from './helpers/command.js';
 import {GGUF_FILE, MODEL_FOLDER} from './helpers/model.js';
 
 // Commands run beside each other here, and ONNX Runtime's threads spin while they wait for their share of a core.
@@ -154,6 +156,29 @@ describe('generate', () => {
     ).toMatch(message);
   });
 
+  it('takes a prompt as long as an argument can be', async () => {
+    const result = await command(['generate', MODEL_FOLDER, ...ALONE, 'word '.repeat(25_000)]);
+    expect(result).toMatchObject({code: 1, stdout: '', stderr: expect.stringContaining('[ERR_CONTEXT_LENGTH]')});
+  });
+
+  it('refuses standard input that is empty', async () => {
+    const result = await command(['generate', MODEL_FOLDER, '-']);
+    expect(result).toEqual({code: 2, stdout: '', stderr: 'tensorrt-node: standard input has no prompt\n'});
+  });
+
+  it('goes on when nobody reads the figures', async () => {
+    const running = start(['generate', MODEL_FOLDER, ...ALONE, 'What is the capital of France?', '-n', '12'], '');
+    running.process.stderr!.destroy();
+    expect(await running.result).toMatchObject({code: 0, stdout: expect.stringMatching(/Paris.*\n$/s)});
+  });
+
+  it.runIf(existsSync('/dev/full'))('says in a line that its output cannot be written', async () => {
+    const shell = `"$@" > /dev/full`;
+    const {status, stderr} = await run('sh', ['-c', shell, 'sh', process.execPath, MAIN, 'inspect', '--json']);
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/^tensorrt-node: ENOSPC: [^\n]*\[ENOSPC\]\n$/);
+  });
+
   it('stops at Ctrl-C', async () => {
     const running = start(['generate', MODEL_FOLDER, ...ALONE, 'Count from 1 to 1000.', '-n', '2000', '--logit-bias', '2=-Infinity'], '');
     await running.until('stdout', /\S/);
@@ -194,6 +219,12 @@ describe('chat', () => {
     await chat.until('stdout', /\n$/);
     chat.process.stdin!.write('/exit\n');
     expect((await chat.result).code).toBe(0);
+  });
+
+  it('ends at a flag that is out of range', async () => {
+    const {code, stderr} = await command(['chat', MODEL_FOLDER, ...ALONE, '--top-p', '7'], 'Hello\nHello\n');
+    expect(code).toBe(2);
+    expect(stderr.match(/topP must be/g)).toHaveLength(1);
   });
 
   it('goes on after a turn that failed', async () => {

@@ -264,6 +264,9 @@ describe('loadModel', () => {
     ['no path', '', {}, {code: 'ERR_OPTION'}],
     ['an unknown backend', MODEL_FOLDER, {backend: 'gpu' as never}, {code: 'ERR_OPTION', message: expect.stringContaining("got 'gpu'")}],
     ['more context than trained for', MODEL_FOLDER, {maxContext: 10_000_000}, {code: 'ERR_OPTION'}],
+    ['options that are none', MODEL_FOLDER, null as never, {code: 'ERR_OPTION', message: 'options must be an object, got null'}],
+    ['a signal that is none', MODEL_FOLDER, {signal: {} as never}, {code: 'ERR_OPTION', message: 'signal must be an AbortSignal, got {}'}],
+    ['progress to nowhere', MODEL_FOLDER, {onProgress: 5 as never}, {code: 'ERR_OPTION', message: 'onProgress must be a function, got 5'}],
     ['an accuracy level there is not', MODEL_FOLDER, {accuracyLevel: 2 as never}, {code: 'ERR_OPTION'}],
     ['TensorRT, which is to come', MODEL_FOLDER, {backend: 'tensorrt' as const}, {code: 'ERR_UNSUPPORTED'}],
   ])('refuses %s', async (_, source, options, error) => {
@@ -299,6 +302,26 @@ describe('loadModel', () => {
     // Logits spread over about 20; rounding moves them by hundredths.
     expect(mean).toBeGreaterThan(0.001);
     expect(mean).toBeLessThan(0.5);
+  });
+});
+
+describe('a model nobody gets', () => {
+  it('is freed: progress threw when it was loaded', async () => {
+    const child = await runNode([
+      '--input-type=module',
+      '--eval',
+      `import {loadModel} from ${JSON.stringify(projectFile('dist/index.js'))};
+       // Each loaded model has this thread's exit wait for it.
+       const waiting = () => process.listenerCount('exit');
+       let loaded;
+       const onProgress = ({done}) => {
+         loaded = waiting();
+         if (done === 2) throw new Error('not interested');
+       };
+       const {message} = await loadModel(${JSON.stringify(MODEL_FOLDER)}, {threads: 1, onProgress}).catch((error) => error);
+       console.log(message, waiting() - loaded);`,
+    ]);
+    expect(child).toMatchObject({status: 0, stdout: 'not interested -1\n'});
   });
 });
 
