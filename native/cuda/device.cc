@@ -3,23 +3,13 @@
 #include <dlfcn.h>
 
 #include <array>
-#include <fstream>
-#include <regex>
 
 #include "driver.h"
+#include "version_file.h"
 
 namespace tensorrt_node::cuda {
 
 namespace {
-
-std::optional<std::string> versionIn(const std::string& path) {
-  std::ifstream file(path);
-  const std::string text(std::istreambuf_iterator<char>(file), {});
-  std::smatch match;
-  static const std::regex version(R"((\d{3,}\.\d+(\.\d+)?))");
-  if (std::regex_search(text, match, version)) return match[1].str();
-  return std::nullopt;
-}
 
 // Asked last: starting NVML takes a while.
 std::optional<std::string> versionFromNvml() {
@@ -31,7 +21,7 @@ std::optional<std::string> versionFromNvml() {
   std::optional<std::string> version;
   if (initialise != nullptr && shutDown != nullptr && ask != nullptr && initialise() == 0) {
     std::array<char, 96> text{};
-    if (ask(text.data(), text.size()) == 0) version = text.data();
+    if (ask(text.data(), text.size() - 1) == 0) version = text.data();
     shutDown();
   }
   dlclose(library);
@@ -66,8 +56,8 @@ DeviceInfo describe(int ordinal) {
 DriverVersion driverVersion() {
   DriverVersion version;
   check(driver().cuDriverGetVersion(&version.api), "cuDriverGetVersion");
-  version.kernel = versionIn("/proc/driver/nvidia/version");
-  if (!version.kernel) version.kernel = versionIn("/sys/module/nvidia/version");
+  version.kernel = versionInFile("/proc/driver/nvidia/version");
+  if (!version.kernel) version.kernel = versionInFile("/sys/module/nvidia/version");
   if (!version.kernel) version.kernel = versionFromNvml();
   return version;
 }

@@ -1,6 +1,7 @@
 #include "driver.h"
 
 #include <dlfcn.h>
+#include <link.h>
 
 #include <atomic>
 #include <cstdlib>
@@ -53,13 +54,17 @@ LoadOutcome open(const std::string& path, DriverTable& table, Library& library) 
     return outcome;
   }
 
+  // A bare name says nothing of which library it led to.
+  link_map* map = nullptr;
+  if (dlinfo(library.get(), RTLD_DI_LINKMAP, &map) == 0 && *map->l_name != '\0') outcome.path = map->l_name;
+
   std::string missing;
 #define TENSORRT_NODE_FIND(name) find(library.get(), TENSORRT_NODE_SYMBOL(name), table.name, missing);
   TENSORRT_NODE_DRIVER_FUNCTIONS(TENSORRT_NODE_FIND)
 #undef TENSORRT_NODE_FIND
   if (!missing.empty()) {
     outcome.status = DriverStatus::functionMissing;
-    outcome.problem = path + " has no function " + missing;
+    outcome.problem = outcome.path + " has no function " + missing;
     outcome.hint = "update NVIDIA's driver to one of CUDA 12 or later";
     return outcome;
   }

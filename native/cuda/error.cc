@@ -23,6 +23,8 @@ constexpr std::array knownCodes{
               "the driver sees no GPU: check nvidia-smi, CUDA_VISIBLE_DEVICES, and that the container was given one"},
     KnownCode{CUDA_ERROR_INVALID_DEVICE, "CUDA_ERROR_INVALID_DEVICE",
               "devices count from 0, and CUDA_VISIBLE_DEVICES hides some"},
+    KnownCode{CUDA_ERROR_STUB_LIBRARY, "CUDA_ERROR_STUB_LIBRARY",
+              "the CUDA toolkit's stub is loaded instead of the driver: take its folder off LD_LIBRARY_PATH"},
     KnownCode{CUDA_ERROR_DEVICE_UNAVAILABLE, "CUDA_ERROR_DEVICE_UNAVAILABLE",
               "another process holds the GPU in exclusive mode"},
     KnownCode{CUDA_ERROR_OUT_OF_MEMORY, "CUDA_ERROR_OUT_OF_MEMORY", "free memory, or ask for less"},

@@ -76,7 +76,8 @@ TEST(the_environment_names_the_library) {
 TEST(a_library_that_is_no_driver_is_named_with_the_function_it_lacks) {
   const auto outcome = cuda::load("libm.so.6");
   CHECK_EQUAL(outcome.status, DriverStatus::functionMissing);
-  CHECK_EQUAL(outcome.problem, "libm.so.6 has no function cuInit");
+  // The file that the loader found, not the name it was asked for.
+  CHECK_CONTAINS(outcome.problem, "/libm.so.6 has no function cuInit");
 }
 
 TEST(a_driver_without_a_device_is_an_outcome) {
