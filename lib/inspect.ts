@@ -105,8 +105,9 @@ function withoutAddon(): Missing {
 
 function inspectDriver(addon: Addon): DriverInspection | Missing {
   try {
-    const {status, path, problem, hint, api = 0, kernel} = addon.loadDriver();
+    const {status, path, problem, hint} = addon.loadDriver();
     if (status !== 'ready') return {reason: problem, hint: hint || undefined};
+    const {api, kernel} = addon.driverVersion();
     return {path, version: kernel, cuda: `${Math.floor(api / 1000)}.${Math.floor((api % 1000) / 10)}`};
   } catch (error) {
     return missing(error);

@@ -2,7 +2,8 @@
 
 export interface Addon {
   loadDriver(): NativeDriver;
-  /** Needs `loadDriver` to have said 'ready'. */
+  /** Needs `loadDriver` to have said 'ready', as `devices` does. Slow where the kernel module tells nothing: NVML is started. */
+  driverVersion(): NativeDriverVersion;
   devices(): NativeDeviceInfo[];
   /** Opens libnvinfer from the first candidate, a path or a bare name, that serves. */
   openTensorrt(candidates: readonly string[]): NativeTensorrt;
@@ -20,8 +21,11 @@ export interface NativeDriver {
   /** Empty when ready. */
   problem: string;
   hint: string;
+}
+
+export interface NativeDriverVersion {
   /** 13000 is CUDA 13.0. */
-  api?: number;
+  api: number;
   /** The kernel module's version: '580.95.05'. */
   kernel?: string;
 }

@@ -30,7 +30,7 @@ export class Device {
     integer('ordinal', ordinal, {min: 0, max: 1023});
     const addon = requireAddon();
     const driver = translated(() => addon.loadDriver());
-    if (driver.status !== 'ready') throw new CudaError('ERR_CUDA', driver.problem, undefined, undefined, driver.hint);
+    if (driver.status !== 'ready') throw new CudaError('ERR_CUDA', driver.problem, undefined, undefined, driver.hint || undefined);
     return new Device(
       ordinal,
       translated(() => new addon.Device(ordinal)),

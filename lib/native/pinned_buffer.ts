@@ -8,7 +8,10 @@ import {requireAddon} from './load.js';
  * `buffer` is reachable any more; a copy still under way is waited for before the memory is used again.
  */
 export class PinnedBuffer implements Disposable {
-  /** The memory itself, not a copy. Detached by dispose. It cannot be transferred to another thread. */
+  /**
+   * The memory itself, not a copy. Detached by dispose. It cannot be transferred to another thread; what its
+   * `transfer()` makes can be and must not: the memory goes back to the pool when the thread it came from ends.
+   */
   readonly buffer: ArrayBuffer;
 
   constructor(buffer: ArrayBuffer) {

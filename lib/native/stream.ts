@@ -1,6 +1,8 @@
 /** A queue of GPU work. */
 
-import {TensorrtNodeError} from '../errors.js';
+import {isArrayBuffer} from 'node:util/types';
+
+import {OptionError, TensorrtNodeError} from '../errors.js';
 import {integer} from '../options.js';
 import type {NativeStream} from './addon.js';
 import type {DeviceMemory} from './device_memory.js';
@@ -8,7 +10,7 @@ import {translated, typed} from './errors.js';
 import type {Event} from './event.js';
 import {PinnedBuffer} from './pinned_buffer.js';
 
-/** Pinned memory, or any other that JavaScript has. */
+/** Pinned memory, or any other that JavaScript has and does not share between threads. */
 export type HostMemory = PinnedBuffer | ArrayBuffer | ArrayBufferView<ArrayBuffer>;
 
 /** Where a copy starts on each side and how long it is, in bytes. Left out: both from 0, and the rest of the host memory. */
@@ -28,16 +30,16 @@ export class Stream implements Disposable {
     readonly native: NativeStream,
   ) {}
 
-  /** Throws CudaError, OptionError for a range outside either memory, and ERR_DISPOSED. */
+  /** Throws CudaError, OptionError for a range outside either memory or for shared memory, and ERR_DISPOSED. */
   copyToDevice(to: DeviceMemory, from: HostMemory, {toOffset = 0, fromOffset = 0, byteLength}: CopyRange = {}): void {
-    const host = hostMemory(from);
+    const host = hostMemory('from', from);
     const bytes = rangeWithin(host, 'fromOffset', fromOffset, to, 'toOffset', toOffset, byteLength);
     translated(() => this.native.copyToDevice(to.native, toOffset, host.buffer, host.start + fromOffset, bytes));
   }
 
   /** Throws as copyToDevice does. */
   copyToHost(to: HostMemory, from: DeviceMemory, {toOffset = 0, fromOffset = 0, byteLength}: CopyRange = {}): void {
-    const host = hostMemory(to);
+    const host = hostMemory('to', to);
     const bytes = rangeWithin(host, 'toOffset', toOffset, from, 'fromOffset', fromOffset, byteLength);
     translated(() => this.native.copyToHost(host.buffer, host.start + toOffset, from.native, fromOffset, bytes));
   }
@@ -71,12 +73,16 @@ export class Stream implements Disposable {
   }
 }
 
-function hostMemory(memory: HostMemory): {buffer: ArrayBuffer; start: number; byteLength: number} {
+function hostMemory(option: string, memory: HostMemory): {buffer: ArrayBuffer; start: number; byteLength: number} {
   if (memory instanceof PinnedBuffer) {
     if (memory.byteLength === 0) throw new TensorrtNodeError('ERR_DISPOSED', 'the pinned buffer is disposed');
     return {buffer: memory.buffer, start: 0, byteLength: memory.byteLength};
   }
-  if (memory instanceof ArrayBuffer) return {buffer: memory, start: 0, byteLength: memory.byteLength};
+  // Not with instanceof: the buffer may be of another realm, as under test runners.
+  if (isArrayBuffer(memory)) return {buffer: memory, start: 0, byteLength: memory.byteLength};
+  if (!ArrayBuffer.isView(memory) || !isArrayBuffer(memory.buffer)) {
+    throw new OptionError(option, 'a PinnedBuffer, an ArrayBuffer or a view of one', memory);
+  }
   return {buffer: memory.buffer, start: memory.byteOffset, byteLength: memory.byteLength};
 }
 

@@ -5,17 +5,19 @@
 #include "instance.h"
 #include "objects.h"
 #include "system.h"
+#include "unwrap.h"
 
 namespace tensorrt_node::binding {
 namespace {
 
 void releasePinned(const Napi::CallbackInfo& info) {
-  guarded(info.Env(), [&] { Instance::of(info.Env()).pinned().release(info[0].As<Napi::ArrayBuffer>()); });
+  guarded(info.Env(), [&] { Instance::of(info.Env()).pinned().release(arrayBuffer(info[0])); });
 }
 
 Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData(std::make_unique<Instance>(env).release());
   exports.Set("loadDriver", Napi::Function::New<loadDriver>(env, "loadDriver"));
+  exports.Set("driverVersion", Napi::Function::New<driverVersion>(env, "driverVersion"));
   exports.Set("devices", Napi::Function::New<devices>(env, "devices"));
   exports.Set("openTensorrt", Napi::Function::New<openTensorrt>(env, "openTensorrt"));
   exports.Set("releasePinned", Napi::Function::New<releasePinned>(env, "releasePinned"));

@@ -67,7 +67,7 @@ Napi::Value DeviceObject::pinnedStats(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value DeviceObject::trimPinned(const Napi::CallbackInfo& info) {
-  return number(info.Env(), gpu_->pinned.trim(byteCount(info[0])));
+  return guarded(info.Env(), [&] { return number(info.Env(), gpu_->pinned.trim(byteCount(info[0]))); });
 }
 
 Napi::Value DeviceObject::deviceStats(const Napi::CallbackInfo& info) {
@@ -75,7 +75,7 @@ Napi::Value DeviceObject::deviceStats(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value DeviceObject::trimDevice(const Napi::CallbackInfo& info) {
-  return number(info.Env(), gpu_->device.trim(byteCount(info[0])));
+  return guarded(info.Env(), [&] { return number(info.Env(), gpu_->device.trim(byteCount(info[0]))); });
 }
 
 }  // namespace tensorrt_node::binding

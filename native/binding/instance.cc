@@ -46,6 +46,8 @@ void Instance::end() {
     if (const std::shared_ptr<Waiter> waiter = each.lock()) waiter->stop();
   }
   unsettled_.clear();
+  // The waiters were its only callers. Newer versions of Node free it only when it has none left.
+  deliveries_.Release();
 }
 
 void Instance::settle(std::uint64_t number, std::exception_ptr error) {

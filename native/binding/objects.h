@@ -71,7 +71,7 @@ class StreamObject : public Napi::ObjectWrap<StreamObject> {
   void record(const Napi::CallbackInfo& info);
   void wait(const Napi::CallbackInfo& info);
   Napi::Value done(const Napi::CallbackInfo& info);
-  void dispose(const Napi::CallbackInfo&) { stream_.reset(); }
+  void dispose(const Napi::CallbackInfo& info);
 
   std::optional<cuda::Stream> stream_;
   // Made with the first promise.

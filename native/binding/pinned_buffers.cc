@@ -20,9 +20,9 @@ Napi::ArrayBuffer PinnedBuffers::wrap(Napi::Env env, cuda::PinnedBlock block) {
   return Napi::ArrayBuffer(env, buffer);
 }
 
-cuda::PinnedBlock* PinnedBuffers::find(const Napi::ArrayBuffer& buffer) noexcept {
+cuda::PinnedBlock* PinnedBuffers::find(Napi::ArrayBuffer buffer) {
   if (buffer.IsDetached()) return nullptr;
-  const auto entry = held_.find(const_cast<Napi::ArrayBuffer&>(buffer).Data());
+  const auto entry = held_.find(buffer.Data());
   return entry == held_.end() ? nullptr : &entry->second->block;
 }
 

@@ -18,7 +18,7 @@ class PinnedBuffers : public std::enable_shared_from_this<PinnedBuffers> {
   Napi::ArrayBuffer wrap(Napi::Env env, cuda::PinnedBlock block);
 
   // The block behind a buffer made by wrap(); nullptr for any other, and for one that is detached.
-  cuda::PinnedBlock* find(const Napi::ArrayBuffer& buffer) noexcept;
+  cuda::PinnedBlock* find(Napi::ArrayBuffer buffer);
 
   // Detaches the buffer and gives its block back now. Nothing happens if it is detached already: whoever took its
   // memory (ArrayBuffer.prototype.transfer) may still use it, and the block follows when that is collected.

@@ -48,7 +48,7 @@ const cuda::Stream& StreamObject::stream() const {
 void StreamObject::copyToDevice(const Napi::CallbackInfo& info) {
   guarded(info.Env(), [&] {
     cuda::DeviceBlock& to = unwrap<DeviceMemoryObject>(info[0]).block();
-    const auto from = info[2].As<Napi::ArrayBuffer>();
+    const Napi::ArrayBuffer from = arrayBuffer(info[2]);
     if (cuda::PinnedBlock* const pinned = Instance::of(info.Env()).pinned().find(from)) {
       cuda::copyToDevice(stream(), to, byteCount(info[1]), *pinned, byteCount(info[3]), byteCount(info[4]));
     } else {
@@ -60,7 +60,7 @@ void StreamObject::copyToDevice(const Napi::CallbackInfo& info) {
 // copyToHost(to: ArrayBuffer, toOffset, from: DeviceMemory, fromOffset, bytes)
 void StreamObject::copyToHost(const Napi::CallbackInfo& info) {
   guarded(info.Env(), [&] {
-    const auto to = info[0].As<Napi::ArrayBuffer>();
+    const Napi::ArrayBuffer to = arrayBuffer(info[0]);
     cuda::DeviceBlock& from = unwrap<DeviceMemoryObject>(info[2]).block();
     if (cuda::PinnedBlock* const pinned = Instance::of(info.Env()).pinned().find(to)) {
       cuda::copyToHost(stream(), *pinned, byteCount(info[1]), from, byteCount(info[3]), byteCount(info[4]));
@@ -81,13 +81,21 @@ void StreamObject::wait(const Napi::CallbackInfo& info) {
 Napi::Value StreamObject::done(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
     Instance& instance = Instance::of(info.Env());
-    if (waiter_ == nullptr) waiter_ = instance.makeWaiter();
     cuda::Event event(stream().context());
     stream().record(event);
+    if (waiter_ == nullptr) waiter_ = instance.makeWaiter();
     const Instance::Pending pending = instance.promise(info.This().As<Napi::Object>());
     waiter_->settleAfter(std::move(event), pending.number);
     return pending.promise;
   });
+}
+
+void StreamObject::dispose(const Napi::CallbackInfo&) {
+  stream_.reset();
+  if (waiter_ == nullptr) return;
+  // Its thread must not wait for the garbage collector; nor JavaScript for the thread while promises are pending.
+  waiter_->finish();
+  if (waiter_->idle()) waiter_.reset();
 }
 
 }  // namespace tensorrt_node::binding

@@ -51,11 +51,17 @@ Napi::Value loadDriver(const Napi::CallbackInfo& info) {
     result.Set("path", Napi::String::New(env, outcome.path));
     result.Set("problem", Napi::String::New(env, outcome.problem));
     result.Set("hint", Napi::String::New(env, outcome.hint));
-    if (outcome.ready()) {
-      const cuda::DriverVersion version = cuda::driverVersion();
-      result.Set("api", Napi::Number::New(env, version.api));
-      if (version.kernel) result.Set("kernel", Napi::String::New(env, *version.kernel));
-    }
+    return result;
+  });
+}
+
+Napi::Value driverVersion(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return guarded(env, [&] {
+    const cuda::DriverVersion version = cuda::driverVersion();
+    Napi::Object result = Napi::Object::New(env);
+    result.Set("api", Napi::Number::New(env, version.api));
+    if (version.kernel) result.Set("kernel", Napi::String::New(env, *version.kernel));
     return result;
   });
 }

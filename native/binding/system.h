@@ -5,8 +5,10 @@
 
 namespace tensorrt_node::binding {
 
-// () -> {status, path, problem, hint, api?, kernel?}
+// () -> {status, path, problem, hint}
 Napi::Value loadDriver(const Napi::CallbackInfo& info);
+// () -> {api, kernel?}
+Napi::Value driverVersion(const Napi::CallbackInfo& info);
 // () -> [{ordinal, name, …}]
 Napi::Value devices(const Napi::CallbackInfo& info);
 // (candidates: string[]) -> {version, infer, parser?, parserProblem?}

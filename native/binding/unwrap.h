@@ -9,9 +9,18 @@
 
 namespace tensorrt_node::binding {
 
-// A size or an offset. lib/native passes safe integers of at least 0.
+// A size or an offset. lib/native passes safe integers of at least 0; anything else is refused, as memory is at stake.
 inline std::size_t byteCount(const Napi::Value& value) {
-  return static_cast<std::size_t>(value.As<Napi::Number>().DoubleValue());
+  const double count = value.As<Napi::Number>().DoubleValue();
+  constexpr double most = 9007199254740991;
+  if (!(count >= 0 && count <= most)) throw std::invalid_argument("a size is not an integer from 0 to 2 ** 53 - 1");
+  return static_cast<std::size_t>(count);
+}
+
+// An ArrayBuffer. A SharedArrayBuffer is none.
+inline Napi::ArrayBuffer arrayBuffer(const Napi::Value& value) {
+  if (!value.IsArrayBuffer()) throw std::invalid_argument("expected an ArrayBuffer");
+  return value.As<Napi::ArrayBuffer>();
 }
 
 // The C++ object inside a JavaScript one of its class; any other is refused.

@@ -20,22 +20,30 @@ void Waiter::settleAfter(cuda::Event event, std::uint64_t number) {
   changed_.notify_one();
 }
 
+bool Waiter::idle() {
+  const std::lock_guard lock(mutex_);
+  return waits_.empty() && !waiting_;
+}
+
+void Waiter::finish() {
+  const std::lock_guard lock(mutex_);
+  finishing_ = true;
+  changed_.notify_one();
+}
+
 void Waiter::stop() {
-  {
-    const std::lock_guard lock(mutex_);
-    stopping_ = true;
-    changed_.notify_one();
-  }
+  finish();
   if (thread_.joinable()) thread_.join();
 }
 
 void Waiter::run() {
   std::unique_lock lock(mutex_);
   while (true) {
-    changed_.wait(lock, [this] { return stopping_ || !waits_.empty(); });
+    changed_.wait(lock, [this] { return finishing_ || !waits_.empty(); });
     if (waits_.empty()) return;
     Wait wait = std::move(waits_.front());
     waits_.pop();
+    waiting_ = true;
     lock.unlock();
     std::exception_ptr error;
     try {
@@ -43,8 +51,10 @@ void Waiter::run() {
     } catch (...) {
       error = std::current_exception();
     }
-    instance_.settle(wait.number, error);
     lock.lock();
+    // Before JavaScript can hear of it, which then finds the waiter idle.
+    waiting_ = false;
+    instance_.settle(wait.number, error);
   }
 }
 

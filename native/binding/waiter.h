@@ -24,7 +24,12 @@ class Waiter {
   // Settles promise `number` of the instance once `event`, recorded already, has passed.
   void settleAfter(cuda::Event event, std::uint64_t number);
 
-  // Waits for what is queued and ends the thread; the instance is not touched after that. More calls do nothing.
+  // Whether every promise is settled, so that stop() has nothing to wait for.
+  bool idle();
+
+  // The thread ends once what is queued is settled; nothing may be queued any more. Does not wait for that.
+  void finish();
+  // finish(), and waits for the thread's end; the instance is not touched after that. More calls do nothing.
   void stop();
 
  private:
@@ -38,7 +43,8 @@ class Waiter {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::queue<Wait> waits_;
-  bool stopping_ = false;
+  bool waiting_ = false;
+  bool finishing_ = false;
   std::thread thread_;
 };
 

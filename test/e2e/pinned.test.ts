@@ -22,6 +22,8 @@ describe('pinned memory', () => {
     ['copies', 'crosses to the GPU and back while the event loop goes on'],
     ['dispose', 'is detached by dispose and goes back to the pool'],
     ['collected', 'goes back to the pool when JavaScript drops it'],
+    ['threads', 'leaves no thread behind with a disposed stream'],
+    ['hostile', 'refuses what lib/native would never pass to the addon'],
     ['workers', 'survives twenty threads, however they end'],
   ])('%s: %s', async (name) => {
     expect(await onSimulator(name)).toBe('done');
@@ -47,6 +49,9 @@ describe('errors', () => {
       beyondHost: {name: 'OptionError', message: 'byteLength must be an integer from 0 to 100, got 200'},
       beyondPageable: {name: 'OptionError', message: 'byteLength must be an integer from 0 to 50, got 51'},
       negative: {name: 'OptionError', option: 'fromOffset'},
+      shared: {name: 'OptionError', message: expect.stringMatching(/^from must be a PinnedBuffer.*got SharedArrayBuffer/s)},
+      sharedView: {name: 'OptionError', message: expect.stringMatching(/^to must be a PinnedBuffer.*got Uint8Array/s)},
+      noMemory: {name: 'OptionError', message: "from must be a PinnedBuffer, an ArrayBuffer or a view of one, got 'bytes'"},
       disposedBuffer: {code: 'ERR_DISPOSED', message: 'the pinned buffer is disposed'},
       disposedStream: {code: 'ERR_DISPOSED', message: 'the stream is disposed'},
       allocation: {name: 'CudaError', code: 'ERR_OUT_OF_MEMORY', call: 'cuMemHostAlloc'},

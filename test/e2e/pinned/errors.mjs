@@ -31,6 +31,9 @@ if (device !== null) {
     beyondHost: await caught(() => stream.copyToHost(opened.allocatePinned(100), memory, {byteLength: 200})),
     beyondPageable: await caught(() => stream.copyToHost(new ArrayBuffer(100), memory, {toOffset: 50, byteLength: 51})),
     negative: await caught(() => stream.copyToDevice(memory, opened.allocatePinned(10), {fromOffset: -1})),
+    shared: await caught(() => stream.copyToDevice(memory, new SharedArrayBuffer(10))),
+    sharedView: await caught(() => stream.copyToHost(new Uint8Array(new SharedArrayBuffer(10)), memory)),
+    noMemory: await caught(() => stream.copyToDevice(memory, 'bytes')),
     disposedBuffer: await caught(() => {
       const buffer = opened.allocatePinned(10);
       buffer.dispose();
