@@ -1,6 +1,7 @@
 #include "block_pool.h"
 
 #include <algorithm>
+#include <stdexcept>
 #include <utility>
 
 #include "driver.h"
@@ -47,6 +48,10 @@ Memory BlockPool::takeForHost(std::size_t bytes) {
 }
 
 Memory BlockPool::takeForStream(std::size_t bytes, const Stream& stream) {
+  if (stream.context()->handle() != context_->handle())
+    throw std::invalid_argument("stream '" + stream.name() + "' is of GPU " +
+                                std::to_string(stream.context()->ordinal()) + ", the memory of GPU " +
+                                std::to_string(context_->ordinal()));
   Memory memory = take(bytes, &stream);
   try {
     for (const Use& use : memory.uses)
@@ -75,7 +80,7 @@ void BlockPool::addUse(Memory& memory, const Stream& stream) {
   try {
     auto use =
         std::find_if(memory.uses.begin(), memory.uses.end(), [&](const Use& each) { return each.stream == stream; });
-    if (use == memory.uses.end()) use = memory.uses.insert(use, Use{stream.share(), spareEvent()});
+    if (use == memory.uses.end()) use = memory.uses.insert(use, Use{stream.share(), spareEvent(stream.context())});
     stream.record(use->event);
   } catch (...) {
     synchronizeAnyway(stream);
@@ -83,8 +88,8 @@ void BlockPool::addUse(Memory& memory, const Stream& stream) {
   }
 }
 
-Event BlockPool::spareEvent() {
-  {
+Event BlockPool::spareEvent(const std::shared_ptr<const Context>& context) {
+  if (context->handle() == context_->handle()) {
     const std::lock_guard lock(mutex_);
     if (!spareEvents_.empty()) {
       Event event = std::move(spareEvents_.back());
@@ -92,7 +97,7 @@ Event BlockPool::spareEvent() {
       return event;
     }
   }
-  return Event(context_);
+  return Event(context);
 }
 
 std::size_t BlockPool::trim(std::size_t keepBytes) noexcept {
@@ -302,7 +307,7 @@ void BlockPool::markUsed(std::size_t capacity, std::uint64_t& counter) noexcept 
 void BlockPool::dropPassedUses(Memory& memory) {
   for (auto use = memory.uses.begin(); use != memory.uses.end();) {
     if (use->event.passed()) {
-      spareEvents_.push_back(std::move(use->event));
+      keepEvent(std::move(use->event));
       use = memory.uses.erase(use);
     } else {
       ++use;
@@ -310,9 +315,13 @@ void BlockPool::dropPassedUses(Memory& memory) {
   }
 }
 
+void BlockPool::keepEvent(Event event) {
+  if (event.context()->handle() == context_->handle()) spareEvents_.push_back(std::move(event));
+}
+
 void BlockPool::clearUses(Memory& memory) noexcept {
   try {
-    for (Use& use : memory.uses) spareEvents_.push_back(std::move(use.event));
+    for (Use& use : memory.uses) keepEvent(std::move(use.event));
   } catch (const std::bad_alloc&) {
     // The rest are destroyed instead of kept.
   }

@@ -71,13 +71,16 @@ class BlockPool {
 
   // For the host: memory that no GPU work touches any more. Waits for some only when the limit leaves no other way.
   Memory takeForHost(std::size_t bytes);
-  // For a stream: other streams' work on the memory is waited for by the stream, its own needs no wait.
+  // For a stream: other streams' work on the memory is waited for by the stream, its own needs no wait. A stream of
+  // another device: std::invalid_argument.
   Memory takeForStream(std::size_t bytes, const Stream& stream);
   void giveBack(Memory memory) noexcept;
 
-  // The work queued on `stream` so far touches the memory. If that cannot be recorded, waits for it and throws.
+  // The work queued on `stream`, of any device, so far touches the memory. If that cannot be recorded, waits for it and
+  // throws.
   void addUse(Memory& memory, const Stream& stream);
-  Event spareEvent();
+  // An event for streams of `context`: only they can record it.
+  Event spareEvent(const std::shared_ptr<const Context>& context);
 
   std::size_t trim(std::size_t keepBytes) noexcept;
   PoolStats stats() const;
@@ -100,6 +103,7 @@ class BlockPool {
   void keepIdle(Memory& memory) noexcept;
   void markUsed(std::size_t capacity, std::uint64_t& counter) noexcept;
   void dropPassedUses(Memory& memory);
+  void keepEvent(Event event);
   void clearUses(Memory& memory) noexcept;
 
   const std::shared_ptr<const Context> context_;
@@ -109,6 +113,7 @@ class BlockPool {
   mutable std::mutex mutex_;
   // By capacity; in each the one longest idle first.
   std::map<std::size_t, std::deque<Memory>> idle_;
+  // Of the pool's context.
   std::vector<Event> spareEvents_;
   PoolStats stats_;
   // Memory on its way from idle_ back to the driver, which other threads may wait for.

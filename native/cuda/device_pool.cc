@@ -78,7 +78,7 @@ DevicePool& DevicePool::operator=(DevicePool&& other) noexcept {
 }
 
 DeviceBlock DevicePool::allocate(std::size_t bytes, const Stream& stream) {
-  Use home{stream.share(), core_->spareEvent()};
+  Use home{stream.share(), core_->spareEvent(stream.context())};
   return DeviceBlock(core_, core_->takeForStream(bytes, stream), bytes, std::move(home));
 }
 

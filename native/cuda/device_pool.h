@@ -49,7 +49,7 @@ class DevicePool {
   DevicePool(DevicePool&&) noexcept = default;
   DevicePool& operator=(DevicePool&& other) noexcept;
 
-  // For work on `stream`, which waits for what other streams still do with the memory. Throws CudaError,
+  // For work on `stream`, of the same device, which waits for what other streams still do with it. Throws CudaError,
   // CUDA_ERROR_OUT_OF_MEMORY when limit or card have no more even after idle blocks went back to the driver.
   DeviceBlock allocate(std::size_t bytes, const Stream& stream);
   // Gives idle blocks whose work is done back to the driver, largest first, until at most `keepBytes` idle bytes are

@@ -12,8 +12,6 @@ namespace tensorrt_node::cuda {
 struct EventOptions {
   // Needed for millisecondsSince(); recording costs a little more.
   bool timing = false;
-  // The host sleeps while it waits. Off: it spins, which is some microseconds quicker and takes a whole core.
-  bool blockingSync = true;
 };
 
 class Event {
@@ -32,6 +30,7 @@ class Event {
   float millisecondsSince(const Event& start) const;
 
   CUevent handle() const noexcept { return handle_; }
+  const std::shared_ptr<const Context>& context() const noexcept { return context_; }
 
  private:
   std::shared_ptr<const Context> context_;

@@ -27,7 +27,7 @@ class Stream {
 
   // Work queued after this waits for `event`; the host does not.
   void wait(const Event& event) const;
-  // Marks the end of the work queued so far.
+  // Marks the end of the work queued so far. The event must be of the stream's context.
   void record(Event& event) const;
   // Blocks this thread until the work queued so far is done; other streams are left alone.
   void synchronize() const;

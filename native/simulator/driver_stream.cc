@@ -136,7 +136,7 @@ CUresult cuEventRecord(CUevent event, CUstream stream) {
   return call(SIMULATOR_SYMBOL(cuEventRecord), Needs::context, [&](World& state, Lock&) {
     const auto queue = state.stream(stream, "cuEventRecord");
     EventState* recorded = state.event(event, "cuEventRecord");
-    if (queue == nullptr || recorded == nullptr) return CUDA_ERROR_INVALID_HANDLE;
+    if (queue == nullptr || recorded == nullptr || recorded->device != queue->device) return CUDA_ERROR_INVALID_HANDLE;
     state.queueOperation(*queue, state.next(*queue, "cuEventRecord"), 0, nullptr);
     recorded->record = queue->last;
     return CUDA_SUCCESS;

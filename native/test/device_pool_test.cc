@@ -181,3 +181,34 @@ TEST(the_work_on_a_block_never_stalls_the_host) {
   CHECK_EQUAL(simulatorCalls("cuStreamSynchronize"), 0U);
   CHECK_EQUAL(simulatorCalls("cuEventSynchronize"), 0U);
 }
+
+TEST(blocks_may_be_used_by_streams_of_other_devices) {
+  SimulatorConfig config = simulatorDefaults();
+  config.devices = 2;
+  config.operationNs = 1'000'000;
+  simulatorConfigure(&config);
+  Bench bench;
+  const auto other = cuda::Context::retain(1);
+  const cuda::Stream stream(other, "of GPU 1");
+  cuda::PinnedPool pinned(bench.context);
+  cuda::DevicePool pool(other);
+  const std::byte* address = nullptr;
+  {
+    auto host = pinned.allocate(4096);
+    auto target = pool.allocate(4096, stream);
+    cuda::copyToDevice(stream, target, 0, host, 0, 4096);
+    address = host.data();
+  }
+  CHECK_EQUAL(simulatorCalls("cuStreamSynchronize"), 0U);
+  // The copy is under way, so the host gets other memory; then the same, with events of its own device again.
+  CHECK(pinned.allocate(4096).data() != address);
+  stream.synchronize();
+  for (int i = 0; i < 2; ++i) {
+    auto host = pinned.allocate(4096);
+    auto target = bench.pool.allocate(4096, bench.first);
+    cuda::copyToDevice(bench.first, target, 0, host, 0, 4096);
+    bench.first.synchronize();
+  }
+  const auto error = CHECK_THROWS(bench.pool.allocate(1000, stream), std::invalid_argument);
+  CHECK_EQUAL(std::string(error.what()), "stream 'of GPU 1' is of GPU 1, the memory of GPU 0");
+}
