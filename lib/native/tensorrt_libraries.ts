@@ -3,6 +3,7 @@
 import {existsSync, readdirSync, statSync} from 'node:fs';
 import path from 'node:path';
 
+import {OptionError} from '../errors.js';
 import type {NativeTensorrt} from './addon.js';
 import {translated} from './errors.js';
 import {requireAddon} from './load.js';
@@ -19,14 +20,21 @@ export function openTensorrt({path, env = process.env}: {path?: string; env?: No
 }
 
 /** Candidates for libnvinfer, most wanted first: `explicit`, else TENSORRT_ROOT, the loader's path, pip's tensorrt_libs. */
-export function tensorrtCandidates(explicit: string | undefined, env: NodeJS.ProcessEnv): string[] {
-  if (explicit !== undefined) return [isFolder(explicit) ? path.join(explicit, infer) : explicit];
+export function tensorrtCandidates(explicit: unknown, env: NodeJS.ProcessEnv): string[] {
+  if (explicit !== undefined) {
+    if (typeof explicit !== 'string' || explicit === '') {
+      throw new OptionError('tensorrtPath', 'the path of libnvinfer or of the folder it is in', explicit);
+    }
+    if (isFolder(explicit)) return [path.resolve(explicit, infer)];
+    // Without a slash, the loader would not look at a file that is right here.
+    return [existsSync(explicit) ? path.resolve(explicit) : explicit];
+  }
   return [...fromRoot(env.TENSORRT_ROOT), infer, ...fromPip(env)];
 }
 
 function fromRoot(root: string | undefined): string[] {
   if (!root) return [];
-  const files = ['lib', 'lib64', ''].map((folder) => path.join(root, folder, infer));
+  const files = ['lib', 'lib64', ''].map((folder) => path.resolve(root, folder, infer));
   const found = files.filter((file) => existsSync(file));
   // When there is none, the first is tried all the same, so that the error names it.
   return found.length > 0 ? found : files.slice(0, 1);
@@ -71,5 +79,10 @@ function list(folder: string): string[] {
 }
 
 function isFolder(file: string): boolean {
-  return statSync(file, {throwIfNoEntry: false})?.isDirectory() ?? false;
+  try {
+    return statSync(file).isDirectory();
+  } catch {
+    // The loader says what is wrong with it.
+    return false;
+  }
 }

@@ -13,8 +13,7 @@ namespace {
 constexpr const char* kParser = "libnvonnxparser.so.10";
 constexpr const char* kHint =
     "install TensorRT 10.6 or later in major 10 (NVIDIA's packages, or pip install tensorrt-cu12), or set "
-    "TENSORRT_ROOT "
-    "to where it is";
+    "TENSORRT_ROOT to where it is";
 
 Version versionOf(const SharedLibrary& infer) {
   auto* const version = reinterpret_cast<decltype(&getInferLibVersion)>(infer.find("getInferLibVersion"));
@@ -26,9 +25,13 @@ Version versionOf(const SharedLibrary& infer) {
 SharedLibrary openParser(const std::string& inferPath) {
   try {
     return SharedLibrary(inferPath.substr(0, inferPath.rfind('/') + 1) + kParser);
-  } catch (const TensorrtError&) {
+  } catch (const TensorrtError& beside) {
     // NVIDIA's packages may put the parser elsewhere, where the loader finds it.
-    return SharedLibrary(kParser);
+    try {
+      return SharedLibrary(kParser);
+    } catch (const TensorrtError& elsewhere) {
+      throw TensorrtError("dlopen", std::string(beside.what()) + "; " + elsewhere.what());
+    }
   }
 }
 
@@ -54,11 +57,12 @@ Libraries::Libraries(SharedLibrary infer, Version version) : infer_(std::move(in
   infer_.keep();
   try {
     parser_ = openParser(infer_.path());
-    parser_->keep();
     if (parser_->find("createNvOnnxParser_INTERNAL") == nullptr) {
       parserProblem_ = parser_->path() + ": is not TensorRT's ONNX parser: it has no createNvOnnxParser_INTERNAL";
       parser_.reset();
+      return;
     }
+    parser_->keep();
   } catch (const TensorrtError& error) {
     parserProblem_ = error.what();
   }
