@@ -9,6 +9,7 @@ function files(contents: Record<string, string>) {
 describe('cgroupCores', () => {
   it.each<[string, Record<string, string>, number | undefined]>([
     ['no cgroups', {}, undefined],
+    ['a folder that does not begin at the root', {'/proc/self/cgroup': '0::\n4:cpu:x/y\n'}, undefined],
     ['version 2 without a limit', {'/proc/self/cgroup': '0::/\n', '/sys/fs/cgroup/cpu.max': 'max 100000\n'}, undefined],
     ['version 2 in a container', {'/proc/self/cgroup': '0::/\n', '/sys/fs/cgroup/cpu.max': '150000 100000\n'}, 1.5],
     [

@@ -43,7 +43,8 @@ export function cgroupCores(read: (file: string) => string | undefined): number 
 
 function upwards(folder: string | undefined): string[] {
   if (folder === undefined) return [];
-  return folder === '/' ? ['/'] : [folder, ...upwards(path.dirname(folder))];
+  const above = path.dirname(folder);
+  return above === folder ? [folder] : [folder, ...upwards(above)];
 }
 
 function readText(file: string): string | undefined {
