@@ -66,7 +66,7 @@ function withNodeGyp(configuration) {
 }
 
 function run(script, args, env) {
-  const {status, stdout, stderr} = spawnSync(process.execPath, [script, ...args], {cwd: root, env, encoding: 'utf8'});
+  const {status, stdout, stderr} = spawnSync(process.execPath, [script, ...args], {cwd: root, env, encoding: 'utf8', maxBuffer: 64 << 20});
   if (status === 0) return;
   const output = stdout + stderr;
   const first = output
