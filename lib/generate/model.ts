@@ -47,7 +47,7 @@ export class LanguageModel implements AsyncDisposable {
 
   /**
    * Streams a reply. The request begins with the first `next()`, leaving the loop ends it.
-   * Throws at once: OptionError, TensorrtNodeError ERR_CONTEXT_LENGTH or ERR_CHAT_TEMPLATE. The iteration throws AbortError,
+   * Throws at once: OptionError, TensorrtNodeError ERR_CONTEXT_LENGTH, ERR_CHAT_TEMPLATE or ERR_TOKENIZER. The iteration throws AbortError,
    * or TensorrtNodeError with ERR_BACKEND, ERR_OUT_OF_MEMORY or ERR_DISPOSED.
    */
   generate(prompt: Prompt, options: GenerateOptions = {}): AsyncGenerator<GenerateChunk, void, undefined> {
@@ -101,8 +101,20 @@ export class LanguageModel implements AsyncDisposable {
 
   #generation(tokens: Uint32Array, options: CheckedOptions, sequence?: number, onToken?: (token: number) => void) {
     this.#checkLength('prompt', tokens);
+    this.#checkVocabulary(tokens);
     const {tokenizer} = this;
     return generation({backend: this.#backend, tokenizer, prompt: tokens, sequence, stopTokens: this.#stopTokens, options, onToken});
+  }
+
+  /** The model's table of embeddings would be read beyond its end. */
+  #checkVocabulary(tokens: Uint32Array): void {
+    const unknown = tokens.find((token) => token >= this.vocabSize);
+    if (unknown === undefined) return;
+    throw new TensorrtNodeError(
+      'ERR_TOKENIZER',
+      `the tokenizer has token ${unknown}, and the model ${this.vocabSize} tokens`,
+      'its tokenizer.json may belong to another model',
+    );
   }
 
   #checkLength(option: string, tokens: Uint32Array): void {

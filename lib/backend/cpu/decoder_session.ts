@@ -4,11 +4,12 @@ import {dirname} from 'node:path';
 
 import * as ort from 'onnxruntime-node';
 
-import {FormatError, TensorrtNodeError, UnsupportedError} from '../../errors.js';
+import {FormatError, UnsupportedError} from '../../errors.js';
 import {float16ToFloat32} from '../../import/numeric/float16.js';
 import type {Model} from '../../onnx/model.js';
 import {unknownOperators} from '../../onnx/operators.js';
 import {readModel} from '../../onnx/read.js';
+import {backendError, messageOf} from './backend_error.js';
 import {ConcatCache} from './concat_cache.js';
 import {type FloatArray, floatArray, floatTensor} from './float_tensor.js';
 import {KvCache, KvPool} from './kv_cache.js';
@@ -209,16 +210,4 @@ function tensorMetadata(path: string, metadata: ort.InferenceSession.ValueMetada
 function floatType(path: string, {name, type}: ort.InferenceSession.TensorValueMetadata): 'float32' | 'float16' {
   if (type === 'float32' || type === 'float16') return type;
   throw new FormatError('ERR_ONNX', path, `${name} is ${type}; a decoder's is float32 or float16`);
-}
-
-function backendError(cause: unknown): TensorrtNodeError {
-  const message = messageOf(cause);
-  if (/bad_alloc|failed to allocate|array buffer allocation failed|invalid typed array length/i.test(message)) {
-    return new TensorrtNodeError('ERR_OUT_OF_MEMORY', `out of memory: ${message}`, undefined, {cause});
-  }
-  return new TensorrtNodeError('ERR_BACKEND', `ONNX Runtime failed: ${message}`, undefined, {cause});
-}
-
-function messageOf(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause);
 }

@@ -1,6 +1,7 @@
 /** Errors between threads: structured cloning keeps neither their class nor their fields. */
 
 import {type ErrorCode, FormatError, type FormatErrorCode, TensorrtNodeError, UnsupportedError} from '../../errors.js';
+import {backendError} from './backend_error.js';
 
 export interface PlainError {
   kind: 'FormatError' | 'UnsupportedError' | 'TensorrtNodeError';
@@ -11,11 +12,9 @@ export interface PlainError {
   path?: string;
 }
 
-/** An error that is none of ours becomes ERR_BACKEND. */
+/** An error that is none of ours becomes ERR_BACKEND or ERR_OUT_OF_MEMORY. */
 export function toPlainError(error: unknown): PlainError {
-  if (!(error instanceof TensorrtNodeError)) {
-    return {kind: 'TensorrtNodeError', code: 'ERR_BACKEND', message: error instanceof Error ? error.message : String(error)};
-  }
+  if (!(error instanceof TensorrtNodeError)) return toPlainError(backendError(error));
   const {code, hint} = error;
   const message = hint === undefined ? error.message : error.message.slice(0, -` (${hint})`.length);
   if (error instanceof FormatError)
