@@ -1,3 +1,7 @@
+import {setImmediate} from 'node:timers/promises';
+import {setFlagsFromString} from 'node:v8';
+import {runInNewContext} from 'node:vm';
+
 import {describe, expect, it} from 'vitest';
 
 import {ManualBackend, TIMINGS} from '../../test/support/manual_backend.js';
@@ -6,10 +10,10 @@ import {TextTokenizer} from '../tokenizer/tokenizer.js';
 import {checkTokenizerJson} from '../tokenizer/tokenizer_file.js';
 import {LanguageModel} from './model.js';
 
-function setup() {
+function setup(vocabSize?: number) {
   const {tokenizerJson, tokenizerConfig} = byteLevelTokenizer();
   const tokenizer = new TextTokenizer({path: 't.json', json: checkTokenizerJson(tokenizerJson, 't.json'), config: tokenizerConfig});
-  const backend = new ManualBackend(tokenizer.vocabSize);
+  const backend = new ManualBackend(vocabSize ?? tokenizer.vocabSize);
   const model = new LanguageModel(backend, tokenizer, {modelType: 'llama', maxPositionEmbeddings: 512, eosTokenIds: []});
   /** Answers the request under way with `text`, and ends it. */
   const answer = async (text: string) => {
@@ -57,7 +61,30 @@ describe('LanguageModel', () => {
   });
 });
 
+describe('a tokenizer of another model', () => {
+  it('is named before its tokens reach the model', () => {
+    const {model} = setup(150);
+    expect(() => model.generate('é')).toThrow(
+      expect.objectContaining({code: 'ERR_TOKENIZER', message: expect.stringContaining('the model 150 tokens')}),
+    );
+    expect(() => model.generate('a')).not.toThrow();
+  });
+});
+
 describe('Session', () => {
+  it('that is forgotten is freed when it is collected, and one that was disposed only once', async () => {
+    setFlagsFromString('--expose-gc');
+    const collect: () => void = runInNewContext('gc');
+    const {model, backend} = setup();
+    await model.createSession().dispose();
+    model.createSession();
+    for (let turn = 0; turn < 100 && backend.disposed.length < 2; turn++) {
+      await setImmediate();
+      collect();
+    }
+    expect(backend.disposed).toEqual([1, 2]);
+  });
+
   it('disposed in the middle of a reply ends it with an error', async () => {
     const {model, backend, tokenizer} = setup();
     const session = model.createSession();

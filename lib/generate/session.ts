@@ -43,6 +43,11 @@ interface Extended extends Transcript {
   begun: string;
 }
 
+/** Sessions that nobody disposed of before they were collected. */
+const forgotten = new FinalizationRegistry<{backend: Backend; sequence: number}>(({backend, sequence}) =>
+  backend.disposeSequence(sequence),
+);
+
 export class Session implements AsyncDisposable {
   readonly #host: SessionHost;
   readonly #sequence: number;
@@ -55,6 +60,7 @@ export class Session implements AsyncDisposable {
     this.#host = host;
     this.#sequence = sequence;
     this.#transcript = transcript;
+    forgotten.register(this, {backend: host.backend, sequence}, this);
   }
 
   /** Everything so far, prompts and replies. */
@@ -111,10 +117,11 @@ export class Session implements AsyncDisposable {
     this.#transcript = {tokens: kept, text: this.#spell(kept), messages: transcript.messages.slice(0, messages)};
   }
 
-  /** Frees the cache and ends a reply that is under way, which throws TensorrtNodeError ERR_DISPOSED. */
+  /** Frees the cache, which collection does late, and ends a reply that is under way, which throws TensorrtNodeError ERR_DISPOSED. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#disposed) return;
     this.#disposed = true;
+    forgotten.unregister(this);
     this.#host.backend.disposeSequence(this.#sequence);
   }
 

@@ -14,6 +14,7 @@ export class ManualBackend implements Backend {
   readonly description = 'answered by a test';
   readonly limits = {maxContext: 512, maxBatch: 1};
   readonly requests: ManualRequest[] = [];
+  readonly disposed: number[] = [];
   private sequences = 0;
 
   constructor(readonly vocabSize: number) {}
@@ -39,6 +40,7 @@ export class ManualBackend implements Backend {
 
   /** As the scheduler does with a request that uses it. */
   disposeSequence(sequence: number): void {
+    this.disposed.push(sequence);
     for (const {listener, sequence: used} of this.requests) if (used === sequence) listener.finished('aborted', TIMINGS);
   }
 
