@@ -5,7 +5,9 @@ import type {InputFile} from '../input_file.js';
 
 const WINDOW = 1 << 20;
 
-/** No sound header holds a longer string; a chat template takes some kilobytes. */
+/** No sound header is longer: a vocabulary of a quarter of a million tokens takes some ten megabytes. */
+const MAX_HEADER = 1 << 27;
+/** Nor holds a longer string; a chat template takes some kilobytes. */
 const MAX_STRING = 1 << 24;
 
 const strictUtf8 = new TextDecoder('utf-8', {fatal: true, ignoreBOM: true});
@@ -42,6 +44,7 @@ export class Cursor {
     if (this.window.length - this.at >= length) return;
     if (length > this.remaining) throw this.error(`truncated: ${what} takes ${length} bytes, ${this.remaining} are left`);
     const position = this.position;
+    if (position + length > MAX_HEADER) throw this.error(`the header does not end within the ${MAX_HEADER} bytes allowed; ${what}`);
     const window = Buffer.allocUnsafeSlow(Math.min(Math.max(length, WINDOW), this.file.size - position));
     await this.file.readInto(window, position);
     this.window = window;
@@ -73,21 +76,21 @@ export class Cursor {
     return bytes;
   }
 
-  /** A count or length of `what`; `unit` is the fewest bytes that one of them takes. */
-  async count(what: string, unit: number): Promise<number> {
+  /** A count or length of `what`, at most `limit`; `unit` is the fewest bytes that one of them takes. */
+  async count(what: string, unit: number, limit: number): Promise<number> {
     await this.need(8, `the number of ${what}`);
     const position = this.position;
     const value = this.takeUint64();
     const most = Math.floor(this.remaining / unit);
     if (value > BigInt(most)) throw this.error(`${value} ${what} cannot fit in the ${this.remaining} bytes that follow`, position);
+    if (value > BigInt(limit)) throw this.error(`${value} ${what} are more than the ${limit} allowed`, position);
     return Number(value);
   }
 
   /** With `strict`, bytes that are not UTF-8 are an error; otherwise they become U+FFFD. */
   async string(what: string, strict = false): Promise<string> {
     const position = this.position;
-    const length = await this.count(`bytes of ${what}`, 1);
-    if (length > MAX_STRING) throw this.error(`${what} of ${length} bytes is longer than the ${MAX_STRING} allowed`, position);
+    const length = await this.count(`bytes of ${what}`, 1, MAX_STRING);
     await this.need(length, what);
     const bytes = this.window.subarray(this.at, this.at + length);
     this.at += length;

@@ -1,4 +1,4 @@
-import {writeFile} from 'node:fs/promises';
+import {open, writeFile} from 'node:fs/promises';
 
 import {describe, expect, it} from 'vitest';
 
@@ -51,7 +51,6 @@ describe('readHeader', () => {
       texts: strings(['a', '', 'ü']),
       ints: i32s([1, -1]),
       floats: f32s([0.25]),
-      nested: {type: 9, bytes: Buffer.concat([bytes32(9), Buffer.from([1, 0, 0, 0, 0, 0, 0, 0]), i32s([3]).bytes])},
     };
     const header = await read({metadata});
     expect(header.metadata.integer('int')).toBe(7);
@@ -63,7 +62,6 @@ describe('readHeader', () => {
     expect(header.metadata.strings('texts')).toEqual(['a', '', 'ü']);
     expect(header.metadata.numbers('ints')).toEqual(Int32Array.of(1, -1));
     expect(header.metadata.numbers('floats')).toEqual(Float32Array.of(0.25));
-    expect(header.metadata.get('nested')).toEqual([Int32Array.of(3)]);
     expect(header.metadata.string('none')).toBeUndefined();
   });
 
@@ -95,13 +93,39 @@ describe('readHeader', () => {
     ['a huge array of strings', falseArray(8, 2n ** 63n), 'cannot fit in the 0 bytes that follow at byte 43'],
     ['an array of an unknown type', falseArray(99, 1), 'metadata key has the unknown type 99 at byte 39'],
     [
-      'arrays in arrays without end',
-      {type: 9, bytes: Buffer.concat(Array.from({length: 40}, () => falseArray(9, 1).bytes))},
-      'metadata key nests arrays more than 4 deep at byte',
+      'arrays of arrays',
+      {type: 9, bytes: Buffer.concat([falseArray(9, 1).bytes, i32s([3]).bytes])},
+      'metadata key is an array of arrays at byte 39',
+    ],
+    [
+      'more elements than any array',
+      {type: 9, bytes: Buffer.concat([falseArray(0, 2 ** 22 + 1).bytes, Buffer.alloc(2 ** 22 + 1)])},
+      '4194305 elements of metadata key are more than the 4194304 allowed at byte 43',
+    ],
+    [
+      'a string longer than any',
+      {type: 8, bytes: Buffer.concat([u64(2 ** 24 + 1).bytes, Buffer.alloc(2 ** 24 + 1)])},
+      '16777217 bytes of metadata key are more than the 16777216 allowed at byte 39',
     ],
   ];
   it.each(metadataCases)('refuses %s', async (_, value, message) => {
     await expect(read({metadata: {key: value}})).rejects.toThrow(message);
+  });
+
+  it('refuses a header that does not end', async () => {
+    // Nine strings of 16 MB each; the file is a hole but for their lengths.
+    const path = folder('endless.gguf');
+    await writeFile(path, ggufBytes({entryCount: 9}));
+    await using file = await open(path, 'r+');
+    let at = 24;
+    for (let key = 0; key < 9; key++) {
+      const entry = Buffer.concat([string(`${key}`).bytes, bytes32(8), u64(2 ** 24).bytes]);
+      await file.write(entry, 0, entry.length, at);
+      at += entry.length + 2 ** 24;
+    }
+    await file.truncate(at);
+    await using input = await InputFile.open(path);
+    await expect(readHeader(input)).rejects.toThrow('the header does not end within the 134217728 bytes allowed; metadata 7 at byte');
   });
 
   const fileCases: [string, GgufFile | Buffer, string][] = [
@@ -112,6 +136,16 @@ describe('readHeader', () => {
     ['a big-endian file', {version: 0x03000000}, 'big-endian GGUF is not read'],
     ['more tensors than bytes', {tensorCount: huge}, `${huge} tensors cannot fit in the 8 bytes that follow at byte 8`],
     ['more metadata than bytes', {entryCount: 2n ** 64n - 1n}, 'metadata entries cannot fit in the 0 bytes that follow at byte 16'],
+    [
+      'more metadata than any model',
+      Buffer.concat([ggufBytes({entryCount: 2 ** 16 + 1}), Buffer.alloc(2 ** 20)]),
+      '65537 metadata entries are more than the 65536 allowed at byte 16',
+    ],
+    [
+      'more tensors than any model',
+      Buffer.concat([ggufBytes({tensorCount: 2 ** 16 + 1}), Buffer.alloc(2 ** 21)]),
+      '65537 tensors are more than the 65536 allowed at byte 8',
+    ],
     ['one metadata entry too few', {metadata: {a: u32(1)}, entryCount: 2}, '2 metadata entries cannot fit in the 17 bytes'],
     [
       'a key twice',

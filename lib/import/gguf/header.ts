@@ -37,6 +37,8 @@ const DEFAULT_ALIGNMENT = 32;
 const ENTRY_BYTES = 8 + 4 + 1;
 /** Smallest possible tensor entry: an empty name, a dimension count, a type, an offset. */
 const TENSOR_BYTES = 8 + 4 + 4 + 8;
+/** Models have some tens of metadata entries and a few thousand tensors at most. */
+const MAX_ENTRIES = 1 << 16;
 
 /** `enum ggml_type`, for the types read and for the names of the others. */
 const TYPES: Readonly<Record<number, string>> = {
@@ -79,8 +81,8 @@ const TYPES: Readonly<Record<number, string>> = {
 export async function readHeader(file: InputFile): Promise<Header> {
   const cursor = new Cursor(file);
   await readVersion(cursor);
-  const tensorCount = await cursor.count('tensors', TENSOR_BYTES);
-  const entryCount = await cursor.count('metadata entries', ENTRY_BYTES);
+  const tensorCount = await cursor.count('tensors', TENSOR_BYTES, MAX_ENTRIES);
+  const entryCount = await cursor.count('metadata entries', ENTRY_BYTES, MAX_ENTRIES);
   const metadata = await readMetadata(cursor, entryCount);
   const alignment = readAlignment(cursor, metadata);
 

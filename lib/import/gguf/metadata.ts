@@ -4,7 +4,7 @@ import {FormatError} from '../../errors.js';
 import type {Cursor} from './cursor.js';
 
 /** 64-bit integers are numbers where a number holds them exactly. Arrays of numbers are read as one block of bytes. */
-export type MetadataValue = number | bigint | boolean | string | readonly string[] | NumericArray | readonly MetadataValue[];
+export type MetadataValue = number | bigint | boolean | string | readonly string[] | NumericArray;
 
 export type NumericArray =
   | Uint8Array
@@ -39,8 +39,7 @@ const NUMBERS: Readonly<Record<number, {bytes: number; view: (buffer: ArrayBuffe
 };
 
 /** No sound header holds a longer array; the largest vocabularies have a quarter of a million tokens. */
-const MAX_ARRAY = 1 << 24;
-const MAX_DEPTH = 4;
+const MAX_ARRAY = 1 << 22;
 
 export class Metadata {
   constructor(
@@ -102,16 +101,16 @@ export async function readMetadata(cursor: Cursor, count: number): Promise<Metad
     const start = cursor.position;
     const key = await cursor.string('a metadata key', true);
     if (entries.has(key)) throw cursor.error(`metadata ${JSON.stringify(key.slice(0, 80))} is there twice, again`, start);
-    await cursor.need(4, `the type of metadata ${key}`);
-    entries.set(key, await readValue(cursor, cursor.takeUint32(), key, 0));
+    await cursor.need(4, `the type of metadata ${key.slice(0, 80)}`);
+    entries.set(key, await readValue(cursor, cursor.takeUint32(), key));
   }
   return new Metadata(cursor.path, entries);
 }
 
-async function readValue(cursor: Cursor, type: number, key: string, depth: number): Promise<MetadataValue> {
+async function readValue(cursor: Cursor, type: number, key: string): Promise<MetadataValue> {
   const what = `metadata ${key.slice(0, 80)}`;
   if (type === STRING) return cursor.string(what);
-  if (type === ARRAY) return readArray(cursor, key, depth);
+  if (type === ARRAY) return readArray(cursor, what);
 
   const layout = NUMBERS[type];
   if (!layout) throw cursor.error(`${what} has the unknown type ${type}`, cursor.position - 4);
@@ -124,27 +123,20 @@ async function readValue(cursor: Cursor, type: number, key: string, depth: numbe
   return typeof value === 'bigint' && BigInt(Number(value)) === value && Number.isSafeInteger(Number(value)) ? Number(value) : value;
 }
 
-async function readArray(cursor: Cursor, key: string, depth: number): Promise<MetadataValue> {
-  const what = `metadata ${key.slice(0, 80)}`;
-  if (depth === MAX_DEPTH) throw cursor.error(`${what} nests arrays more than ${MAX_DEPTH} deep`);
+/** Arrays of arrays, which the format allows, are in no model; nor does ggml read them. */
+async function readArray(cursor: Cursor, what: string): Promise<MetadataValue> {
   await cursor.need(4, what);
   const type = cursor.takeUint32();
   const layout = NUMBERS[type];
-  if (!layout && type !== STRING && type !== ARRAY) throw cursor.error(`${what} has the unknown type ${type}`, cursor.position - 4);
+  if (type === ARRAY) throw cursor.error(`${what} is an array of arrays`, cursor.position - 4);
+  if (!layout && type !== STRING) throw cursor.error(`${what} has the unknown type ${type}`, cursor.position - 4);
 
-  const start = cursor.position;
-  const count = await cursor.count(`elements of ${what}`, layout?.bytes ?? (type === STRING ? 8 : 12));
-  if (count > MAX_ARRAY) throw cursor.error(`${what} has ${count} elements, more than the ${MAX_ARRAY} allowed`, start);
+  const count = await cursor.count(`elements of ${what}`, layout?.bytes ?? 8, MAX_ARRAY);
   if (layout) {
     await cursor.need(count * layout.bytes, what);
     return layout.view(cursor.takeBytes(count * layout.bytes).buffer);
   }
-  if (type === STRING) {
-    const strings: string[] = [];
-    for (let i = 0; i < count; i++) strings.push(cursor.tryString() ?? (await cursor.string(what)));
-    return strings;
-  }
-  const arrays: MetadataValue[] = [];
-  for (let i = 0; i < count; i++) arrays.push(await readArray(cursor, key, depth + 1));
-  return arrays;
+  const strings: string[] = [];
+  for (let i = 0; i < count; i++) strings.push(cursor.tryString() ?? (await cursor.string(what)));
+  return strings;
 }

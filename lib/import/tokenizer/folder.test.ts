@@ -1,5 +1,6 @@
 import {mkdir, rm, writeFile} from 'node:fs/promises';
 
+import {BinaryWriter, WireType} from '@bufbuild/protobuf/wire';
 import {Tokenizer} from '@huggingface/tokenizers';
 import {beforeEach, describe, expect, it} from 'vitest';
 
@@ -94,10 +95,22 @@ describe('a folder with a SentencePiece tokenizer.model', () => {
     expect((error as Error).message).toContain(message);
   });
 
-  it('refuses added tokens that leave a hole', async () => {
+  it.each(['9', '0.5', '-1', 'x'])('refuses an added token %s that leaves a hole', async (id) => {
     await writeFile(path('tokenizer.model'), model({pieces}));
-    await write('tokenizer_config.json', {added_tokens_decoder: {9: {content: 'x'}}});
-    await expect(readTokenizerFolder(folder('model'))).rejects.toThrow('has the token 9, the vocabulary ends at 7');
+    await write('tokenizer_config.json', {added_tokens_decoder: {[id]: {content: 'x'}}});
+    await expect(readTokenizerFolder(folder('model'))).rejects.toThrow(`has the token ${Number(id)}, the vocabulary ends at 7`);
+  });
+
+  it('knows a model without a token to begin with', async () => {
+    await writeFile(path('tokenizer.model'), model({pieces, bos: -1}));
+    await write('tokenizer_config.json', {});
+    const {tokenizerJson} = await readTokenizerFolder(folder('model'));
+    expect(JSON.parse(tokenizerJson).post_processor).toBeNull();
+  });
+
+  it('refuses a token to begin with that is not there', async () => {
+    await writeFile(path('tokenizer.model'), model({pieces, bos: 7}));
+    await expect(readTokenizerFolder(folder('model'))).rejects.toThrow('has the special token 7, the vocabulary ends at 7');
   });
 });
 
@@ -106,11 +119,13 @@ function model({
   pieces,
   type = 2,
   addDummyPrefix = true,
+  bos = 1,
   charsMap,
 }: {
   pieces: [string, number, number?][];
   type?: number;
   addDummyPrefix?: boolean;
+  bos?: number;
   charsMap?: Buffer;
 }): Buffer {
   const sized = (number: number, bytes: Buffer) => Buffer.concat([Buffer.of((number << 3) | 2, bytes.length), bytes]);
@@ -124,7 +139,7 @@ function model({
     ...pieces.map(([text, score, kind]) =>
       sized(1, Buffer.concat([sized(1, Buffer.from(text)), float(2, score), ...(kind ? [varint(3, kind)] : [])])),
     ),
-    sized(2, varint(3, type)),
+    sized(2, Buffer.from(new BinaryWriter().tag(3, WireType.Varint).int32(type).tag(41, WireType.Varint).int32(bos).finish())),
     sized(3, Buffer.concat([...(charsMap ? [sized(2, charsMap)] : []), varint(3, addDummyPrefix ? 1 : 0)])),
   ]);
 }

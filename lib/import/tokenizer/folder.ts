@@ -71,7 +71,7 @@ function withAddedTokens(
     .map(([key, token]) => ({id: Number(key), token}))
     .sort((a, b) => a.id - b.id);
   for (const {id, token} of added) {
-    if (!isObject(token) || typeof token.content !== 'string' || !(id >= 0 && id <= tokens.length)) {
+    if (!isObject(token) || typeof token.content !== 'string' || !(Number.isInteger(id) && id >= 0 && id <= tokens.length)) {
       throw new FormatError('ERR_TOKENIZER', path, `added_tokens_decoder has the token ${id}, the vocabulary ends at ${tokens.length}`);
     }
     tokens[id] = token.content;

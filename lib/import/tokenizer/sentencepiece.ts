@@ -21,6 +21,9 @@ const SPACE = '\u2581';
 /** In UTF-16 units. SentencePiece's trainer makes pieces of at most 16 characters, Llama's largest has 48. */
 const MAX_PIECE = 512;
 
+/** Llama 2's 32,000 pieces have 61,249 merges; a hostile vocabulary could have hundreds for each of its pieces. */
+const MAX_MERGES = 1 << 21;
+
 /** Throws FormatError ERR_TOKENIZER, naming `path`, for a vocabulary nothing can be merged with. */
 export function sentencePieceTokenizer(path: string, vocabulary: SentencePieceVocabulary, special: SpecialTokens): object {
   const ids = new Map(vocabulary.tokens.map((token, id) => [token, id]));
@@ -81,6 +84,7 @@ function mergesOf(path: string, {tokens, types, scores}: SentencePieceVocabulary
       const right = left === undefined ? undefined : ids.get(token.slice(cut));
       if (left !== undefined && right !== undefined) merges.push({piece: id, left, right});
     }
+    if (merges.length > MAX_MERGES) throw new FormatError('ERR_TOKENIZER', path, `the tokenizer has more than ${MAX_MERGES} merges`);
   }
   merges.sort((a, b) => scores[b.piece]! - scores[a.piece]! || a.piece - b.piece || a.left - b.left || a.right - b.right);
   return merges.map(({left, right}) => [tokens[left]!, tokens[right]!]);

@@ -4,11 +4,11 @@ import {BinaryReader, WireType} from '@bufbuild/protobuf/wire';
 
 import {FormatError, UnsupportedError} from '../../errors.js';
 import type {SentencePieceVocabulary} from './sentencepiece.js';
-import {TokenType} from './vocabulary.js';
+import {type SpecialTokens, TokenType} from './vocabulary.js';
 
 export interface SentencePieceModel {
   vocabulary: SentencePieceVocabulary;
-  special: {bos: number; eos: number; unk: number};
+  special: Pick<SpecialTokens, 'bos' | 'eos' | 'unk'>;
 }
 
 const BPE = 2; // TrainerSpec.ModelType
@@ -45,9 +45,16 @@ export function readSentencePieceModel(path: string, bytes: Uint8Array): Sentenc
     throw new FormatError('ERR_TOKENIZER', path, 'is not a SentencePiece model', undefined, {cause});
   }
   if (vocabulary.tokens.length === 0) throw new FormatError('ERR_TOKENIZER', path, 'is a SentencePiece model without pieces');
+  /** -1 stands for none. */
+  const token = (id: number): number | undefined => {
+    if (id < -1 || id >= vocabulary.tokens.length) {
+      throw new FormatError('ERR_TOKENIZER', path, `has the special token ${id}, the vocabulary ends at ${vocabulary.tokens.length}`);
+    }
+    return id === -1 ? undefined : id;
+  };
   if (modelType !== BPE) throw new UnsupportedError(`${path}: a SentencePiece model that is not BPE is not read`, 'provide tokenizer.json');
   if (charsMap > 0) throw new UnsupportedError(`${path}: SentencePiece's normalisation tables are not read`, 'provide tokenizer.json');
-  return {vocabulary, special};
+  return {vocabulary, special: {bos: token(special.bos), eos: token(special.eos), unk: token(special.unk)}};
 }
 
 function readPiece(bytes: Uint8Array): {text: string; score: number; type: number} {

@@ -135,6 +135,12 @@ describe('sentencePieceTokenizer', () => {
     expect(() => sentencePieceTokenizer('x.gguf', lone, none)).toThrow('no two pieces of the tokenizer make a third: it has no merges');
   });
 
+  it('refuses a vocabulary in which everything merges in every way', () => {
+    const runs = [...'abcdefghijklmnopq'].flatMap((letter) => Array.from({length: 512}, (_, length) => letter.repeat(length + 1)));
+    const hostile = {tokens: runs, types: runs.map(() => 1), scores: runs.map(() => 0), addSpacePrefix: true};
+    expect(() => sentencePieceTokenizer('x.gguf', hostile, none)).toThrow('the tokenizer has more than 2097152 merges');
+  });
+
   it('refuses pieces of absurd length', () => {
     const long = {tokens: ['a'.repeat(513)], types: [1], scores: [0], addSpacePrefix: true};
     expect(() => sentencePieceTokenizer('x.gguf', long, none)).toThrow('piece 0 of the tokenizer has 513 characters, more than 512');
