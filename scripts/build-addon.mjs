@@ -53,9 +53,13 @@ function withCmake(sdk, configuration) {
     TENSORRT_INCLUDE: sdk.tensorrt.include,
     CUDA_INCLUDE: sdk.cuda.include,
   };
-  const args = ['compile', '--log-level', 'warn', '--config', configuration, '--directory', root];
+  const script = require.resolve('cmake-js/bin/cmake-js');
+  const args = ['--log-level', 'warn', '--config', configuration, '--directory', root];
   for (const [name, value] of Object.entries(settings)) args.push(`--CD${name}=${value}`);
-  run(require.resolve('cmake-js/bin/cmake-js'), args, process.env);
+  // `compile` alone configures a folder once and never again, neither for other headers nor for --debug. What fails to be
+  // configured it cleans and begins anew.
+  execute(script, ['configure', ...args], process.env);
+  run(script, ['compile', ...args], process.env);
 }
 
 function withNodeGyp(configuration) {
@@ -65,8 +69,12 @@ function withNodeGyp(configuration) {
   run(script, args, nodeGypEnvironment());
 }
 
+function execute(script, args, env) {
+  return spawnSync(process.execPath, [script, ...args], {cwd: root, env, encoding: 'utf8', maxBuffer: 64 << 20});
+}
+
 function run(script, args, env) {
-  const {status, stdout, stderr} = spawnSync(process.execPath, [script, ...args], {cwd: root, env, encoding: 'utf8', maxBuffer: 64 << 20});
+  const {status, stdout, stderr} = execute(script, args, env);
   if (status === 0) return;
   const output = stdout + stderr;
   const first = output
