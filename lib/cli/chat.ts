@@ -37,6 +37,14 @@ async function chat(path: string, flags: Flags): Promise<void> {
 
   const terminal = process.stdin.isTTY === true;
   const lines = createInterface({input: process.stdin, output: terminal ? process.stderr : undefined, prompt: '> '});
+  // Ctrl-D closes it even while a reply comes; a prompt would then take up standard input again for ever.
+  let open = true;
+  lines.on('close', () => {
+    open = false;
+  });
+  const prompt = (): void => {
+    if (terminal && open) lines.prompt();
+  };
   // On a terminal readline takes Ctrl-C for itself, elsewhere it comes as a signal.
   let warned = false;
   const onInterrupt = (): void => {
@@ -48,7 +56,7 @@ async function chat(path: string, flags: Flags): Promise<void> {
     } else {
       warned = true;
       process.stderr.write('\n(Ctrl-C again, or /exit, to leave)\n');
-      lines.prompt();
+      prompt();
     }
   };
   let closed = false;
@@ -62,7 +70,7 @@ async function chat(path: string, flags: Flags): Promise<void> {
   process.stdout.on('error', onClosedOutput);
 
   try {
-    if (terminal) lines.prompt();
+    prompt();
     for await (const line of lines) {
       // Lines that were read before the end still come.
       if (closed) break;
@@ -71,7 +79,7 @@ async function chat(path: string, flags: Flags): Promise<void> {
       if (text === '/exit') break;
       if (text === '/reset') session.rewind({tokens: 0, messages: 0});
       else if (text !== '') await answer(text);
-      if (terminal) lines.prompt();
+      prompt();
     }
   } finally {
     lines.close();

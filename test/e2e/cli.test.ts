@@ -1,4 +1,5 @@
-import {existsSync} from 'node:fs';
+import {spawn} from 'node:child_process';
+import {once} from 'node:events';
 import {mkdir, readdir, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 
@@ -172,7 +173,7 @@ describe('generate', () => {
     expect(await running.result).toMatchObject({code: 0, stdout: expect.stringMatching(/Paris.*\n$/s)});
   });
 
-  it.runIf(existsSync('/dev/full'))('says in a line that its output cannot be written', async () => {
+  it('says in a line that its output cannot be written', async () => {
     const shell = `"$@" > /dev/full`;
     const {status, stderr} = await run('sh', ['-c', shell, 'sh', process.execPath, MAIN, 'inspect', '--json']);
     expect(status).toBe(1);
@@ -225,6 +226,22 @@ describe('chat', () => {
     const {code, stderr} = await command(['chat', MODEL_FOLDER, ...ALONE, '--top-p', '7'], 'Hello\nHello\n');
     expect(code).toBe(2);
     expect(stderr.match(/topP must be/g)).toHaveLength(1);
+  });
+
+  it('on a terminal ends after the reply under way when Ctrl-D closed it', async () => {
+    // What is written to `script` is typed at the terminal that it gives the command.
+    const typed = [process.execPath, MAIN, 'chat', MODEL_FOLDER, ...ALONE, '-n', '40', '--logit-bias', '2=-Infinity'];
+    const child = spawn('script', ['-qefc', typed.map((word) => `'${word}'`).join(' '), '/dev/null'], {stdio: ['pipe', 'pipe', 'inherit']});
+    let output = '';
+    for await (const text of child.stdout.setEncoding('utf8')) {
+      const before = output;
+      output += text;
+      const first = (sign: string) => output.includes(sign) && !before.includes(sign);
+      if (first('> ')) child.stdin.write('Count from 1 to 1000.\r');
+      if (first('1000.\r')) child.stdin.write('\x04');
+    }
+    expect(child.exitCode ?? (await once(child, 'exit'))[0]).toBe(0);
+    expect(output).toContain('cut at the token limit');
   });
 
   it('goes on after a turn that failed', async () => {
