@@ -84,7 +84,9 @@ function checkScope(scope: Scope, label: string): Checked {
   const order = sort(makersOf);
   if (order.length < scope.nodes.length) {
     const cycle = findCycle(makersOf, order);
-    fail(`nodes form a cycle: ${cycle.map((index) => describe(scope.nodes[index]!)).join(' -> ')}`);
+    const named = cycle.map((index) => describe(scope.nodes[index]!));
+    if (named.length > 10) named.splice(5, named.length - 10, `${named.length - 10} more`);
+    fail(`nodes form a cycle: ${named.join(' -> ')}`);
   }
   return {order: order.map((index) => scope.nodes[index]!), captured};
 }
@@ -118,13 +120,15 @@ function sort(makersOf: readonly ReadonlySet<number>[]): number[] {
 function findCycle(makersOf: readonly ReadonlySet<number>[], ordered: readonly number[]): number[] {
   const done = new Set(ordered);
   const path: number[] = [];
+  const places = new Map<number, number>();
   let index = makersOf.findIndex((_, each) => !done.has(each));
-  while (!path.includes(index)) {
+  while (!places.has(index)) {
+    places.set(index, path.length);
     path.push(index);
     // Every node left waits for another that is left, so this walk backwards must meet itself.
     index = [...makersOf[index]!].find((maker) => !done.has(maker))!;
   }
-  return [...path.slice(path.indexOf(index)), index].reverse();
+  return [...path.slice(places.get(index)), index].reverse();
 }
 
 function refuseUndefined(captured: Map<string, string>, label: string): void {

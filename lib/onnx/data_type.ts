@@ -42,12 +42,15 @@ export function dataTypeName(type: number): string {
 
 /** Elements of a shape, or undefined if a dimension is negative or the product leaves the exact integers. */
 export function elementCount(dims: readonly (number | bigint)[]): number | undefined {
+  if (dims.some((dim) => dim < 0)) return undefined;
+  if (dims.some((dim) => Number(dim) === 0)) return 0;
   let count = 1n;
   for (const dim of dims) {
-    if (dim < 0) return undefined;
     count *= BigInt(dim);
+    // At once: the product of all the dimensions of a hostile shape may have millions of digits.
+    if (count > BigInt(Number.MAX_SAFE_INTEGER)) return undefined;
   }
-  return count <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(count) : undefined;
+  return Number(count);
 }
 
 /** Bytes of a tensor, or undefined where elementCount or bitsPerElement is, or where they leave the exact integers. */

@@ -28,7 +28,12 @@ export function expectedByteLength(tensor: TensorProto, label: string): number {
   if (tensor.dataType === DataType.UNDEFINED) throw new FormatError('ERR_ONNX', label, `${name} has no data type`);
   if (bitsPerElement(tensor.dataType) === undefined) throw new UnsupportedError(`${label}: ${name} has data type ${tensor.dataType}`);
   const bytes = tensorByteLength(tensor.dims, tensor.dataType);
-  if (bytes === undefined) throw new FormatError('ERR_ONNX', label, `${name} has an absurd shape [${tensor.dims.join(', ')}]`);
+  if (bytes === undefined)
+    throw new FormatError(
+      'ERR_ONNX',
+      label,
+      `${name} has an absurd shape [${tensor.dims.slice(0, 8).join(', ')}${tensor.dims.length > 8 ? ', …' : ''}]`,
+    );
   return bytes;
 }
 

@@ -137,6 +137,14 @@ describe('refuses', () => {
       changed(({graph}) => (graph!.initializer[0]!.dims = [2n ** 40n, 2n ** 40n])),
       "tensor 'w' has an absurd shape",
     ],
+    // The product of all these takes minutes, and the test's time is over first.
+    [
+      'a shape without end',
+      changed(({graph}) => (graph!.initializer[0]!.dims = Array(300_000).fill(2n ** 62n))),
+      `tensor 'w' has an absurd shape [${Array(8)
+        .fill(2n ** 62n)
+        .join(', ')}, …]`,
+    ],
     ['no data type', changed(({graph}) => (graph!.initializer[0]!.dataType = DataType.UNDEFINED)), "tensor 'w' has no data type"],
   ])('%s', async (_, proto, message) => {
     const path = await write(proto);
@@ -157,6 +165,17 @@ describe('refuses', () => {
     await expect(readModel(await write(builder.model.proto))).rejects.toThrow(
       /nodes form a cycle: (Add 'first' -> Relu 'second' -> Relu 'third' -> Add 'first'|Relu 'second' -> .*|Relu 'third' -> .*)/,
     );
+  });
+
+  it('a cycle through very many nodes, and names some', async () => {
+    const builder = GraphBuilder.create({name: 'cyclic', opsets: {'': 21}});
+    const count = 150_000;
+    for (let index = 0; index < count; index++) {
+      builder.op('Relu', [`v${(index + count - 1) % count}`], {output: `v${index}`, name: `node ${index}`});
+    }
+    const error = (await readModel(await write(builder.model.proto)).catch((thrown: unknown) => thrown)) as Error;
+    expect(error).toMatchObject({code: 'ERR_ONNX'});
+    expect(error.message).toMatch(/nodes form a cycle: (Relu 'node \d+' -> ){5}149991 more -> (Relu 'node \d+'( -> )?){5}$/);
   });
 
   it('a truncated file, wherever it ends', async () => {

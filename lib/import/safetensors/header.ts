@@ -67,7 +67,8 @@ function readEntry(name: string, entry: unknown, start: number, fileSize: number
   }
 
   const elements = shape.reduce((product, size) => product * size, 1);
-  if (!Number.isSafeInteger(elements) || elements === 0) throw error(`${what} has the impossible shape [${shape}]`);
+  if (!Number.isSafeInteger(elements) || elements === 0)
+    throw error(`${what} has the impossible shape ${JSON.stringify(shape).slice(0, 80)}`);
   const [begin, end] = offsets as [number, number];
   const bytes = byteLength(type, elements);
   if (end - begin !== bytes) throw error(`${what} of ${bytes} bytes has the data_offsets ${begin} to ${end}`);
