@@ -289,7 +289,9 @@ void BlockPool::keepIdle(Memory& memory) noexcept {
   try {
     idle_[memory.capacity].push_back(std::move(memory));
   } catch (const std::bad_alloc&) {
-    // No room to remember it: it goes back to the driver instead.
+    // No room to remember it: it goes back to the driver instead. No list in idle_ may be empty.
+    const auto list = idle_.find(memory.capacity);
+    if (list != idle_.end() && list->second.empty()) idle_.erase(list);
     return;
   }
   memory = {};

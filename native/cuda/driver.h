@@ -72,7 +72,7 @@ enum class DriverStatus {
 
 struct LoadOutcome {
   DriverStatus status = DriverStatus::libraryMissing;
-  // The library that was tried, or is loaded.
+  // The library that was tried, or the file that is loaded.
   std::string path;
   // What went wrong and what to do about it, for people; empty when ready.
   std::string problem;

@@ -1,6 +1,6 @@
 /** inspect() tells the truth on machines with and without each part. */
 
-import {mkdir, mkdtemp, realpath, rm, writeFile} from 'node:fs/promises';
+import {mkdir, mkdtemp, open, realpath, rm, writeFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import path from 'node:path';
 
@@ -37,6 +37,18 @@ async function fakeLibrary(name: string, source: string, file = 'libnvinfer.so.1
   const {status, stderr} = await run('c++', args);
   if (status !== 0) throw new Error(`${name} was not compiled: ${stderr}`);
   return inside;
+}
+
+/** The first page of a file, with one byte changed. */
+async function copyWithByte(from: string, to: string, at: number, byte: number): Promise<void> {
+  const file = await open(from);
+  try {
+    const {buffer} = await file.read(Buffer.alloc(4096), 0, 4096, 0);
+    buffer[at] = byte;
+    await writeFile(to, buffer);
+  } finally {
+    await file.close();
+  }
 }
 
 /** libnvinfer of a version. To touch anything but its version number ends the process, as the real one may. */
@@ -100,6 +112,47 @@ describe('the addon', () => {
       .split('\n')
       .map((line) => line.split(' ')[0]);
     expect(shown.sort()).toEqual(['napi_register_module_v1', 'node_api_module_get_api_version_v1']);
+  });
+});
+
+describe('broken libraries', () => {
+  const libraries = ['libcuda.so.1', 'libnvinfer.so.10'] as const;
+  const text = (file: string) => writeFile(file, 'not a library, and longer than the header of one, which is 64 bytes');
+  const broken = async (name: string, make: (file: string) => Promise<unknown>) => {
+    const inside = path.join(folder, `broken ${name}`);
+    await mkdir(inside);
+    for (const library of libraries) await make(path.join(inside, library));
+    return inside;
+  };
+
+  it.each<[string, (file: string) => Promise<unknown>, RegExp]>([
+    ['a text', text, /invalid ELF header/],
+    ['an empty file', (file) => writeFile(file, ''), /file too short/],
+    ['a folder', (file) => mkdir(file), /directory/],
+    ['a library of 32 bits', (file) => copyWithByte(process.execPath, file, 4, 1), /wrong ELF class/],
+  ])('%s is neither driver nor TensorRT', async (name, make, reason) => {
+    const [cuda, tensorrt] = libraries.map((library) => path.join(folder, `broken ${name}`, library));
+    await broken(name, make);
+    const inspection = await inspected({TENSORRT_NODE_CUDA_DRIVER: cuda!, TENSORRT_ROOT: path.dirname(tensorrt!)});
+    expect(inspection.driver).toMatchObject({
+      reason: expect.stringMatching(reason),
+      hint: expect.stringContaining("install NVIDIA's driver"),
+    });
+    expect(inspection.tensorrt).toMatchObject({reason: expect.stringMatching(reason), hint: expect.stringContaining('TENSORRT_ROOT')});
+  });
+
+  it("are told of on the loader's path", async () => {
+    const inside = await broken('loader', text);
+    const {driver, tensorrt} = await inspected({TENSORRT_NODE_CUDA_DRIVER: '', LD_LIBRARY_PATH: inside});
+    for (const [index, part] of [driver, tensorrt].entries()) {
+      expect(part).toMatchObject({reason: expect.stringContaining(`${path.join(inside, libraries[index]!)}: invalid ELF header`)});
+    }
+  });
+
+  it('a library without their functions is named with its folder', async () => {
+    const inside = await fakeLibrary('loader-empty', 'int nothing;', 'libcuda.so.1');
+    const {driver} = await inspected({TENSORRT_NODE_CUDA_DRIVER: '', LD_LIBRARY_PATH: inside});
+    expect(driver).toMatchObject({reason: `${path.join(inside, 'libcuda.so.1')} has no function cuInit`});
   });
 });
 
@@ -199,6 +252,25 @@ describe('TensorRT', () => {
       version: '10.6.0',
       parser: problem === undefined ? path.join(inside, 'libnvonnxparser.so.10') : {reason: expect.stringMatching(problem)},
     });
+  });
+
+  it('is told both places of a parser that is in neither', async () => {
+    const inside = await fakeLibrary('broken parser', infer(100600));
+    await writeFile(path.join(inside, 'libnvonnxparser.so.10'), '');
+    const {tensorrt} = await inspected({}, inside);
+    expect(tensorrt).toMatchObject({
+      parser: {reason: expect.stringMatching(/broken parser.libnvonnxparser.so.10: file too short; libnvonnxparser.so.10: cannot open/)},
+    });
+  });
+
+  it('is taken from a folder named by a relative path', async () => {
+    const inside = await fakeLibrary('relative', infer(100600));
+    const {stdout} = await run(
+      'sh',
+      ['-c', 'cd "$1" && exec "$2" "$3" .', '-', inside, process.execPath, projectFile('test/e2e/inspect/report.mjs')],
+      nothing,
+    );
+    expect(JSON.parse(stdout)).toMatchObject({tensorrt: {library: path.join(inside, 'libnvinfer.so.10')}});
   });
 
   it('is not a library without its functions', async () => {
