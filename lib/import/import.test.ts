@@ -345,7 +345,7 @@ describe('an import that cannot be', () => {
     ['missing', FormatError, 'ERR_NOT_FOUND', 'no such file or folder'],
     ['text', FormatError, 'ERR_GGUF', 'not a GGUF file'],
     ['architecture', UnsupportedError, 'ERR_UNSUPPORTED', '"mamba"'],
-    ['prototype', UnsupportedError, 'ERR_UNSUPPORTED', 'tensor blk.0.constructor.weight has no place in the architecture llama'],
+    ['prototype', UnsupportedError, 'ERR_UNSUPPORTED', 'tensor "blk.0.constructor.weight" has no place in the architecture llama'],
     ['pipe', FormatError, 'ERR_NOT_FOUND', 'model.gguf: is not a file'],
     ['incomplete', FormatError, 'ERR_CONFIG', 'model.layers.1.mlp.up_proj.weight'],
     ['shape', FormatError, 'ERR_CONFIG', 'the config asks for [96, 64]'],

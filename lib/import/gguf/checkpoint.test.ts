@@ -170,7 +170,7 @@ describe('openGguf', () => {
       {metadata: {'llama.rope.scaling.type': string('yarn'), 'llama.rope.scaling.yarn_log_multiplier': f32(0.1)}},
       'yarn_log_multiplier',
     ],
-    ['a tensor', {tensors: (all) => [...all, vector('blk.0.ffn_gate_inp.weight', [1])]}, 'tensor blk.0.ffn_gate_inp.weight has no place'],
+    ['a tensor', {tensors: (all) => [...all, vector('blk.0.ffn_gate_inp.weight', [1])]}, 'tensor "blk.0.ffn_gate_inp.weight" has no place'],
     ['a tokenizer', {metadata: {'tokenizer.ggml.model': string('t5')}}, 'the tokenizer model "t5" is not read'],
     ['a pre-tokenizer', {metadata: {'tokenizer.ggml.pre': string('klingon')}}, 'the pre-tokenizer "klingon" is not known'],
   ];

@@ -7,8 +7,9 @@ import {checkConfig} from '../check_config.js';
 import type {Checkpoint, CheckpointTensor, DecoderConfig} from '../checkpoint.js';
 import {InputFile} from '../input_file.js';
 import {dequantize} from '../numeric/dequantize.js';
+import {quote, type TensorInfo} from '../tensor_info.js';
 import {readArchitecture, readConfig, type TensorFacts} from './config.js';
-import {type Header, readHeader, type TensorInfo} from './header.js';
+import {type Header, readHeader} from './header.js';
 import {huggingFaceName} from './names.js';
 import {unpermuteRows} from './rows.js';
 import {readTokenizer} from './tokenizer.js';
@@ -60,7 +61,7 @@ async function read(path: string, files: InputFile[]): Promise<Omit<Checkpoint, 
   for (const {file, info} of located.values()) {
     if (Object.hasOwn(ROPE_FACTORS, info.name)) continue;
     const name = huggingFaceName(info.name);
-    if (name === undefined) throw new UnsupportedError(`tensor ${info.name} has no place in the architecture ${architecture}`);
+    if (name === undefined) throw new UnsupportedError(`tensor ${quote(info.name)} has no place in the architecture ${architecture}`);
     if (tensors.has(name)) throw fail(`two tensors are ${name}, one of them ${info.name}`);
     tensors.set(name, checkpointTensor(name, file, info, permutedHeads(name, config)));
   }

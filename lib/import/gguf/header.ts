@@ -11,18 +11,9 @@ import {FormatError, UnsupportedError} from '../../errors.js';
 import type {TensorType} from '../checkpoint.js';
 import type {InputFile} from '../input_file.js';
 import {BLOCKS, byteLength} from '../numeric/blocks.js';
+import {quote, refuseOverlaps, type TensorInfo} from '../tensor_info.js';
 import {Cursor} from './cursor.js';
 import {type Metadata, readMetadata} from './metadata.js';
-
-export interface TensorInfo {
-  name: string;
-  type: TensorType;
-  /** Outermost first; the file has it innermost first. */
-  shape: number[];
-  /** Byte offset in the file. */
-  position: number;
-  byteLength: number;
-}
 
 export interface Header {
   metadata: Metadata;
@@ -168,19 +159,9 @@ function place(tensors: TensorInfo[], dataStart: number, file: InputFile): void 
       );
     }
   }
-  const byPosition = tensors.toSorted((a, b) => a.position - b.position);
-  for (const [i, next] of byPosition.entries()) {
-    const previous = byPosition[i - 1];
-    if (previous && next.position < previous.position + previous.byteLength) {
-      throw error(`tensors ${quote(previous.name)} and ${quote(next.name)} overlap at byte ${next.position}`);
-    }
-  }
+  refuseOverlaps(tensors, error);
 }
 
 function isTensorType(name: string): name is TensorType {
   return Object.hasOwn(BLOCKS, name);
-}
-
-function quote(name: string): string {
-  return JSON.stringify(name.length > 80 ? `${name.slice(0, 80)}…` : name);
 }

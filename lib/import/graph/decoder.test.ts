@@ -280,9 +280,7 @@ describe('refuses', () => {
   });
 
   it.each<[Partial<DecoderConfig>, string]>([
-    [{kvHeadCount: 3}, '4 attention heads cannot share 3 key/value heads evenly'],
     [{headDim: 24}, 'heads of 24 elements; a multiple of 16 is needed'],
-    [{slidingWindow: 0}, 'a sliding window of 0'],
     [
       {ropeScaling: {type: 'longrope', shortFactor: [], longFactor: [], originalMaxPositionEmbeddings: 32, attentionFactor: 1}},
       "RoPE scaling 'longrope' is not supported",

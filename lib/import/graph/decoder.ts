@@ -24,7 +24,7 @@ export interface DecoderOptions {
 }
 
 /**
- * A model whose weights are converted while it is written.
+ * A model whose weights are converted while it is written. `config` has passed checkConfig.
  *
  * Inputs: input_ids int64 [batch_size, sequence_length]; attention_mask int64 [batch_size, total_sequence_length], ones
  * then zeros (rows are padded on the right); past_key_values.N.key and .value [batch_size, kvHeadCount,
@@ -44,17 +44,9 @@ export function buildDecoder(
   tensors: ReadonlyMap<string, CheckpointTensor>,
   {dtype, label = 'checkpoint'}: DecoderOptions,
 ): Model {
-  checkConfig(config, label);
-  return new DecoderGraph(config, new Weights(tensors, label), dtype).build();
-}
-
-function checkConfig({headCount, kvHeadCount, headDim, slidingWindow}: DecoderConfig, label: string): void {
-  if (headCount % kvHeadCount !== 0) {
-    throw new UnsupportedError(`${label}: ${headCount} attention heads cannot share ${kvHeadCount} key/value heads evenly`);
-  }
   // What ONNX Runtime's GroupQueryAttention asks of heads that it rotates.
-  if (headDim % 16 !== 0) throw new UnsupportedError(`${label}: heads of ${headDim} elements; a multiple of 16 is needed`);
-  if (slidingWindow !== undefined && slidingWindow < 1) throw new UnsupportedError(`${label}: a sliding window of ${slidingWindow}`);
+  if (config.headDim % 16 !== 0) throw new UnsupportedError(`${label}: heads of ${config.headDim} elements; a multiple of 16 is needed`);
+  return new DecoderGraph(config, new Weights(tensors, label), dtype).build();
 }
 
 class DecoderGraph {

@@ -258,7 +258,7 @@ describe('damaged folders', () => {
       'model.safetensors.index.json',
       '{"weight_map": {"__proto__": "model.safetensors"}}',
       'ERR_SAFETENSORS',
-      'tensor __proto__ is not in this file',
+      'tensor "__proto__" is not in this file',
     ],
     ['no weights', 'model.safetensors', undefined, 'ERR_NOT_FOUND', 'cannot be opened'],
     ['no tokenizer', 'tokenizer.json', undefined, 'ERR_NOT_FOUND', 'has neither tokenizer.json nor tokenizer.model'],
@@ -313,7 +313,7 @@ describe('damaged folders', () => {
       'model.safetensors.index.json',
       '{"weight_map": {"a": "model.safetensors"}}',
       'ERR_SAFETENSORS',
-      'tensor a is not in this file',
+      'tensor "a" is not in this file',
     ],
   ])('are refused: %s', async (_, name, content, code, message) => {
     const path = await weights();

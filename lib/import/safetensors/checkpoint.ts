@@ -7,9 +7,10 @@ import {checkConfig} from '../check_config.js';
 import type {Checkpoint, CheckpointTensor} from '../checkpoint.js';
 import {InputFile} from '../input_file.js';
 import {isObject, readJson} from '../json_file.js';
+import {quote, type TensorInfo} from '../tensor_info.js';
 import {readTokenizerFolder} from '../tokenizer/folder.js';
 import {readConfig} from './config.js';
-import {readHeader, type TensorInfo} from './header.js';
+import {readHeader} from './header.js';
 
 const MODEL = 'model.safetensors';
 const INDEX = 'model.safetensors.index.json';
@@ -84,7 +85,7 @@ async function openShards(folder: string, files: InputFile[]): Promise<Located[]
     const opened = shards.get(path) ?? (await open(path));
     shards.set(path, opened);
     const info = opened.header.get(name);
-    if (!info) throw new FormatError('ERR_SAFETENSORS', path, `tensor ${name} is not in this file, where the index has it`);
+    if (!info) throw new FormatError('ERR_SAFETENSORS', path, `tensor ${quote(name)} is not in this file, where the index has it`);
     located.push({file: opened.file, info});
   }
   return located;

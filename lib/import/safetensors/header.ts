@@ -8,15 +8,7 @@ import type {TensorType} from '../checkpoint.js';
 import type {InputFile} from '../input_file.js';
 import {isObject, parseObject} from '../json_file.js';
 import {byteLength} from '../numeric/blocks.js';
-
-export interface TensorInfo {
-  name: string;
-  type: TensorType;
-  shape: readonly number[];
-  /** Byte offset in the file. */
-  position: number;
-  byteLength: number;
-}
+import {quote, refuseOverlaps, type TensorInfo} from '../tensor_info.js';
 
 /** The limit of the format's reference implementation. */
 const MAX_HEADER = 100_000_000;
@@ -39,13 +31,7 @@ export async function readHeader(file: InputFile): Promise<Map<string, TensorInf
     if (name !== '__metadata__') tensors.set(name, readEntry(name, entry, start, file.size, error));
   }
 
-  const byPosition = [...tensors.values()].sort((a, b) => a.position - b.position);
-  for (const [i, next] of byPosition.entries()) {
-    const previous = byPosition[i - 1];
-    if (previous && next.position < previous.position + previous.byteLength) {
-      throw error(`tensors ${quote(previous.name)} and ${quote(next.name)} overlap at byte ${next.position}`);
-    }
-  }
+  refuseOverlaps(tensors.values(), error);
   return tensors;
 }
 
@@ -78,8 +64,4 @@ function readEntry(name: string, entry: unknown, start: number, fileSize: number
 
 function isSizes(value: unknown): value is number[] {
   return Array.isArray(value) && value.every((each) => Number.isSafeInteger(each) && each >= 0);
-}
-
-function quote(name: string): string {
-  return JSON.stringify(name.length > 80 ? `${name.slice(0, 80)}…` : name);
 }
