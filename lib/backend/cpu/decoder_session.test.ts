@@ -14,7 +14,7 @@ import {createRunGuard} from './run_guard.js';
 
 const inFolder = temporaryFolder();
 const TOKENS = Uint32Array.of(3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8);
-const OPTIONS = {threads: 1, accuracyLevel: 0, maxContext: 64, maxFreeCaches: 2, guard: createRunGuard()} as const;
+const OPTIONS = {threads: 1, accuracyLevel: 0, maxContext: 64, maxBatch: 2, guard: createRunGuard()} as const;
 
 describe.each([
   ['a model of contrib operators, float32', () => buildDecoder(tinyConfig(), randomTensors(tinyConfig()), {dtype: 'fp32'}), 1e-5],

@@ -12,7 +12,7 @@ import {readModel} from '../../onnx/read.js';
 import {backendError, messageOf} from './backend_error.js';
 import {ConcatCache} from './concat_cache.js';
 import {type FloatArray, floatArray, floatTensor} from './float_tensor.js';
-import {KvCache, KvPool} from './kv_cache.js';
+import {KvCache, KvPool, SMALLEST_CAPACITY} from './kv_cache.js';
 import {KEEP_INPUT} from './rewrite/keep_logits.js';
 import {type PrepareOptions, prepare, sharesCache} from './rewrite/prepare.js';
 import {serialize} from './rewrite/serialize.js';
@@ -25,8 +25,8 @@ export interface DecoderSessionOptions extends PrepareOptions {
   threads: number;
   /** Tokens a sequence may hold. */
   maxContext: number;
-  /** Caches whose buffers are kept for the next sequences. */
-  maxFreeCaches: number;
+  /** Sequences that run at once: as many small caches are kept for the next ones, or one of the whole context. */
+  maxBatch: number;
   /** Told of every call into ONNX Runtime. */
   guard: RunGuard;
 }
@@ -45,7 +45,7 @@ export class DecoderSession implements AsyncDisposable {
     private readonly sharedCache: boolean,
     readonly options: DecoderSessionOptions,
   ) {
-    this.pool = new KvPool(contract.kv, options.maxContext, options.maxFreeCaches);
+    this.pool = new KvPool(contract.kv, options.maxContext, Math.max(options.maxContext, options.maxBatch * SMALLEST_CAPACITY));
     this.lastLogits = floatArray(contract.logitsType, contract.vocabSize);
   }
 
@@ -156,7 +156,8 @@ async function createSession({proto}: Model, path: string, bytes: Uint8Array, th
       intraOpNumThreads: threads,
       interOpNumThreads: 1,
       graphOptimizationLevel: 'all',
-      logSeverityLevel: 3,
+      // What a run fails with is thrown; it need not stand in the user's stderr as well.
+      logSeverityLevel: 4,
       extra: {session: {model_external_initializers_file_folder_path: dirname(path)}},
     });
   } catch (cause) {

@@ -5,8 +5,8 @@ import type {KvLayout} from './sequence_cache.js';
 
 const LAYOUT: KvLayout = {layerCount: 2, kvHeadCount: 3, headDim: 4, type: 'float32'};
 
-function pool({maxContext = 4096, maxFree = 4} = {}): KvPool {
-  return new KvPool(LAYOUT, maxContext, maxFree);
+function pool({maxContext = 4096, maxFreePositions = 1024} = {}): KvPool {
+  return new KvPool(LAYOUT, maxContext, maxFreePositions);
 }
 
 /** Writes what a run would: a number that tells tensor, head, position and element. */
@@ -92,7 +92,7 @@ describe('KvCache', () => {
   });
 
   it('lends freed buffers to the next sequence and keeps no more than allowed', () => {
-    const shared = pool({maxFree: 1});
+    const shared = pool({maxFreePositions: 256});
     const [one, two] = [new KvCache(shared), new KvCache(shared)];
     one.bind(1);
     two.bind(1);
@@ -104,6 +104,21 @@ describe('KvCache', () => {
     four.bind(1);
     expect(three.bind(0).past[0]!.data).toBe(first);
     expect(four.bind(0).past[0]!.data).not.toBe(first);
+  });
+
+  it('lets go of buffers too large to keep, and has room for small ones then', () => {
+    const shared = pool({maxFreePositions: 600});
+    const [large, small] = [new KvCache(shared), new KvCache(shared)];
+    large.bind(1000);
+    small.bind(1);
+    const kept = small.bind(0).past[0]!.data;
+    const dropped = large.bind(0).past[0]!.data;
+    large.dispose();
+    small.dispose();
+    large.bind(1000);
+    small.bind(1);
+    expect(large.bind(0).past[0]!.data).not.toBe(dropped);
+    expect(small.bind(0).past[0]!.data).toBe(kept);
   });
 
   it('gives its buffers back once', () => {

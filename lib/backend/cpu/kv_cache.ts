@@ -6,7 +6,7 @@ import {type FloatArray, floatArray, floatTensor} from './float_tensor.js';
 import {type KvBinding, type KvLayout, SequenceCache} from './sequence_cache.js';
 
 /** Capacities are powers of two from here, so that freed buffers fit the next sequence. */
-const SMALLEST_CAPACITY = 256;
+export const SMALLEST_CAPACITY = 256;
 
 /** Tensors [1, kvHeadCount, capacity, headDim], key then value of each layer. Their data pointers never change. */
 class KvBuffers {
@@ -39,29 +39,29 @@ class KvBuffers {
 /** Lends buffers and takes them back, so that sequences that come and go allocate nothing. */
 export class KvPool {
   private readonly free = new Map<number, KvBuffers[]>();
-  private freeCount = 0;
+  private freePositions = 0;
 
   constructor(
     readonly layout: KvLayout,
     readonly maxContext: number,
-    /** Sets of buffers kept for later, at most. */
-    private readonly maxFree: number,
+    /** Positions that buffers kept for later may have in all: an idle model must not hold what its busiest moment took. */
+    private readonly maxFreePositions: number,
   ) {}
 
   take(length: number): KvBuffers {
     const capacity = this.capacityFor(length);
     const kept = this.free.get(capacity)?.pop();
     if (kept === undefined) return new KvBuffers(this.layout, capacity);
-    this.freeCount--;
+    this.freePositions -= capacity;
     return kept;
   }
 
   giveBack(buffers: KvBuffers): void {
-    if (this.freeCount >= this.maxFree) return;
+    if (this.freePositions + buffers.capacity > this.maxFreePositions) return;
     const sameSize = this.free.get(buffers.capacity);
     if (sameSize) sameSize.push(buffers);
     else this.free.set(buffers.capacity, [buffers]);
-    this.freeCount++;
+    this.freePositions += buffers.capacity;
   }
 
   private capacityFor(length: number): number {

@@ -58,7 +58,7 @@ async function close(decoder: DecoderSession): Promise<void> {
 }
 
 try {
-  await serve(await DecoderSession.load(options.modelPath, {...options, maxFreeCaches: options.maxBatch}));
+  await serve(await DecoderSession.load(options.modelPath, options));
 } catch (error) {
   send({kind: 'loadFailed', error: toPlainError(error)});
   port.close();
