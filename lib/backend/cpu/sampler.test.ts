@@ -1,21 +1,10 @@
 import {describe, expect, it} from 'vitest';
 
+import {GREEDY} from '../../../test/support/greedy.js';
 import type {SamplingParameters} from '../backend.js';
 import {uniform} from './random.js';
 import {Sampler} from './sampler.js';
 import {topTokens} from './top_tokens.js';
-
-const GREEDY: SamplingParameters = {
-  temperature: 0,
-  topK: 0,
-  topP: 1,
-  minP: 0,
-  repetitionPenalty: 1,
-  presencePenalty: 0,
-  frequencyPenalty: 0,
-  logitBias: new Map(),
-  seed: 0,
-};
 
 function sampler(parameters: Partial<SamplingParameters>, {logprobs, prompt = []}: {logprobs?: number; prompt?: number[]} = {}): Sampler {
   return new Sampler({...GREEDY, ...parameters}, logprobs, Uint32Array.from(prompt));

@@ -2,24 +2,13 @@ import {setImmediate} from 'node:timers/promises';
 
 import {describe, expect, it} from 'vitest';
 
-import type {BackendRequest, SamplingParameters} from '../backend.js';
+import {GREEDY} from '../../../test/support/greedy.js';
+import type {BackendRequest} from '../backend.js';
 import {KvCache, KvPool} from './kv_cache.js';
 import {type Decoder, Scheduler} from './scheduler.js';
 import type {SequenceCache} from './sequence_cache.js';
 
 const VOCAB = 32;
-const GREEDY: SamplingParameters = {
-  temperature: 0,
-  topK: 0,
-  topP: 1,
-  minP: 0,
-  repetitionPenalty: 1,
-  presencePenalty: 0,
-  frequencyPenalty: 0,
-  logitBias: new Map(),
-  seed: 0,
-};
-
 /** Answers every token with the next number; `runs` are the tokens of each run and how many the cache held before. */
 class CountingDecoder implements Decoder {
   readonly runs: {tokens: number[]; held: number}[] = [];
