@@ -23,7 +23,7 @@ export interface LoadOptions {
   threads?: number;
   /**
    * How the CPU backend multiplies 4- and 8-bit weights (MatMulNBits' accuracy level). 0 keeps activations as they
-   * are, exact to 1e-6. 4 rounds them to 8 bits by block, as llama.cpp does, and is three times as fast.
+   * are, exact to 1e-6. 4 rounds them to 8 bits by block, as llama.cpp does, and decodes one and a half times as fast.
    * Default 0: this backend is the reference for all others.
    */
   accuracyLevel?: 0 | 4;
