@@ -2,27 +2,13 @@
 
 import {type Command, InvalidArgumentError, Option} from 'commander';
 
-export interface LoadFlags {
-  backend?: 'auto' | 'cpu' | 'tensorrt';
-  device?: number;
-  maxContext?: number;
-  threads?: number;
-  accuracyLevel?: 0 | 4;
-}
+import type {LoadOptions} from '../generate/load.js';
+import type {GenerateOptions} from '../generate/types.js';
 
-export interface SamplingFlags {
-  maxNewTokens?: number;
-  temperature?: number;
-  topK?: number;
-  topP?: number;
-  minP?: number;
-  repetitionPenalty?: number;
-  presencePenalty?: number;
-  frequencyPenalty?: number;
-  logitBias?: Map<number, number>;
-  seed?: number;
-  stop?: string[];
-}
+export type LoadFlags = Pick<LoadOptions, 'backend' | 'device' | 'maxContext' | 'threads' | 'accuracyLevel'>;
+
+/** What of `generate`'s options the flags below set; the rest each command sets itself. */
+export type SamplingFlags = Omit<GenerateOptions, 'logprobs' | 'chat' | 'signal'>;
 
 export function addLoadOptions(command: Command): Command {
   return command

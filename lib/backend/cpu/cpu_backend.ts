@@ -42,13 +42,13 @@ export class CpuBackend implements Backend {
   /** Throws FormatError or UnsupportedError for a model it cannot run, AbortError, TensorrtNodeError ERR_BACKEND. */
   static async load({signal, ...options}: CpuBackendOptions): Promise<CpuBackend> {
     throwIfAborted(signal);
-    // Without the flags of the process: --input-type, which comes with --eval, would keep a file from being run.
     const guard = createRunGuard();
     const workerData: WorkerOptions = {...options, guard};
     const resourceLimits = {stackSizeMb: stackSizeMb()};
     const worker = new Worker(new URL('./worker.js', import.meta.url), {
       workerData,
       name: 'tensorrt-node cpu',
+      // Not the flags of the process: --input-type, which comes with --eval, would keep a file from being run.
       execArgv: [],
       resourceLimits,
     });

@@ -29,5 +29,4 @@ export type FromWorker =
   | {kind: 'finished'; id: number; reason: BackendFinish; timings: BackendTimings}
   | {kind: 'failed'; id: number; error: PlainError}
   | {kind: 'scored'; id: number; logits: Float32Array}
-  | {kind: 'loadFailed'; error: PlainError}
-  | {kind: 'closed'};
+  | {kind: 'loadFailed'; error: PlainError};

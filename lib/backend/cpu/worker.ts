@@ -16,7 +16,7 @@ function send(message: FromWorker, transfer: ArrayBuffer[] = []): void {
   port.postMessage(message, transfer);
 }
 
-async function serve(decoder: DecoderSession): Promise<void> {
+function serve(decoder: DecoderSession): void {
   const scheduler = new Scheduler(decoder, options, {
     tokens: (id, batch) => send({kind: 'tokens', id, batch}),
     finished: (id, reason, timings) => send({kind: 'finished', id, reason, timings}),
@@ -53,12 +53,11 @@ async function score(decoder: DecoderSession, id: number, tokens: Uint32Array): 
 
 async function close(decoder: DecoderSession): Promise<void> {
   await decoder[Symbol.asyncDispose]();
-  send({kind: 'closed'});
   port.close();
 }
 
 try {
-  await serve(await DecoderSession.load(options.modelPath, options));
+  serve(await DecoderSession.load(options.modelPath, options));
 } catch (error) {
   send({kind: 'loadFailed', error: toPlainError(error)});
   port.close();
