@@ -1,6 +1,8 @@
 /** What the native addon exports, as it is; the rest of this folder checks arguments and makes typed errors of its errors. */
 
-export interface Addon {
+import type {EngineAddon} from './engine_addon.js';
+
+export interface Addon extends EngineAddon {
   loadDriver(): NativeDriver;
   /** Needs `loadDriver` to have said 'ready', as `devices` does. Slow where the kernel module tells nothing: NVML is started. */
   driverVersion(): NativeDriverVersion;
