@@ -68,6 +68,13 @@ Libraries::Libraries(SharedLibrary infer, Version version) : infer_(std::move(in
   }
 }
 
+void* Libraries::required(const SharedLibrary* library, const char* symbol) const {
+  if (library == nullptr) throw TensorrtError("dlopen", "no ONNX parser of TensorRT: " + parserProblem_, kHint);
+  void* const found = library->find(symbol);
+  if (found == nullptr) throw TensorrtError("dlsym", library->path() + ": has no " + symbol, kHint);
+  return found;
+}
+
 std::optional<std::string> Libraries::parserPath() const {
   if (!parser_) return std::nullopt;
   return parser_->path();

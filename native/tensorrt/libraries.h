@@ -25,8 +25,20 @@ class Libraries {
   std::optional<std::string> parserPath() const;
   const std::string& parserProblem() const noexcept { return parserProblem_; }
 
+  // A C function of libnvinfer or of the parser by its name; throws TensorrtError when there is none. What they return
+  // may be used only once CUDA is initialised and a context is current.
+  template <typename Function>
+  Function* infer(const char* symbol) const {
+    return reinterpret_cast<Function*>(required(&infer_, symbol));
+  }
+  template <typename Function>
+  Function* parser(const char* symbol) const {
+    return reinterpret_cast<Function*>(required(parser_ ? &*parser_ : nullptr, symbol));
+  }
+
  private:
   Libraries(SharedLibrary infer, Version version);
+  void* required(const SharedLibrary* library, const char* symbol) const;
 
   SharedLibrary infer_;
   Version version_;
