@@ -1,6 +1,6 @@
 /** Errors of the native addon, as classes. */
 
-import {TensorrtNodeError} from '../errors.js';
+import {AbortError, TensorrtNodeError, UnsupportedError} from '../errors.js';
 
 /** A call of the CUDA driver that failed. `code` is ERR_OUT_OF_MEMORY when memory ran out, else ERR_CUDA. */
 export class CudaError extends TensorrtNodeError {
@@ -53,8 +53,14 @@ export function typed(error: unknown): unknown {
       return new CudaError(code, message, call, result, hint, {cause: error});
     case 'ERR_TENSORRT':
       return new TensorrtError(message, call, hint, {cause: error});
+    case 'ERR_ABORTED':
+      return new AbortError();
+    case 'ERR_UNSUPPORTED':
+      return new UnsupportedError(message, hint);
     case 'ERR_ADDON':
+    case 'ERR_BUSY':
     case 'ERR_DISPOSED':
+    case 'ERR_NOT_FOUND':
       return new TensorrtNodeError(code, message, hint, {cause: error});
     default:
       return error;
@@ -68,4 +74,9 @@ export function translated<T>(action: () => T): T {
   } catch (error) {
     throw typed(error);
   }
+}
+
+/** For a promise of the addon: `promise.catch(rethrowTyped)`. */
+export function rethrowTyped(error: unknown): never {
+  throw typed(error);
 }

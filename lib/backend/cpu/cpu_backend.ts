@@ -1,12 +1,13 @@
 /** The backend for machines without a GPU: ONNX Runtime's CPU kernels on a thread of their own. */
 
-import {Worker} from 'node:worker_threads';
+import type {Worker} from 'node:worker_threads';
 
 import {AbortError, TensorrtNodeError, throwIfAborted} from '../../errors.js';
+import {fromPlainError} from '../../onnxruntime/plain_error.js';
+import {createRunGuard} from '../../onnxruntime/run_guard.js';
+import {startThread, threadFailed} from '../../onnxruntime/thread.js';
 import type {Backend, BackendListener, BackendRequest, BackendRequestHandle, ModelLimits} from '../backend.js';
 import type {FromWorker, ToWorker, WorkerOptions} from './messages.js';
-import {fromPlainError} from './plain_error.js';
-import {createRunGuard, waitAtExit} from './run_guard.js';
 
 export interface CpuBackendOptions extends Omit<WorkerOptions, 'guard'> {
   signal?: AbortSignal;
@@ -44,15 +45,7 @@ export class CpuBackend implements Backend {
     throwIfAborted(signal);
     const guard = createRunGuard();
     const workerData: WorkerOptions = {...options, guard};
-    const resourceLimits = {stackSizeMb: stackSizeMb()};
-    const worker = new Worker(new URL('./worker.js', import.meta.url), {
-      workerData,
-      name: 'tensorrt-node cpu',
-      // Not the flags of the process: --input-type, which comes with --eval, would keep a file from being run.
-      execArgv: [],
-      resourceLimits,
-    });
-    worker.once('exit', waitAtExit(guard));
+    const worker = startThread(new URL('./worker.js', import.meta.url), workerData, {name: 'tensorrt-node cpu', guard});
     const {vocabSize, version} = await ready(worker, signal);
     const {maxContext, maxBatch, threads, accuracyLevel} = options;
     const rounding = accuracyLevel === 4 ? ', activations of quantised products rounded to 8 bits' : '';
@@ -196,17 +189,4 @@ async function ready(worker: Worker, signal: AbortSignal | undefined): Promise<E
   } finally {
     heard.abort();
   }
-}
-
-/**
- * ONNX Runtime matches a regular expression against the command line of the process, with a recursion for each of its
- * characters: Node's 4 MB would overflow at some 16 kB, such as a prompt. A stack takes memory only as far as it is used.
- */
-function stackSizeMb(): number {
-  const bytes = [process.execPath, ...process.execArgv, ...process.argv].reduce((sum, each) => sum + Buffer.byteLength(each) + 1, 0);
-  return 4 + Math.ceil(bytes / 2048);
-}
-
-function threadFailed(cause: Error): TensorrtNodeError {
-  return new TensorrtNodeError('ERR_BACKEND', `the CPU backend's thread failed: ${cause.message}`, undefined, {cause});
 }

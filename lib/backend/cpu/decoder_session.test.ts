@@ -9,8 +9,8 @@ import {buildDecoder} from '../../import/graph/decoder.js';
 import {DataType} from '../../onnx/data_type.js';
 import {GraphBuilder} from '../../onnx/graph_builder.js';
 import {writeModel} from '../../onnx/write.js';
+import {createRunGuard} from '../../onnxruntime/run_guard.js';
 import {DecoderSession} from './decoder_session.js';
-import {createRunGuard} from './run_guard.js';
 
 const inFolder = temporaryFolder();
 const TOKENS = Uint32Array.of(3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8);

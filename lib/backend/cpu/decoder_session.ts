@@ -1,23 +1,20 @@
 /** A language model in ONNX Runtime: runs tokens against a sequence's cache and gives logits. */
 
-import {dirname} from 'node:path';
-
 import * as ort from 'onnxruntime-node';
 
-import {FormatError, UnsupportedError} from '../../errors.js';
+import {FormatError} from '../../errors.js';
 import {float16ToFloat32} from '../../import/numeric/float16.js';
-import type {Model} from '../../onnx/model.js';
-import {unknownOperators} from '../../onnx/operators.js';
 import {readModel} from '../../onnx/read.js';
-import {backendError, messageOf} from './backend_error.js';
+import {backendError} from '../../onnxruntime/backend_error.js';
+import {type FloatArray, floatArray, floatTensor} from '../../onnxruntime/float_tensor.js';
+import {guardedRun, type RunGuard} from '../../onnxruntime/run_guard.js';
+import {createSession} from '../../onnxruntime/session.js';
 import {ConcatCache} from './concat_cache.js';
-import {type FloatArray, floatArray, floatTensor} from './float_tensor.js';
 import {KvCache, KvPool, SMALLEST_CAPACITY} from './kv_cache.js';
 import {KEEP_INPUT} from './rewrite/keep_logits.js';
 import {type PrepareOptions, prepare, sharesCache} from './rewrite/prepare.js';
 import {serialize} from './rewrite/serialize.js';
 import {UNRETURNED, wasUnreturned} from './rewrite/unreturned_outputs.js';
-import {guardedRun, type RunGuard} from './run_guard.js';
 import type {KvLayout, SequenceCache} from './sequence_cache.js';
 
 export interface DecoderSessionOptions extends PrepareOptions {
@@ -54,7 +51,7 @@ export class DecoderSession implements AsyncDisposable {
     const model = await readModel(path);
     await prepare(model, options);
     const bytes = await serialize(model);
-    const session = await guardedRun(options.guard, () => createSession(model, path, bytes, options.threads));
+    const session = await guardedRun(options.guard, () => createSession({path, bytes, proto: model.proto, threads: options.threads}));
     try {
       return new DecoderSession(session, contractOf(path, session), sharesCache(model), options);
     } catch (error) {
@@ -147,24 +144,6 @@ interface Contract {
   pastNames: readonly string[];
   presentNames: readonly string[];
   keepDims: readonly number[];
-}
-
-async function createSession({proto}: Model, path: string, bytes: Uint8Array, threads: number): Promise<ort.InferenceSession> {
-  try {
-    return await ort.InferenceSession.create(bytes, {
-      executionProviders: ['cpu'],
-      intraOpNumThreads: threads,
-      interOpNumThreads: 1,
-      graphOptimizationLevel: 'all',
-      // What a run fails with is thrown; it need not stand in the user's stderr as well.
-      logSeverityLevel: 4,
-      extra: {session: {model_external_initializers_file_folder_path: dirname(path)}},
-    });
-  } catch (cause) {
-    const unknown = unknownOperators(proto);
-    if (unknown.length > 0) throw new UnsupportedError(`${path}: ONNX Runtime does not know ${unknown.join(', ')}`);
-    throw new FormatError('ERR_ONNX', path, `ONNX Runtime refused it: ${messageOf(cause)}`, undefined, {cause});
-  }
 }
 
 function contractOf(path: string, session: ort.InferenceSession): Contract {

@@ -2,7 +2,7 @@
 
 import type * as ort from 'onnxruntime-node';
 
-import {type FloatArray, floatArray, floatTensor} from './float_tensor.js';
+import {type FloatArray, floatArray, floatTensor} from '../../onnxruntime/float_tensor.js';
 import {type KvBinding, type KvLayout, SequenceCache} from './sequence_cache.js';
 
 /** Capacities are powers of two from here, so that freed buffers fit the next sequence. */

@@ -1,8 +1,8 @@
 /** What the CPU backend and its worker thread say to each other. */
 
+import type {PlainError} from '../../onnxruntime/plain_error.js';
+import type {RunGuard} from '../../onnxruntime/run_guard.js';
 import type {BackendFinish, BackendRequest, BackendTimings, TokenEvent} from '../backend.js';
-import type {PlainError} from './plain_error.js';
-import type {RunGuard} from './run_guard.js';
 
 export interface WorkerOptions {
   modelPath: string;

@@ -3,10 +3,9 @@
 import {parentPort, workerData} from 'node:worker_threads';
 
 import * as ort from 'onnxruntime-node';
-
+import {toPlainError} from '../../onnxruntime/plain_error.js';
 import {DecoderSession} from './decoder_session.js';
 import type {FromWorker, ToWorker, WorkerOptions} from './messages.js';
-import {toPlainError} from './plain_error.js';
 import {Scheduler} from './scheduler.js';
 
 const port = parentPort!;

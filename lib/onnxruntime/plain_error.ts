@@ -1,6 +1,6 @@
 /** Errors between threads: structured cloning keeps neither their class nor their fields. */
 
-import {type ErrorCode, FormatError, type FormatErrorCode, TensorrtNodeError, UnsupportedError} from '../../errors.js';
+import {type ErrorCode, FormatError, type FormatErrorCode, TensorrtNodeError, UnsupportedError} from '../errors.js';
 import {backendError} from './backend_error.js';
 
 export interface PlainError {

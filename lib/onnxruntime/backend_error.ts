@@ -1,6 +1,6 @@
 /** Failures of ONNX Runtime and of Node's memory as errors of this library. */
 
-import {TensorrtNodeError} from '../../errors.js';
+import {TensorrtNodeError} from '../errors.js';
 
 export function backendError(cause: unknown): TensorrtNodeError {
   const message = messageOf(cause);

@@ -1,6 +1,6 @@
 import {describe, expect, it} from 'vitest';
 
-import {FormatError, TensorrtNodeError, UnsupportedError} from '../../errors.js';
+import {FormatError, TensorrtNodeError, UnsupportedError} from '../errors.js';
 import {fromPlainError, toPlainError} from './plain_error.js';
 
 describe('an error between threads', () => {
