@@ -1,6 +1,7 @@
 // The life of one environment: promises settled from other threads, and an end that leaves no thread behind.
 #include "instance.h"
 
+#include <thread>
 #include <utility>
 
 #include "errors.h"
@@ -8,12 +9,33 @@
 
 namespace tensorrt_node::binding {
 
+// The thread of one call of run(). Owned by the entry of its promise, so that settling it joins the thread.
+class Instance::Task final : public Stoppable {
+ public:
+  Task(std::function<void()> body, std::function<void()> cancel)
+      : cancel_(std::move(cancel)), thread_(std::move(body)) {}
+  ~Task() override { join(); }
+
+  void stop() override {
+    if (cancel_) cancel_();
+    join();
+  }
+
+ private:
+  void join() {
+    if (thread_.joinable()) thread_.join();
+  }
+
+  std::function<void()> cancel_;
+  std::thread thread_;
+};
+
 Instance::Instance(Napi::Env env)
     : pinned_(std::make_shared<PinnedBuffers>()),
       deliveries_(Deliveries::New(env, "tensorrt-node completions", 0, 1, this)) {
   // Pending promises keep the event loop alive, an idle addon does not.
   deliveries_.Unref(env);
-  // Hooks run last in, first out: this one before that of `deliveries_`, which the waiters call.
+  // Hooks run last in, first out: this one before that of `deliveries_`, which the threads call.
   env.AddCleanupHook([](Instance* instance) { instance->end(); }, this);
 }
 
@@ -29,46 +51,91 @@ Instance::Pending Instance::promise(Napi::Object owner) {
   const Napi::Env env = owner.Env();
   const std::uint64_t number = nextNumber_++;
   const auto deferred = Napi::Promise::Deferred::New(env);
-  unsettled_.emplace(number, Unsettled{deferred, Napi::Persistent(owner)});
+  unsettled_.emplace(number, Unsettled{deferred, Napi::Persistent(owner), nullptr});
   if (unsettled_.size() == 1) deliveries_.Ref(env);
   return {number, deferred.Promise()};
 }
 
+void Instance::stopAtEnd(const std::shared_ptr<Stoppable>& stoppable) {
+  std::erase_if(stoppables_, [](const std::weak_ptr<Stoppable>& each) { return each.expired(); });
+  stoppables_.push_back(stoppable);
+}
+
 std::shared_ptr<Waiter> Instance::makeWaiter() {
-  std::erase_if(waiters_, [](const std::weak_ptr<Waiter>& each) { return each.expired(); });
   auto waiter = std::make_shared<Waiter>(*this);
-  waiters_.push_back(waiter);
+  stopAtEnd(waiter);
   return waiter;
 }
 
+Napi::Promise Instance::run(Napi::Object owner, std::function<MakeValue()> work, std::function<void()> cancel) {
+  const Pending pending = promise(owner);
+  const auto body = [this, number = pending.number, work = std::move(work)] {
+    try {
+      settle(number, work());
+    } catch (...) {
+      settle(number, std::current_exception());
+    }
+  };
+  try {
+    const auto task = std::make_shared<Task>(body, std::move(cancel));
+    // Cannot be settled yet: that happens on this thread.
+    unsettled_.at(pending.number).task = task;
+    stopAtEnd(task);
+  } catch (...) {
+    settle(pending.number, std::current_exception());
+  }
+  return pending.promise;
+}
+
 void Instance::end() {
-  for (const std::weak_ptr<Waiter>& each : waiters_) {
-    if (const std::shared_ptr<Waiter> waiter = each.lock()) waiter->stop();
+  for (const std::weak_ptr<Stoppable>& each : stoppables_) {
+    if (const std::shared_ptr<Stoppable> stoppable = each.lock()) stoppable->stop();
   }
   unsettled_.clear();
-  // The waiters were its only callers. Newer versions of Node free it only when it has none left.
+  // The threads were its only callers. Newer versions of Node free it only when it has none left.
   deliveries_.Release();
 }
 
-void Instance::settle(std::uint64_t number, std::exception_ptr error) {
-  auto settlement = std::make_unique<Settlement>(Settlement{number, std::move(error)});
-  // Refused only when the environment is closing, when nobody waits for the promise any more.
-  if (deliveries_.NonBlockingCall(settlement.get()) == napi_ok) settlement.release();
+Napi::Object Instance::owner(std::uint64_t number) const {
+  return unsettled_.at(number).owner.Value();
 }
 
-void Instance::deliver(Napi::Env env, Napi::Function, Instance* instance, Settlement* delivered) {
-  const std::unique_ptr<Settlement> settlement(delivered);
-  if (env == nullptr) return;
-  const auto entry = instance->unsettled_.find(settlement->number);
-  if (entry == instance->unsettled_.end()) return;
-  const Napi::Promise::Deferred deferred = entry->second.deferred;
-  instance->unsettled_.erase(entry);
-  if (instance->unsettled_.empty()) instance->deliveries_.Unref(env);
-  if (settlement->error) {
-    deferred.Reject(toJavaScript(env, settlement->error).Value());
-  } else {
-    deferred.Resolve(env.Undefined());
+void Instance::post(std::function<void(Napi::Env)> function) {
+  auto delivery = std::make_unique<Delivery>(std::move(function));
+  // Refused only when the environment is closing, when nobody waits for anything any more.
+  if (deliveries_.NonBlockingCall(delivery.get()) == napi_ok) delivery.release();
+}
+
+void Instance::settle(std::uint64_t number, std::exception_ptr error) {
+  post([this, number, error = std::move(error)](Napi::Env env) { settleNow(env, number, error, {}); });
+}
+
+void Instance::settle(std::uint64_t number, MakeValue value) {
+  post([this, number, value = std::move(value)](Napi::Env env) { settleNow(env, number, nullptr, value); });
+}
+
+void Instance::settleNow(Napi::Env env, std::uint64_t number, const std::exception_ptr& error, const MakeValue& value) {
+  const auto entry = unsettled_.find(number);
+  if (entry == unsettled_.end()) return;
+  const Unsettled settled = std::move(entry->second);
+  unsettled_.erase(entry);
+  if (unsettled_.empty()) deliveries_.Unref(env);
+  if (error) {
+    settled.deferred.Reject(toJavaScript(env, error).Value());
+    return;
   }
+  try {
+    settled.deferred.Resolve(value ? value(env) : env.Undefined());
+  } catch (const Napi::Error& thrown) {
+    settled.deferred.Reject(thrown.Value());
+  } catch (...) {
+    settled.deferred.Reject(toJavaScript(env, std::current_exception()).Value());
+  }
+}
+
+void Instance::deliver(Napi::Env env, Napi::Function, Instance*, Delivery* delivered) {
+  const std::unique_ptr<Delivery> delivery(delivered);
+  if (env != nullptr) (*delivery)(env);
 }
 
 }  // namespace tensorrt_node::binding

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <exception>
+#include <functional>
 #include <map>
 #include <memory>
 #include <vector>
@@ -16,8 +17,19 @@ namespace tensorrt_node::binding {
 
 class Waiter;
 
+// Has a thread that uses an Instance.
+class Stoppable {
+ public:
+  virtual ~Stoppable() = default;
+  // Ends the thread and waits for that. More calls do nothing.
+  virtual void stop() = 0;
+};
+
 class Instance {
  public:
+  // Makes a promise's value, on the JavaScript thread; what it throws rejects the promise.
+  using MakeValue = std::function<Napi::Value(Napi::Env)>;
+
   explicit Instance(Napi::Env env);
   ~Instance();
   Instance(const Instance&) = delete;
@@ -36,27 +48,39 @@ class Instance {
     Napi::Promise promise;
   };
   Pending promise(Napi::Object owner);
+  // Rejects with `error`; without one resolves with undefined.
   void settle(std::uint64_t number, std::exception_ptr error);
+  void settle(std::uint64_t number, MakeValue value);
+  // Calls `function` on the JavaScript thread, in the order of calls from this thread, settle() included; from any
+  // thread. Dropped when the environment is closing. It holds nothing of JavaScript's but by way of `owner`.
+  void post(std::function<void(Napi::Env)> function);
+  // The `owner` of a promise that is not settled yet; JavaScript thread only.
+  Napi::Object owner(std::uint64_t number) const;
 
-  // A thread that calls settle(), and ends before the environment does.
+  // Stopped before the environment ends, if it is still there. Only until then its threads may call the above.
+  void stopAtEnd(const std::shared_ptr<Stoppable>& stoppable);
+  // A thread that calls settle().
   std::shared_ptr<Waiter> makeWaiter();
+  // Runs `work` on a thread of its own; what it returns makes the promise's value. `cancel` is to make `work` return
+  // early when the environment ends, which waits for it.
+  Napi::Promise run(Napi::Object owner, std::function<MakeValue()> work, std::function<void()> cancel = {});
 
  private:
+  class Task;
   struct Unsettled {
     Napi::Promise::Deferred deferred;
     Napi::ObjectReference owner;
+    std::shared_ptr<Task> task;
   };
-  struct Settlement {
-    std::uint64_t number;
-    std::exception_ptr error;
-  };
+  using Delivery = std::function<void(Napi::Env)>;
   void end();
-  static void deliver(Napi::Env env, Napi::Function, Instance* instance, Settlement* settlement);
-  using Deliveries = Napi::TypedThreadSafeFunction<Instance, Settlement, deliver>;
+  void settleNow(Napi::Env env, std::uint64_t number, const std::exception_ptr& error, const MakeValue& value);
+  static void deliver(Napi::Env env, Napi::Function, Instance* instance, Delivery* delivery);
+  using Deliveries = Napi::TypedThreadSafeFunction<Instance, Delivery, deliver>;
 
   std::map<int, std::shared_ptr<Gpu>> gpus_;
   std::shared_ptr<PinnedBuffers> pinned_;
-  std::vector<std::weak_ptr<Waiter>> waiters_;
+  std::vector<std::weak_ptr<Stoppable>> stoppables_;
   Deliveries deliveries_;
   std::map<std::uint64_t, Unsettled> unsettled_;
   std::uint64_t nextNumber_ = 0;

@@ -4,8 +4,6 @@
 #include <exception>
 #include <utility>
 
-#include "instance.h"
-
 namespace tensorrt_node::binding {
 
 Waiter::Waiter(Instance& instance) : instance_(instance), thread_([this] { run(); }) {}

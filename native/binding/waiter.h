@@ -9,15 +9,14 @@
 #include <thread>
 
 #include "../cuda/event.h"
+#include "instance.h"
 
 namespace tensorrt_node::binding {
 
-class Instance;
-
-class Waiter {
+class Waiter final : public Stoppable {
  public:
   explicit Waiter(Instance& instance);
-  ~Waiter();
+  ~Waiter() override;
   Waiter(const Waiter&) = delete;
   Waiter& operator=(const Waiter&) = delete;
 
@@ -29,8 +28,8 @@ class Waiter {
 
   // The thread ends once what is queued is settled; nothing may be queued any more. Does not wait for that.
   void finish();
-  // finish(), and waits for the thread's end; the instance is not touched after that. More calls do nothing.
-  void stop();
+  // finish(), and waits for the thread's end; the instance is not touched after that.
+  void stop() override;
 
  private:
   struct Wait {
