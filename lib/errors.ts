@@ -21,7 +21,11 @@ export type ErrorCode =
   | 'ERR_BACKEND'
   | 'ERR_ADDON'
   | 'ERR_CUDA'
-  | 'ERR_TENSORRT';
+  | 'ERR_TENSORRT'
+  | 'ERR_BUILD'
+  | 'ERR_MANIFEST'
+  | 'ERR_PLAN'
+  | 'ERR_PLAN_MISMATCH';
 
 /** The base of all errors of this library: `error.code` says what went wrong, `error.hint` what to do about it. */
 export class TensorrtNodeError extends Error {
@@ -59,6 +63,9 @@ export type FormatErrorCode =
   | 'ERR_TOKENIZER'
   | 'ERR_CHAT_TEMPLATE'
   | 'ERR_ONNX'
+  | 'ERR_MANIFEST'
+  | 'ERR_PLAN'
+  | 'ERR_PLAN_MISMATCH'
   | 'ERR_PATH_OUTSIDE'
   | 'ERR_NOT_FOUND';
 
