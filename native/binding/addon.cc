@@ -2,6 +2,7 @@
 #include <napi.h>
 
 #include "errors.h"
+#include "file_lock.h"
 #include "instance.h"
 #include "objects.h"
 #include "system.h"
@@ -20,6 +21,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   exports.Set("driverVersion", Napi::Function::New<driverVersion>(env, "driverVersion"));
   exports.Set("devices", Napi::Function::New<devices>(env, "devices"));
   exports.Set("openTensorrt", Napi::Function::New<openTensorrt>(env, "openTensorrt"));
+  exports.Set("tryLock", Napi::Function::New<tryLock>(env, "tryLock"));
   exports.Set("releasePinned", Napi::Function::New<releasePinned>(env, "releasePinned"));
   exports.Set(DeviceObject::kName, DeviceObject::define(env));
   exports.Set(StreamObject::kName, StreamObject::define(env));

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "../cuda/error.h"
+#include "../files/error.h"
 #include "../tensorrt/error.h"
 
 namespace tensorrt_node::binding {
@@ -30,8 +31,19 @@ Napi::Error toJavaScript(Napi::Env env, std::exception_ptr thrown) {
     Napi::Error result = describe(env, code, message, error.call(), error.hint());
     result.Set("result", Napi::String::New(env, error.codeName()));
     return result;
+  } catch (const tensorrt::UnsupportedError& error) {
+    return describe(env, "ERR_UNSUPPORTED", error.what(), {}, error.hint());
+  } catch (const tensorrt::AbortedError& error) {
+    return describe(env, "ERR_ABORTED", error.what(), {}, {});
   } catch (const tensorrt::TensorrtError& error) {
     return describe(env, "ERR_TENSORRT", error.what(), error.call(), error.hint());
+  } catch (const files::FileError& error) {
+    // As errors of Node's file system calls.
+    Napi::Error result = describe(env, error.codeName().c_str(), error.what(), {}, {});
+    result.Set("errno", Napi::Number::New(env, -error.number()));
+    result.Set("syscall", Napi::String::New(env, error.call()));
+    result.Set("path", Napi::String::New(env, error.path()));
+    return result;
   } catch (const DisposedError& error) {
     return describe(env, "ERR_DISPOSED", error.what(), {}, {});
   } catch (const std::exception& error) {

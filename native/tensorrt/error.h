@@ -21,4 +21,22 @@ class TensorrtError : public std::runtime_error {
   std::string hint_;
 };
 
+// The loaded TensorRT lacks what is asked for.
+class UnsupportedError : public std::runtime_error {
+ public:
+  explicit UnsupportedError(const std::string& message, std::string hint = {})
+      : std::runtime_error(message), hint_(std::move(hint)) {}
+
+  const std::string& hint() const noexcept { return hint_; }
+
+ private:
+  std::string hint_;
+};
+
+// The caller cancelled the work.
+class AbortedError : public std::runtime_error {
+ public:
+  AbortedError() : std::runtime_error("the operation was aborted") {}
+};
+
 }  // namespace tensorrt_node::tensorrt
