@@ -1,0 +1,27 @@
+// What the ONNX parser says is wrong with a model, as one error.
+#pragma once
+
+#include <NvInfer.h>
+#include <NvOnnxParser.h>
+
+#include <string>
+
+#include "error.h"
+#include "logger.h"
+
+namespace tensorrt_node::tensorrt {
+
+// One line: code, description, node and the place in the parser.
+std::string describe(const nvonnxparser::IParserError& error);
+
+// Of a parser or a refitter's parser that failed on `model`; falls back on what was logged.
+template <typename Parser>
+TensorrtError parserError(const Parser& parser, const char* call, const std::string& model, const LogCapture& log) {
+  std::string message = model + ": TensorRT's ONNX parser refuses it:";
+  const auto count = parser.getNbErrors();
+  for (auto i = decltype(count){0}; i < count; ++i) message += "\n  " + describe(*parser.getError(i));
+  if (count == 0) message = log.explain(message);
+  return TensorrtError(call, message, "check the model with onnx.checker; operators that TensorRT lacks need a plugin");
+}
+
+}  // namespace tensorrt_node::tensorrt
