@@ -1,6 +1,18 @@
 /** TensorRT and CUDA in process for Node services: this file is the whole public surface. */
 
 export type {ModelLimits, TokenLogprob} from './backend/backend.js';
+export {Binding} from './engine/binding.js';
+export {
+  type BindOptions,
+  Engine,
+  type EngineProfile,
+  type EngineTensor,
+  type RunOptions,
+} from './engine/engine.js';
+export type {InputValue, OnnxRuntimeTensor} from './engine/input_check.js';
+export type {EngineLayer, LayerTensor} from './engine/layers.js';
+export type {EngineLoadOptions} from './engine/load.js';
+export type {Tensor, TensorData, TensorType} from './engine/tensor.js';
 export {AbortError, type ErrorCode, FormatError, OptionError, TensorrtNodeError, UnsupportedError} from './errors.js';
 export {type LoadOptions, loadModel} from './generate/load.js';
 export type {LanguageModel} from './generate/model.js';

@@ -2,10 +2,10 @@
 
 import type {Backend} from '../backend/backend.js';
 import {AbortError, TensorrtNodeError, throwIfAborted} from '../errors.js';
+import {onAbort} from '../on_abort.js';
 import {StopStrings} from '../tokenizer/stop_strings.js';
 import type {TextTokenizer} from '../tokenizer/tokenizer.js';
 import {type Ended, EventQueue} from './event_queue.js';
-import {onAbort} from './on_abort.js';
 import type {CheckedOptions} from './options.js';
 import type {Finish, GenerateChunk, GenerateResult, LogprobEntry} from './types.js';
 

@@ -1,0 +1,45 @@
+/** What a CPU engine and its threads say to each other. */
+
+import type {MessagePort} from 'node:worker_threads';
+
+import type {PlainError} from '../../onnxruntime/plain_error.js';
+import type {RunGuard} from '../../onnxruntime/run_guard.js';
+import type {TensorType} from '../tensor.js';
+
+export interface ThreadData {
+  modelPath: string;
+  threads: number;
+  /** Whether ONNX Runtime's threads keep their core while they wait: not where several engines' threads want it. */
+  spinning: boolean;
+  guard: RunGuard;
+  /** Messages go both ways here, as a blocked thread can still read from a port. */
+  port: MessagePort;
+  /** Counts the messages from the thread, for whoever blocks until the next. */
+  sent: Int32Array<SharedArrayBuffer>;
+}
+
+/** Of an input or output, by the model. */
+export interface ModelTensor {
+  name: string;
+  type: TensorType;
+  /** -1 where dynamic. */
+  dims: number[];
+}
+
+/** A tensor on its way: transferred, never copied. */
+export interface TensorMessage {
+  dims: readonly number[];
+  buffer: ArrayBuffer;
+}
+
+export type ToThread =
+  | {kind: 'run'; id: number; inputs: TensorMessage[]}
+  /** Takes another model's weights; its inputs and outputs must be the same. */
+  | {kind: 'refit'; id: number; modelPath: string}
+  | {kind: 'close'};
+
+export type FromThread =
+  | {kind: 'ready'; version: string; inputs: ModelTensor[]; outputs: ModelTensor[]}
+  | {kind: 'loadFailed'; error: PlainError}
+  | {kind: 'done'; id: number; outputs: TensorMessage[]}
+  | {kind: 'failed'; id: number; error: PlainError};

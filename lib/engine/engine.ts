@@ -1,0 +1,212 @@
+/** `Engine`: a model that is loaded, and its runs. */
+
+import {AbortError, OptionError, TensorrtNodeError, throwIfAborted} from '../errors.js';
+import type {NativeEngine, NativeTensorInfo} from '../native/engine_addon.js';
+import {rethrowTyped, translated, typed} from '../native/errors.js';
+import {onAbort} from '../on_abort.js';
+import {abortSignal, object} from '../options.js';
+import {Binding} from './binding.js';
+import {InputCheck, type InputValue} from './input_check.js';
+import {type EngineLayer, parseLayers} from './layers.js';
+import {type EngineLoadOptions, loadEngine} from './load.js';
+import type {EngineManifest} from './manifest.js';
+import {type Tensor, type TensorType, tensorArray, tensorBytes} from './tensor.js';
+
+/** An input or output. */
+export interface EngineTensor {
+  readonly name: string;
+  readonly type: TensorType;
+  /** -1 where dynamic. */
+  readonly dims: readonly number[];
+  /** Of inputs: shapes that each optimization profile allows. Empty on the CPU backend without a manifest: any shape goes. */
+  readonly profiles?: readonly EngineProfile[];
+}
+
+export interface EngineProfile {
+  readonly min: readonly number[];
+  readonly opt: readonly number[];
+  readonly max: readonly number[];
+  /** Range of a shape tensor's content. */
+  readonly values?: {readonly min: readonly number[]; readonly opt: readonly number[]; readonly max: readonly number[]};
+}
+
+export interface RunOptions {
+  signal?: AbortSignal;
+}
+
+export interface BindOptions {
+  /** Capture a CUDA graph, where the engine can be. Default true. */
+  graph?: boolean;
+  /** Measure each run's time on the GPU, for `gpuMilliseconds`. Default false. */
+  timing?: boolean;
+}
+
+/** What `loadEngine` hands over. @internal */
+export interface LoadedEngine {
+  native: NativeEngine;
+  backend: 'tensorrt' | 'cpu';
+  description: string;
+  manifest: EngineManifest | undefined;
+  /** Inputs and outputs, with profiles. */
+  tensors: readonly NativeTensorInfo[];
+  contexts: number;
+  maxQueue: number;
+  allocate(bytes: number): ArrayBuffer;
+}
+
+export class Engine implements AsyncDisposable {
+  readonly #native: NativeEngine;
+  readonly #tensors: readonly NativeTensorInfo[];
+  readonly #outputs: readonly NativeTensorInfo[];
+  readonly #check: InputCheck;
+  readonly #allocate: (bytes: number) => ArrayBuffer;
+  readonly #contexts: number;
+  readonly #maxQueue: number;
+  readonly #bindings = new Set<Binding>();
+  readonly #forget = (binding: Binding): void => void this.#bindings.delete(binding);
+  #pending = 0;
+  #closing: Promise<void> | undefined;
+
+  readonly backend: 'tensorrt' | 'cpu';
+  /** For people: what runs it, and why that. */
+  readonly description: string;
+  /** Of an engine folder. */
+  readonly manifest: EngineManifest | undefined;
+  readonly inputs: readonly EngineTensor[];
+  readonly outputs: readonly EngineTensor[];
+
+  /** @internal */
+  constructor({native, backend, description, manifest, tensors, contexts, maxQueue, allocate}: LoadedEngine) {
+    this.#native = native;
+    this.#tensors = tensors;
+    this.#outputs = tensors.filter(({mode}) => mode === 'output');
+    this.#check = new InputCheck(tensors);
+    this.#allocate = allocate;
+    this.#contexts = contexts;
+    this.#maxQueue = maxQueue;
+    this.backend = backend;
+    this.description = description;
+    this.manifest = manifest;
+    this.inputs = tensors.filter(({mode}) => mode === 'input').map(({name, type, dims, profiles}) => ({name, type, dims, profiles}));
+    this.outputs = this.#outputs.map(({name, type, dims}) => ({name, type, dims}));
+  }
+
+  /**
+   * Loads an engine folder, as `buildEngine` writes it, or an ONNX file on the CPU backend. A plan is code: load only
+   * your own. Throws OptionError; FormatError for what is missing, damaged, or built for another TensorRT or GPU;
+   * UnsupportedError; CudaError; TensorrtError; AbortError.
+   */
+  static async load(source: string, options: EngineLoadOptions = {}): Promise<Engine> {
+    return new Engine(await loadEngine(source, options));
+  }
+
+  /**
+   * Runs once. Up to `contexts` runs are under way at once, further ones wait their turn. Inputs are copied before this
+   * returns, except those in memory of `allocate`, which must then stay as they are until it settles.
+   * Results are the caller's. Rejects with OptionError, AbortError, CudaError, TensorrtError, and TensorrtNodeError:
+   * ERR_BUSY when `maxQueue` runs wait, ERR_DISPOSED, ERR_BACKEND, ERR_OUT_OF_MEMORY.
+   */
+  async run(inputs: Readonly<Record<string, InputValue>>, options?: RunOptions): Promise<Record<string, Tensor>> {
+    const signal = options === undefined ? undefined : abortSignal(object('options', options).signal);
+    throwIfAborted(signal);
+    this.#checkOpen();
+    const feeds = this.#check.tensors(inputs);
+    if (this.#pending >= this.#contexts + this.#maxQueue) {
+      throw new TensorrtNodeError('ERR_BUSY', `${this.#maxQueue} runs wait already`, 'await some of them, or raise maxQueue or contexts');
+    }
+    let forget: (() => void) | undefined;
+    this.#pending++;
+    try {
+      const run = this.#native.run(feeds);
+      if (signal !== undefined) forget = onAbort(signal, () => run.cancel());
+      const results = await run.result;
+      const outputs: Record<string, Tensor> = {};
+      for (let i = 0; i < results.length; i++) {
+        const {name, type} = this.#outputs[i]!;
+        const {dims, buffer} = results[i]!;
+        outputs[name] = {type, dims, data: tensorArray(type, dims, buffer)};
+      }
+      return outputs;
+    } catch (error) {
+      if (signal?.aborted) throw new AbortError(signal.reason);
+      throw typed(error);
+    } finally {
+      this.#pending--;
+      forget?.();
+    }
+  }
+
+  /**
+   * Fixes the shapes of the inputs; those without dynamic dimensions may be left out. Blocks while the execution
+   * context is made. Throws OptionError, CudaError, TensorrtError, TensorrtNodeError.
+   */
+  bind(dims: Readonly<Record<string, readonly number[]>> = {}, options: BindOptions = {}): Binding {
+    const {graph = true, timing = false} = object('options', options);
+    if (typeof graph !== 'boolean') throw new OptionError('graph', 'true or false', graph);
+    if (typeof timing !== 'boolean') throw new OptionError('timing', 'true or false', timing);
+    this.#checkOpen();
+    const shapes = this.#check.shapes(dims);
+    const native = translated(() => this.#native.bind(shapes, {graph, timing}));
+    const binding = new Binding(native, this.#tensors, shapes, this.#forget);
+    this.#bindings.add(binding);
+    return binding;
+  }
+
+  /**
+   * A tensor for an input, in pinned memory: `run` takes it as it is, without a copy. Its content is whatever the memory
+   * held. Freed when it is collected. Throws OptionError, CudaError (ERR_OUT_OF_MEMORY).
+   */
+  allocate(name: string, dims?: readonly number[]): Tensor {
+    this.#checkOpen();
+    const {info, dims: shape} = this.#check.shape(name, dims);
+    const bytes = tensorBytes(info.type, shape);
+    const buffer = bytes === 0 ? new ArrayBuffer(0) : this.#allocate(bytes);
+    return {type: info.type, dims: [...shape], data: tensorArray(info.type, shape, buffer)};
+  }
+
+  /** What TensorRT's engine inspector tells. Throws UnsupportedError on the CPU backend. */
+  layers(): EngineLayer[] {
+    this.#checkOpen();
+    return parseLayers(translated(() => this.#native.layerInformation()));
+  }
+
+  /** Activation memory of one execution context, weights that can be streamed, the number of layers. Sizes in bytes. */
+  statistics(): {deviceMemoryBytes: number; streamableWeightsBytes: number; layers: number; refittable: boolean} {
+    this.#checkOpen();
+    const {deviceMemoryBytes, streamableWeightsBytes, layers, refittable} = translated(() => this.#native.info());
+    return {deviceMemoryBytes, streamableWeightsBytes, layers, refittable};
+  }
+
+  /**
+   * Takes the weights of another ONNX file of the same graph; for plans that were built to be refitted, and on the CPU.
+   * Runs that begin before it resolves may have either weights.
+   */
+  async refit(model: string): Promise<void> {
+    if (typeof model !== 'string' || model === '') throw new OptionError('model', 'the path of an ONNX file', model);
+    this.#checkOpen();
+    await translated(() => this.#native.refit(model)).catch(rethrowTyped);
+  }
+
+  /**
+   * Runs that wait end with ERR_DISPOSED, bindings are disposed of; resolves when the runs under way have ended and all
+   * memory is back. More calls give the same promise.
+   */
+  dispose(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.dispose();
+  }
+
+  async #close(): Promise<void> {
+    const closed = translated(() => this.#native.dispose());
+    for (const binding of this.#bindings) binding.dispose();
+    await closed.catch(rethrowTyped);
+  }
+
+  #checkOpen(): void {
+    if (this.#closing !== undefined) throw new TensorrtNodeError('ERR_DISPOSED', 'the engine was disposed');
+  }
+}

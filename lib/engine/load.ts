@@ -1,0 +1,232 @@
+/** From a folder or an ONNX file to an engine on TensorRT or the CPU. */
+
+import {stat} from 'node:fs/promises';
+import path from 'node:path';
+
+import {cpu} from '../cpu.js';
+import {AbortError, FormatError, OptionError, TensorrtNodeError, throwIfAborted, UnsupportedError} from '../errors.js';
+import type {NativeDeviceInfo} from '../native/addon.js';
+import {Device} from '../native/device.js';
+import type {NativeEngine, NativeTensorInfo} from '../native/engine_addon.js';
+import {CudaError, rethrowTyped, translated} from '../native/errors.js';
+import {requireAddon} from '../native/load.js';
+import {openTensorrt, tensorrtCandidates} from '../native/tensorrt_libraries.js';
+import {onAbort} from '../on_abort.js';
+import {abortSignal, integer, object, oneOf} from '../options.js';
+import type {OnProgress} from '../progress.js';
+import type {LoadedEngine} from './engine.js';
+import {type EngineManifest, readManifest} from './manifest.js';
+import {loadPlan} from './plan.js';
+
+export interface EngineLoadOptions {
+  /**
+   * 'auto', the default: a folder on TensorRT where driver, GPU and TensorRT are there, else its ONNX model on the CPU;
+   * an ONNX file on the CPU.
+   */
+  backend?: 'auto' | 'tensorrt' | 'cpu';
+  /** GPU, as CUDA numbers them. Default 0. */
+  device?: number;
+  /** Runs that are under way at once, each with memory of its own; on the CPU at most as many as cores. Default 1. */
+  contexts?: number;
+  /** Runs that may wait for a context; more are refused with ERR_BUSY. Default 1024. */
+  maxQueue?: number;
+  /** The ONNX file, where it is not where the manifest says: for the CPU backend, and for plans without weights. */
+  model?: string;
+  /** Bytes of weights kept on the GPU; for plans built with weight streaming. */
+  weightStreamingBudget?: number;
+  /** Threads of the CPU backend, for all contexts together. Default: as many as this process may use at once. */
+  threads?: number;
+  /** libnvinfer.so.10, or the folder it is in. Default: TENSORRT_ROOT, the loader's path, pip's packages. */
+  tensorrtPath?: string;
+  signal?: AbortSignal;
+  onProgress?: OnProgress;
+}
+
+interface Checked extends EngineLoadOptions {
+  device: number;
+  contexts: number;
+  maxQueue: number;
+}
+
+export async function loadEngine(source: string, options: EngineLoadOptions): Promise<LoadedEngine> {
+  if (typeof source !== 'string' || source === '') throw new OptionError('source', 'the path of an engine folder or an ONNX file', source);
+  const checked = check(options);
+  const {backend = 'auto', signal} = checked;
+  throwIfAborted(signal);
+  if (!(await isFolder(source))) {
+    if (path.extname(source) === '.plan' || path.extname(source) === '.engine') {
+      throw new OptionError('source', 'an engine folder, whose manifest says what the plan in it is, or an ONNX file', source);
+    }
+    if (backend === 'tensorrt') {
+      throw new UnsupportedError(`${source} is not an engine folder, and TensorRT runs plans`, 'build one: `tensorrt-node build`');
+    }
+    return loadOnCpu(source, undefined, 'an ONNX file', checked);
+  }
+  if (backend === 'cpu') return loadFolderOnCpu(source, "backend: 'cpu'", checked);
+  const gpu = findGpu(checked);
+  if ('error' in gpu) {
+    if (backend === 'tensorrt') throw gpu.error;
+    return loadFolderOnCpu(source, messageWithoutHint(gpu.error), checked);
+  }
+  return loadOnTensorrt(source, gpu, checked);
+}
+
+function check(options: EngineLoadOptions): Checked {
+  const {
+    backend = 'auto',
+    device = 0,
+    contexts = 1,
+    maxQueue = 1024,
+    threads,
+    model,
+    weightStreamingBudget,
+    signal,
+  } = object('options', options);
+  const {onProgress, tensorrtPath} = options;
+  oneOf('backend', backend, ['auto', 'tensorrt', 'cpu']);
+  integer('device', device, {min: 0, max: 1023});
+  integer('contexts', contexts, {min: 1, max: 256});
+  integer('maxQueue', maxQueue, {min: 0});
+  if (threads !== undefined) integer('threads', threads, {min: 1, max: 1024});
+  if (model !== undefined && (typeof model !== 'string' || model === '')) throw new OptionError('model', 'the path of an ONNX file', model);
+  if (weightStreamingBudget !== undefined) {
+    integer('weightStreamingBudget', weightStreamingBudget, {min: 0, max: Number.MAX_SAFE_INTEGER});
+  }
+  abortSignal(signal);
+  if (onProgress !== undefined && typeof onProgress !== 'function') throw new OptionError('onProgress', 'a function', onProgress);
+  // What it is, is looked at when it is opened.
+  if (tensorrtPath !== undefined) tensorrtCandidates(tensorrtPath, {});
+  return {...options, device, contexts, maxQueue};
+}
+
+interface Gpu {
+  info: NativeDeviceInfo;
+  tensorrtVersion: string;
+}
+
+/** Driver, the GPU asked for, and TensorRT; or the first of them that is missing. */
+function findGpu({device, tensorrtPath}: Checked): Gpu | {error: TensorrtNodeError} {
+  try {
+    const addon = requireAddon();
+    const {status, problem, hint} = translated(() => addon.loadDriver());
+    if (status !== 'ready') throw new CudaError('ERR_CUDA', problem, undefined, undefined, hint || undefined);
+    const devices = translated(() => addon.devices());
+    const info = devices.find(({ordinal}) => ordinal === device);
+    if (info === undefined) {
+      // A number that no GPU has is a mistake, where there is any GPU.
+      if (devices.length > 0) throw new OptionError('device', `from 0 to ${devices.length - 1}, the GPUs of this process`, device);
+      throw new CudaError('ERR_CUDA', 'the driver sees no GPU', undefined, undefined, 'check nvidia-smi and CUDA_VISIBLE_DEVICES');
+    }
+    return {info, tensorrtVersion: openTensorrt({path: tensorrtPath}).version};
+  } catch (error) {
+    if (error instanceof TensorrtNodeError) return {error};
+    throw error;
+  }
+}
+
+async function loadOnTensorrt(folder: string, {info: gpu, tensorrtVersion}: Gpu, options: Checked): Promise<LoadedEngine> {
+  const {device, contexts, maxQueue, weightStreamingBudget, tensorrtPath, signal, onProgress, model} = options;
+  const computeCapability = `${gpu.computeMajor}.${gpu.computeMinor}`;
+  onProgress?.({phase: 'load', done: 0, total: 2, unit: 'steps', detail: 'plan'});
+  const {manifest, plan} = await loadPlan(folder, {tensorrtVersion, gpu: {name: gpu.name, computeCapability}}, {signal});
+  throwIfAborted(signal);
+  onProgress?.({phase: 'load', done: 1, total: 2, unit: 'steps', detail: 'engine'});
+  const loading = translated(() =>
+    requireAddon().loadEngine({
+      device,
+      tensorrt: tensorrtCandidates(tensorrtPath, process.env),
+      plan,
+      contexts,
+      weightStreamingBudget,
+      refitFrom: manifest.stripped ? modelOf(folder, manifest, model) : undefined,
+    }),
+  );
+  const native = await abandonable(loading.catch(rethrowTyped), signal);
+  onProgress?.({phase: 'load', done: 2, total: 2, unit: 'steps', detail: 'ready'});
+  return {
+    native,
+    backend: 'tensorrt',
+    description: `TensorRT ${tensorrtVersion} on ${gpu.name}, ${contexts} ${contexts === 1 ? 'context' : 'contexts'}`,
+    manifest,
+    tensors: translated(() => native.info()).tensors,
+    contexts,
+    maxQueue,
+    allocate: (bytes) => Device.open(device).allocatePinned(bytes).buffer,
+  };
+}
+
+/** TensorRT cannot be stopped while it loads: what comes of it after an abort is freed when it comes. */
+function abandonable(loading: Promise<NativeEngine>, signal: AbortSignal | undefined): Promise<NativeEngine> {
+  if (signal === undefined) return loading;
+  return new Promise((resolve, reject) => {
+    const forget = onAbort(signal, () => {
+      reject(new AbortError(signal.reason));
+      loading.then(
+        (native) => native.dispose(),
+        () => {},
+      );
+    });
+    loading.then(resolve, reject).finally(forget);
+  });
+}
+
+async function loadFolderOnCpu(folder: string, reason: string, options: Checked): Promise<LoadedEngine> {
+  const manifest = await readManifest(folder);
+  try {
+    return await loadOnCpu(modelOf(folder, manifest, options.model), manifest, reason, options);
+  } catch (error) {
+    if (!(error instanceof FormatError) || error.code !== 'ERR_NOT_FOUND' || options.model !== undefined) throw error;
+    throw new FormatError(
+      'ERR_NOT_FOUND',
+      error.path,
+      `the CPU backend needs the ONNX model, and there is none (${reason})`,
+      'give `model` its path',
+      {cause: error},
+    );
+  }
+}
+
+function modelOf(folder: string, {source}: EngineManifest, model: string | undefined): string {
+  if (model !== undefined) return path.resolve(model);
+  if (source.file !== undefined) return path.resolve(folder, source.file);
+  throw new OptionError('model', 'the path of the ONNX file this engine was built from, as its manifest does not say it', model);
+}
+
+async function loadOnCpu(modelPath: string, manifest: EngineManifest | undefined, reason: string, options: Checked): Promise<LoadedEngine> {
+  const {threads = cpu().cores, maxQueue, signal, onProgress} = options;
+  const contexts = Math.min(options.contexts, cpu().cores);
+  onProgress?.({phase: 'load', done: 0, total: 1, unit: 'steps', detail: 'model'});
+  // Not before it is needed: ONNX Runtime takes a while to load.
+  const {CpuEngine} = await import('./cpu/cpu_engine.js');
+  const name = manifest?.name ?? path.basename(modelPath, path.extname(modelPath));
+  const native = await CpuEngine.load({name, modelPath: path.resolve(modelPath), contexts, threads, signal});
+  onProgress?.({phase: 'load', done: 1, total: 1, unit: 'steps', detail: 'ready'});
+  return {
+    native,
+    backend: 'cpu',
+    description: `${native.description} (${reason})`,
+    manifest,
+    tensors: withProfiles(native.info().tensors, manifest),
+    contexts,
+    maxQueue,
+    allocate: (bytes) => new ArrayBuffer(bytes),
+  };
+}
+
+/** The ranges that the plan would have: a shape that goes here goes there. */
+function withProfiles(tensors: readonly NativeTensorInfo[], manifest: EngineManifest | undefined): NativeTensorInfo[] {
+  const profiles = new Map(manifest?.inputs.map((each) => [each.name, each.profiles ?? []]));
+  return tensors.map((tensor) => ({...tensor, profiles: profiles.get(tensor.name) ?? []}));
+}
+
+async function isFolder(source: string): Promise<boolean> {
+  try {
+    return (await stat(source)).isDirectory();
+  } catch (cause) {
+    throw new FormatError('ERR_NOT_FOUND', source, 'no such file or folder', undefined, {cause});
+  }
+}
+
+function messageWithoutHint({message, hint}: TensorrtNodeError): string {
+  return hint === undefined ? message : message.slice(0, -` (${hint})`.length);
+}
