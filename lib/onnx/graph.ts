@@ -95,7 +95,8 @@ export class GraphIndex {
   }
 }
 
-function* namesIn(node: NodeProto): Generator<string> {
+/** The values a node takes, also by the graphs in its attributes; may name some twice, and values those graphs make themselves. */
+export function* namesIn(node: NodeProto): Generator<string> {
   for (const name of node.input) if (name !== '') yield name;
   for (const {g, graphs} of node.attribute) {
     for (const graph of g ? [g, ...graphs] : graphs) {

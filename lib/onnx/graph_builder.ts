@@ -107,9 +107,7 @@ export class GraphBuilder {
 
   /** A name for a value: `prefix` itself if it is free, else with a number behind it. Taken from now on. */
   uniqueName(prefix: string): string {
-    const name = free(prefix, this.#values);
-    this.#values.add(name);
-    return name;
+    return uniqueName(prefix, this.#values);
   }
 
   /**
@@ -203,10 +201,15 @@ export class GraphBuilder {
   }
 
   #nodeName(prefix: string): string {
-    const name = free(prefix, this.#nodes);
-    this.#nodes.add(name);
-    return name;
+    return uniqueName(prefix, this.#nodes);
   }
+}
+
+/** `prefix` itself if it is not taken, else with a number behind it. Taken from now on. */
+export function uniqueName(prefix: string, taken: Set<string>): string {
+  const name = free(prefix, taken);
+  taken.add(name);
+  return name;
 }
 
 function free(prefix: string, taken: ReadonlySet<string>): string {
