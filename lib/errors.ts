@@ -25,7 +25,8 @@ export type ErrorCode =
   | 'ERR_BUILD'
   | 'ERR_MANIFEST'
   | 'ERR_PLAN'
-  | 'ERR_PLAN_MISMATCH';
+  | 'ERR_PLAN_MISMATCH'
+  | 'ERR_NPY';
 
 /** The base of all errors of this library: `error.code` says what went wrong, `error.hint` what to do about it. */
 export class TensorrtNodeError extends Error {
@@ -66,6 +67,7 @@ export type FormatErrorCode =
   | 'ERR_MANIFEST'
   | 'ERR_PLAN'
   | 'ERR_PLAN_MISMATCH'
+  | 'ERR_NPY'
   | 'ERR_PATH_OUTSIDE'
   | 'ERR_NOT_FOUND';
 
