@@ -1,6 +1,7 @@
 // The addon's entry: called once for each environment that loads it.
 #include <napi.h>
 
+#include "engine_object.h"
 #include "errors.h"
 #include "file_lock.h"
 #include "instance.h"
@@ -23,6 +24,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   exports.Set("openTensorrt", Napi::Function::New<openTensorrt>(env, "openTensorrt"));
   exports.Set("tryLock", Napi::Function::New<tryLock>(env, "tryLock"));
   exports.Set("releasePinned", Napi::Function::New<releasePinned>(env, "releasePinned"));
+  exports.Set("loadEngine", Napi::Function::New<loadEngine>(env, "loadEngine"));
   exports.Set(DeviceObject::kName, DeviceObject::define(env));
   exports.Set(StreamObject::kName, StreamObject::define(env));
   exports.Set(EventObject::kName, EventObject::define(env));

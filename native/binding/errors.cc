@@ -46,6 +46,8 @@ Napi::Error toJavaScript(Napi::Env env, std::exception_ptr thrown) {
     return result;
   } catch (const DisposedError& error) {
     return describe(env, "ERR_DISPOSED", error.what(), {}, {});
+  } catch (const BusyError& error) {
+    return describe(env, "ERR_BUSY", error.what(), {}, {});
   } catch (const std::exception& error) {
     return describe(env, "ERR_ADDON", error.what(), {}, {});
   } catch (...) {

@@ -16,6 +16,12 @@ class DisposedError : public std::logic_error {
   using std::logic_error::logic_error;
 };
 
+// An object does one thing at a time and is at it.
+class BusyError : public std::logic_error {
+ public:
+  using std::logic_error::logic_error;
+};
+
 // The JavaScript error for a C++ one.
 Napi::Error toJavaScript(Napi::Env env, std::exception_ptr error);
 

@@ -92,6 +92,7 @@ void Instance::end() {
     if (const std::shared_ptr<Stoppable> stoppable = each.lock()) stoppable->stop();
   }
   unsettled_.clear();
+  classes_.clear();
   // The threads were its only callers. Newer versions of Node free it only when it has none left.
   deliveries_.Release();
 }

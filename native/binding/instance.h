@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <string_view>
 #include <vector>
 
 #include "gpu.h"
@@ -57,6 +58,14 @@ class Instance {
   // The `owner` of a promise that is not settled yet; JavaScript thread only.
   Napi::Object owner(std::uint64_t number) const;
 
+  // The constructor of a class that has `kName` and define(), made once.
+  template <typename Object>
+  Napi::Function classOf(Napi::Env env) {
+    Napi::FunctionReference& known = classes_[Object::kName];
+    if (known.IsEmpty()) known = Napi::Persistent(Object::define(env));
+    return known.Value();
+  }
+
   // Stopped before the environment ends, if it is still there. Only until then its threads may call the above.
   void stopAtEnd(const std::shared_ptr<Stoppable>& stoppable);
   // A thread that calls settle().
@@ -79,6 +88,7 @@ class Instance {
   using Deliveries = Napi::TypedThreadSafeFunction<Instance, Delivery, deliver>;
 
   std::map<int, std::shared_ptr<Gpu>> gpus_;
+  std::map<std::string_view, Napi::FunctionReference> classes_;
   std::shared_ptr<PinnedBuffers> pinned_;
   std::vector<std::weak_ptr<Stoppable>> stoppables_;
   Deliveries deliveries_;

@@ -16,9 +16,13 @@ class PinnedBuffers : public std::enable_shared_from_this<PinnedBuffers> {
   // An ArrayBuffer over the block, which goes back to its pool when the buffer is collected or released. Throws where
   // the runtime allows no buffers of foreign memory.
   Napi::ArrayBuffer wrap(Napi::Env env, cuda::PinnedBlock block);
+  // Over a block that has other owners, who keep it from the pool when the buffer is gone.
+  Napi::ArrayBuffer wrap(Napi::Env env, std::shared_ptr<cuda::PinnedBlock> block);
 
   // The block behind a buffer made by wrap(); nullptr for any other, and for one that is detached.
   cuda::PinnedBlock* find(Napi::ArrayBuffer buffer);
+  // The same, to be kept while work of another thread uses it, whatever becomes of the buffer.
+  std::shared_ptr<cuda::PinnedBlock> share(Napi::ArrayBuffer buffer);
 
   // Detaches the buffer and gives its block back now. Nothing happens if it is detached already: whoever took its
   // memory (ArrayBuffer.prototype.transfer) may still use it, and the block follows when that is collected.
@@ -27,7 +31,8 @@ class PinnedBuffers : public std::enable_shared_from_this<PinnedBuffers> {
  private:
   struct Held {
     std::shared_ptr<PinnedBuffers> owner;
-    cuda::PinnedBlock block;
+    // Null once released.
+    std::shared_ptr<cuda::PinnedBlock> block;
   };
   static void finalize(void* held) noexcept;
 

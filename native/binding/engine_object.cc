@@ -1,0 +1,235 @@
+// class NativeEngine in JavaScript.
+#include "engine_object.h"
+
+#include <algorithm>
+#include <cstring>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "../cuda/driver.h"
+#include "../tensorrt/error.h"
+#include "../tensorrt/libraries.h"
+#include "engine_info.h"
+#include "engine_runs.h"
+#include "errors.h"
+#include "instance.h"
+#include "unwrap.h"
+
+namespace tensorrt_node::binding {
+namespace {
+
+// Larger outputs are not copied: the pinned memory itself goes to JavaScript. Below, a copy is quicker than the
+// bookkeeping of a foreign buffer.
+constexpr std::size_t kCopiedBytes = 16 * 1024;
+
+struct LoadRequest {
+  explicit LoadRequest(Napi::Object request);
+
+  int device;
+  std::vector<std::string> candidates;
+  std::span<const std::byte> plan;
+  std::size_t contexts;
+  std::optional<std::int64_t> weightStreamingBudget;
+  std::optional<std::string> refitFrom;
+};
+
+LoadRequest::LoadRequest(Napi::Object request)
+    : device(request.Get("device").ToNumber().Int32Value()), contexts(byteCount(request.Get("contexts"))) {
+  const Napi::Value libraries = request.Get("tensorrt");
+  if (!libraries.IsArray()) throw std::invalid_argument("tensorrt: expected an array of paths");
+  const auto paths = libraries.As<Napi::Array>();
+  for (std::uint32_t i = 0; i < paths.Length(); ++i) candidates.push_back(paths.Get(i).ToString().Utf8Value());
+  const Napi::Value bytes = request.Get("plan");
+  if (!bytes.IsTypedArray() || bytes.As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array)
+    throw std::invalid_argument("plan: expected a Uint8Array");
+  const auto array = bytes.As<Napi::Uint8Array>();
+  plan = std::as_bytes(std::span(array.Data(), array.ByteLength()));
+  if (contexts < 1 || contexts > 1024) throw std::invalid_argument("contexts: expected 1 to 1024");
+  if (const Napi::Value budget = request.Get("weightStreamingBudget"); !budget.IsUndefined())
+    weightStreamingBudget = static_cast<std::int64_t>(byteCount(budget));
+  if (const Napi::Value model = request.Get("refitFrom"); !model.IsUndefined())
+    refitFrom = model.ToString().Utf8Value();
+}
+
+tensorrt::DeviceMemory memoryOf(int device) {
+  if (const cuda::LoadOutcome outcome = cuda::load(); !outcome.ready())
+    throw cuda::CudaError(CUDA_ERROR_NOT_INITIALIZED, "cuInit", outcome.problem, outcome.hint);
+  const std::shared_ptr<Gpu> gpu = Gpu::open(device);
+  return {gpu->context, std::shared_ptr<cuda::PinnedPool>(gpu, &gpu->pinned),
+          std::shared_ptr<cuda::DevicePool>(gpu, &gpu->device)};
+}
+
+// The elements of an input in pinned memory: where they are already, else a copy of them.
+tensorrt::RunInput runInput(Instance& instance, const tensorrt::Engine& engine, const tensorrt::TensorInfo& tensor,
+                            Napi::Object data) {
+  tensorrt::RunInput input;
+  input.dims = shape(data.Get("dims"));
+  input.offset = byteCount(data.Get("byteOffset"));
+  input.bytes = byteCount(data.Get("byteLength"));
+  Napi::ArrayBuffer buffer = arrayBuffer(data.Get("buffer"));
+  if (input.offset > buffer.ByteLength() || input.bytes > buffer.ByteLength() - input.offset)
+    throw std::out_of_range("input '" + tensor.name + "' is not within its buffer");
+  if (const std::size_t bytes = tensorrt::tensorBytes(tensor.type, input.dims); bytes != input.bytes)
+    throw std::invalid_argument("input '" + tensor.name + "' of shape " + tensorrt::shapeText(input.dims) + " has " +
+                                std::to_string(bytes) + " bytes, got " + std::to_string(input.bytes));
+  if (const std::shared_ptr<cuda::PinnedBlock> pinned = instance.pinned().share(buffer)) {
+    cuda::noteHostAccess(pinned->data() + input.offset, input.bytes, true);
+    input.block = pinned;
+    return input;
+  }
+  const auto copy = std::make_shared<cuda::PinnedBlock>(engine.memory().pinned->allocate(input.bytes));
+  if (input.bytes > 0)
+    std::memcpy(copy->data(), static_cast<const std::byte*>(buffer.Data()) + input.offset, input.bytes);
+  input.block = copy;
+  input.offset = 0;
+  return input;
+}
+
+Napi::ArrayBuffer outputBuffer(Napi::Env env, cuda::PinnedBlock block) {
+  cuda::noteHostAccess(block.data(), block.size(), false);
+  if (block.size() > kCopiedBytes) return Instance::of(env).pinned().wrap(env, std::move(block));
+  Napi::ArrayBuffer buffer = Napi::ArrayBuffer::New(env, block.size());
+  if (block.size() > 0) std::memcpy(buffer.Data(), block.data(), block.size());
+  return buffer;
+}
+
+Napi::Value outputArray(Napi::Env env, std::vector<tensorrt::RunOutput>& outputs) {
+  Napi::Array result = Napi::Array::New(env, outputs.size());
+  for (std::uint32_t i = 0; i < outputs.size(); ++i) {
+    Napi::Object output = Napi::Object::New(env);
+    output.Set("dims", dimsArray(env, outputs[i].dims));
+    output.Set("buffer", outputBuffer(env, std::move(outputs[i].block)));
+    result.Set(i, output);
+  }
+  return result;
+}
+
+Napi::Value makeEngine(Napi::Env env, EngineObject::Parts parts) {
+  Instance& instance = Instance::of(env);
+  instance.stopAtEnd(parts.runs);
+  return instance.classOf<EngineObject>(env).New({Napi::External<EngineObject::Parts>::New(env, &parts)});
+}
+
+}  // namespace
+
+Napi::Value loadEngine(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&] {
+    if (!info[0].IsObject()) throw std::invalid_argument("expected a request");
+    const auto object = info[0].As<Napi::Object>();
+    // The request keeps the plan alive.
+    return Instance::of(info.Env()).run(object, [request = LoadRequest(object)]() -> Instance::MakeValue {
+      EngineObject::Parts parts;
+      tensorrt::DeviceMemory memory = memoryOf(request.device);
+      const tensorrt::EngineOptions options{request.weightStreamingBudget, request.refitFrom};
+      parts.engine = tensorrt::Engine::load(tensorrt::Libraries::open(request.candidates), std::move(memory),
+                                            request.plan, options);
+      parts.runs = std::make_shared<EngineRuns>(parts.engine, request.contexts);
+      return [parts = std::move(parts)](Napi::Env env) { return makeEngine(env, parts); };
+    });
+  });
+}
+
+Napi::Function EngineObject::define(Napi::Env env) {
+  return DefineClass(env, kName,
+                     {
+                         InstanceMethod<&EngineObject::info>("info"),
+                         InstanceMethod<&EngineObject::layerInformation>("layerInformation"),
+                         InstanceMethod<&EngineObject::run>("run"),
+                         InstanceMethod<&EngineObject::bind>("bind"),
+                         InstanceMethod<&EngineObject::refit>("refit"),
+                         InstanceMethod<&EngineObject::dispose>("dispose"),
+                     });
+}
+
+EngineObject::EngineObject(const Napi::CallbackInfo& info) : ObjectWrap(info) {
+  info.This().As<Napi::Object>().TypeTag(&kTag);
+  guarded(info.Env(), [&] {
+    if (!info[0].IsExternal()) throw std::invalid_argument("engines are made by loadEngine");
+    parts_ = std::move(*info[0].As<Napi::External<Parts>>().Data());
+  });
+}
+
+const tensorrt::Engine& EngineObject::engine() const {
+  if (parts_.engine == nullptr) throw DisposedError("the engine is disposed");
+  return *parts_.engine;
+}
+
+Napi::Value EngineObject::info(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&] { return describe(info.Env(), engine().info()); });
+}
+
+Napi::Value EngineObject::layerInformation(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&] { return Napi::String::New(info.Env(), engine().layerInformation()); });
+}
+
+Napi::Value EngineObject::run(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return guarded(env, [&] {
+    Instance& instance = Instance::of(env);
+    const std::vector<tensorrt::TensorInfo>& tensors = engine().inputs();
+    if (!info[0].IsArray() || info[0].As<Napi::Array>().Length() != tensors.size())
+      throw std::invalid_argument("expected an array of " + std::to_string(tensors.size()) + " inputs");
+    std::vector<tensorrt::RunInput> inputs;
+    for (std::uint32_t i = 0; i < tensors.size(); ++i) {
+      const Napi::Value data = info[0].As<Napi::Array>().Get(i);
+      if (!data.IsObject()) throw std::invalid_argument("input '" + tensors[i].name + "': expected an object");
+      inputs.push_back(runInput(instance, engine(), tensors[i], data.As<Napi::Object>()));
+    }
+
+    const Instance::Pending pending = instance.promise(info.This().As<Napi::Object>());
+    const auto finished = [&instance, number = pending.number](std::vector<tensorrt::RunOutput> outputs,
+                                                               std::exception_ptr error) {
+      if (error) {
+        instance.settle(number, error);
+        return;
+      }
+      const auto kept = std::make_shared<std::vector<tensorrt::RunOutput>>(std::move(outputs));
+      instance.settle(number, [kept](Napi::Env to) { return outputArray(to, *kept); });
+    };
+    const auto run = std::make_shared<tensorrt::Run>(std::move(inputs), finished);
+    parts_.runs->queue().submit(run);
+
+    Napi::Object result = Napi::Object::New(env);
+    result.Set("result", pending.promise);
+    const auto cancel = [weak = std::weak_ptr(parts_.runs), run,
+                         number = pending.number](const Napi::CallbackInfo& call) {
+      if (const auto runs = weak.lock()) runs->queue().cancel(run);
+      Instance::of(call.Env()).settle(number, std::make_exception_ptr(tensorrt::AbortedError()));
+    };
+    result.Set("cancel", Napi::Function::New(env, cancel, "cancel"));
+    return result;
+  });
+}
+
+Napi::Value EngineObject::bind(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value { throw std::logic_error("not yet"); });
+}
+
+Napi::Value EngineObject::refit(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&] {
+    engine();
+    const std::string model = info[0].ToString().Utf8Value();
+    return Instance::of(info.Env())
+        .run(info.This().As<Napi::Object>(), [parts = parts_, model]() -> Instance::MakeValue {
+          parts.runs->queue().whileIdle([&] { parts.engine->refit(model); });
+          return {};
+        });
+  });
+}
+
+Napi::Value EngineObject::dispose(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&] {
+    // Whoever copies the work, this is the only owner, and it lets go before the promise settles.
+    const auto parts = std::make_shared<Parts>(std::exchange(parts_, {}));
+    if (parts->runs != nullptr) parts->runs->close();
+    return Instance::of(info.Env()).run(info.This().As<Napi::Object>(), [parts]() -> Instance::MakeValue {
+      if (parts->runs != nullptr) parts->runs->stop();
+      *parts = {};
+      return {};
+    });
+  });
+}
+
+}  // namespace tensorrt_node::binding

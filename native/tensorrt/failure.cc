@@ -1,0 +1,28 @@
+#include "failure.h"
+
+#include <algorithm>
+#include <string_view>
+
+#include "../cuda/error.h"
+#include "error.h"
+
+namespace tensorrt_node::tensorrt {
+namespace {
+
+bool saysOutOfMemory(const std::string& line) noexcept {
+  // Of the log, of TensorRT's error codes and of cudaGetErrorString.
+  for (const std::string_view words : {"out of memory", "OutOfMemory", "OUT_OF_MEMORY"})
+    if (line.find(words) != std::string::npos) return true;
+  return false;
+}
+
+}  // namespace
+
+void throwFailure(const char* call, const LogCapture& log, const std::string& what, const std::string& hint) {
+  const std::string text = log.explain(what);
+  if (std::any_of(log.errors().begin(), log.errors().end(), saysOutOfMemory))
+    throw cuda::CudaError(CUDA_ERROR_OUT_OF_MEMORY, call, text);
+  throw TensorrtError(call, text, hint);
+}
+
+}  // namespace tensorrt_node::tensorrt
