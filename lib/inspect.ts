@@ -166,7 +166,7 @@ function tensorrtBackend({addon, driver, devices, tensorrt}: Found): BackendInsp
   if (isMissing(driver)) return {usable: false, why: 'there is no working CUDA driver'};
   if (devices.length === 0) return {usable: false, why: 'the driver sees no GPU'};
   if (isMissing(tensorrt)) return {usable: false, why: 'there is no TensorRT that serves'};
-  return {usable: false, why: 'driver, GPU and TensorRT are here, but this version of the package has no TensorRT backend yet'};
+  return {usable: true, why: `TensorRT ${tensorrt.version} runs engines; language models run on the CPU in this version`};
 }
 
 function cpuBackend({onnxruntime}: Found): BackendInspection {

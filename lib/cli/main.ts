@@ -5,11 +5,13 @@ import {readFileSync} from 'node:fs';
 
 import {Command} from 'commander';
 
+import {benchCommand} from './bench.js';
 import {chatCommand} from './chat.js';
 import {exitCodeOf, printError} from './errors.js';
 import {generateCommand} from './generate.js';
 import {importCommand} from './import.js';
 import {inspectCommand} from './inspect.js';
+import {runCommand} from './run.js';
 
 // A reader that closes early, such as `head`, has what it wanted; commands at work notice by themselves.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
@@ -23,10 +25,14 @@ process.stderr.on('error', () => {});
 const {version, description} = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
 
 const program = new Command('tensorrt-node').description(description).version(version).showHelpAfterError('(--help shows all options)');
-for (const command of [inspectCommand(), importCommand(), generateCommand(), chatCommand()]) {
+for (const command of [inspectCommand(), importCommand(), generateCommand(), chatCommand(), runCommand(), benchCommand()]) {
   program.addCommand(command.copyInheritedSettings(program));
 }
-for (const command of [program, ...program.commands]) command.exitOverride();
+for (const command of withSubcommands(program)) command.exitOverride();
+
+function withSubcommands(command: Command): Command[] {
+  return [command, ...command.commands.flatMap(withSubcommands)];
+}
 
 try {
   await program.parseAsync();

@@ -38,21 +38,7 @@ const MAX_HEADER_BYTES = 10_000;
 /** A read or write of a system call ends at 2 GiB. */
 const PIECE_BYTES = 2 ** 30;
 
-/** A .npy file's bytes. 4-bit elements, which NumPy has not, become a vector of their packed bytes. */
-export function serializeNpyHeader({type, dims}: Pick<Tensor, 'type' | 'dims'>): Uint8Array {
-  const shape = type === 'int4' ? [tensorBytes(type, dims)] : dims;
-  const tuple = shape.length === 1 ? `${shape[0]},` : shape.join(', ');
-  const text = `{'descr': '${DESCRIPTIONS[type]}', 'fortran_order': False, 'shape': (${tuple}), }`;
-  // Data begins at a multiple of 64, so that it can be mapped.
-  const padded = `${text.padEnd(Math.ceil((10 + text.length + 1) / 64) * 64 - 11)}\n`;
-  const header = Buffer.alloc(10 + padded.length);
-  header.write(`${MAGIC}\x01\x00`, 'latin1');
-  header.writeUInt16LE(padded.length, 8);
-  header.write(padded, 10, 'latin1');
-  return header;
-}
-
-/** Writes a tensor; its folder must exist. */
+/** Writes a tensor; its folder must exist. 4-bit elements become a vector of their packed bytes. */
 export async function writeNpy(file: string, tensor: Pick<Tensor, 'type' | 'dims' | 'data'>): Promise<void> {
   await using handle = await open(file, 'w');
   const header = serializeNpyHeader(tensor);
@@ -92,6 +78,19 @@ export async function readNpy(file: string): Promise<Tensor> {
   if (bigEndian) swapBytes(buffer, data.BYTES_PER_ELEMENT);
   if (fortranOrder) transpose(data, dims);
   return {type, dims, data};
+}
+
+function serializeNpyHeader({type, dims}: Pick<Tensor, 'type' | 'dims'>): Uint8Array {
+  const shape = type === 'int4' ? [tensorBytes(type, dims)] : dims;
+  const tuple = shape.length === 1 ? `${shape[0]},` : shape.join(', ');
+  const text = `{'descr': '${DESCRIPTIONS[type]}', 'fortran_order': False, 'shape': (${tuple}), }`;
+  // Data begins at a multiple of 64, so that it can be mapped.
+  const padded = `${text.padEnd(Math.ceil((10 + text.length + 1) / 64) * 64 - 11)}\n`;
+  const header = Buffer.alloc(10 + padded.length);
+  header.write(`${MAGIC}\x01\x00`, 'latin1');
+  header.writeUInt16LE(padded.length, 8);
+  header.write(padded, 10, 'latin1');
+  return header;
 }
 
 interface Header {
