@@ -1,5 +1,6 @@
 #!/usr/bin/env node
-// Builds the simulated CUDA driver that tests run on, and prints its path.
+// Builds the simulated CUDA driver and TensorRT that tests run on, and prints the driver's path, or with --tensorrt the
+// folder of libnvinfer.so.10 and libnvonnxparser.so.10.
 //
 //   TENSORRT_NODE_CUDA_DRIVER=$(node scripts/build-simulator.mjs) node …
 
@@ -19,16 +20,23 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 export async function buildSimulator() {
   const folder = path.join(root, 'build-simulator', sourcesDigest());
   return makeOnce(folder, 'libcuda_simulated.so', async (scratch) => {
-    const {cuda} = await findSdk();
-    const settings = ['-DCMAKE_BUILD_TYPE=RelWithDebInfo', `-DCUDA_INCLUDE_DIR=${cuda.include}`];
+    const {cuda, tensorrt} = await findSdk();
+    const headers = [`-DCUDA_INCLUDE_DIR=${cuda.include}`, `-DTENSORRT_INCLUDE_DIR=${tensorrt.include}`];
+    const settings = ['-DCMAKE_BUILD_TYPE=RelWithDebInfo', ...headers];
     cmake('-S', path.join(root, 'native'), '-B', scratch, ...settings);
-    cmake('--build', scratch, '--parallel', String(availableParallelism()), '--target', 'cuda_simulated');
+    cmake('--build', scratch, '--parallel', String(availableParallelism()), '--target', 'simulator');
   });
+}
+
+/** Folder of the simulated TensorRT's libraries, built like the driver. */
+export async function buildSimulatedTensorrt() {
+  return path.dirname(await buildSimulator());
 }
 
 function sourcesDigest() {
   const sources = path.join(root, 'native', 'simulator');
-  const files = readdirSync(sources).map((name) => path.join(sources, name));
+  const names = readdirSync(sources, {recursive: true}).filter((name) => /\.(cc|h)$/.test(name));
+  const files = names.map((name) => path.join(sources, name));
   const digest = createHash('sha256');
   for (const file of [path.join(root, 'native', 'CMakeLists.txt'), ...files.sort()]) digest.update(file).update(readFileSync(file));
   return digest.digest('hex').slice(0, 12);
@@ -42,4 +50,6 @@ function cmake(...args) {
   }
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) console.log(await buildSimulator());
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  console.log(await (process.argv.includes('--tensorrt') ? buildSimulatedTensorrt() : buildSimulator()));
+}

@@ -25,26 +25,29 @@ if (unknown !== undefined) {
   process.exit(2);
 }
 
-let cudaInclude = '';
+let includes = {};
 let passed = await step('headers', async () => {
-  cudaInclude = await findCudaInclude();
+  includes = await findIncludes();
 });
 for (const name of passed ? wanted : []) passed = (await step(name, () => test(name))) && passed;
 process.exitCode = passed ? 0 : 1;
 
-async function findCudaInclude() {
-  if (process.env.CUDA_INCLUDE_DIR) return process.env.CUDA_INCLUDE_DIR;
+async function findIncludes() {
+  const {CUDA_INCLUDE_DIR: fromCuda, TENSORRT_INCLUDE_DIR: fromTensorrt} = process.env;
+  if (fromCuda && fromTensorrt) return {cuda: fromCuda, tensorrt: fromTensorrt};
   // Its progress goes to stderr, which `run` would mix in.
   const {status, stdout, stderr} = spawnSync(process.execPath, [path.join(root, 'scripts', 'sdk.mjs'), '--json'], {encoding: 'utf8'});
-  if (status !== 0) throw new RunError('scripts/sdk.mjs found no CUDA headers', stderr);
-  return JSON.parse(stdout).cuda.include;
+  if (status !== 0) throw new RunError('scripts/sdk.mjs found no headers', stderr);
+  const {cuda, tensorrt} = JSON.parse(stdout);
+  return {cuda: fromCuda || cuda.include, tensorrt: fromTensorrt || tensorrt.include};
 }
 
 /** Resolves with the last lines of the test programs: how many tests passed. */
 async function test(name) {
   const {flags, options} = SANITIZERS[name];
   const folder = path.join(root, 'build-native', name);
-  const settings = [`-DCUDA_INCLUDE_DIR=${cudaInclude}`, `-DSANITIZE=${flags}`];
+  const headers = [`-DCUDA_INCLUDE_DIR=${includes.cuda}`, `-DTENSORRT_INCLUDE_DIR=${includes.tensorrt}`];
+  const settings = [...headers, `-DSANITIZE=${flags}`];
   await run('cmake', ['-S', path.join(root, 'native'), '-B', folder, ...settings]);
   await run('cmake', ['--build', folder, '--parallel', String(availableParallelism())]);
   const programs = [

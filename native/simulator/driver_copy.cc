@@ -14,13 +14,6 @@ std::uintptr_t addressOf(const void* pointer) {
   return reinterpret_cast<std::uintptr_t>(pointer);
 }
 
-// All simulated engines move bytes under this lock: races are found by what is ordered, and reported in words, instead
-// of happening.
-std::mutex& engine() {
-  static std::mutex& instance = *std::make_unique<std::mutex>().release();
-  return instance;
-}
-
 void move(std::uintptr_t to, std::uintptr_t from, std::size_t bytes) {
   const std::lock_guard lock(engine());
   std::memmove(reinterpret_cast<void*>(to), reinterpret_cast<const void*>(from), bytes);

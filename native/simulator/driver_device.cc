@@ -158,6 +158,13 @@ CUresult cuCtxGetCurrent(CUcontext* context) {
   });
 }
 
+CUresult cuCtxGetDevice(CUdevice* device) {
+  return call(SIMULATOR_SYMBOL(cuCtxGetDevice), Needs::context, [&](World&, Lock&) {
+    *device = currentDevice();
+    return CUDA_SUCCESS;
+  });
+}
+
 CUresult cuCtxPushCurrent(CUcontext context) {
   return call(SIMULATOR_SYMBOL(cuCtxPushCurrent), Needs::initialised, [&](World& state, Lock&) {
     if (!exists(state, deviceOf(context))) return CUDA_ERROR_INVALID_CONTEXT;

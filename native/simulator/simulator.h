@@ -79,6 +79,31 @@ void simulatorDeinitialize(void);
 // The host reads (write = 0) or writes memory; known only by being told. Memory that is not pinned is ignored.
 void simulatorHostAccess(const void* address, size_t bytes, int write);
 
+// Memory that a kernel reads (write = 0) or writes.
+typedef struct SimulatorRange {
+  const void* address;
+  size_t bytes;
+  int write;
+} SimulatorRange;
+
+// Work of any kind, for libraries that are simulated as well.
+typedef struct SimulatorKernel {
+  // For messages.
+  const char* name;
+  const SimulatorRange* ranges;
+  size_t rangeCount;
+  // What it takes beyond SimulatorConfig's times.
+  uint64_t nanoseconds;
+  // Called in the order of the stream, for a captured kernel at each launch of its graph.
+  void (*run)(void* data);
+  void* data;
+  // Called once, when nothing will run any more, also when the launch fails. Null for none.
+  void (*release)(void* data);
+} SimulatorKernel;
+
+// Queues a kernel on a stream (a CUstream), or captures it, as cuLaunchKernel does. A CUresult.
+int simulatorLaunch(void* stream, const SimulatorKernel* kernel);
+
 // Adds a finding for each allocation, stream, event and context that is still alive and not yet reported.
 void simulatorFindLeaks(void);
 // What was found since the reset, in order; the array is good until the next call of any function here or of the

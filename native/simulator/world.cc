@@ -123,6 +123,11 @@ World& world() {
   return instance;
 }
 
+std::mutex& engine() {
+  static std::mutex& instance = *std::make_unique<std::mutex>().release();
+  return instance;
+}
+
 const Access*& runningHostFunction() noexcept {
   thread_local const Access* running = nullptr;
   return running;

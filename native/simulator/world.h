@@ -107,6 +107,10 @@ struct World {
 // Never destroyed: programs may call the driver until the very end.
 World& world();
 
+// All simulated engines move bytes under this lock: races are found by what is ordered, and reported in words, instead
+// of happening.
+std::mutex& engine();
+
 // The access of the host function that this thread is running; null on any other thread.
 const Access*& runningHostFunction() noexcept;
 // The contexts made current on this thread.
