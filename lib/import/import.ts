@@ -7,12 +7,12 @@ import {FormatError, OptionError, throwIfAborted} from '../errors.js';
 import {writeModel} from '../onnx/write.js';
 import {oneOf} from '../options.js';
 import type {OnProgress} from '../progress.js';
+import {checkTarget, type Replaceable, writeFolder} from '../target_folder.js';
 import type {Checkpoint, DecoderConfig, TensorType} from './checkpoint.js';
 import {openGguf} from './gguf/checkpoint.js';
 import {buildDecoder} from './graph/decoder.js';
 import {configJson, genaiConfigJson, type Origin} from './model_files.js';
 import {openSafetensors} from './safetensors/checkpoint.js';
-import {checkTarget, writeFolder} from './target_folder.js';
 
 export interface ImportOptions {
   /**
@@ -55,7 +55,7 @@ export async function importModel(source: string, out: string, options: ImportOp
   throwIfAborted(signal);
   const checkpoint = await open(source);
   try {
-    const target = {option: 'out', overwrite, source};
+    const target = {option: 'out', overwrite, source, replaceable: IMPORTED};
     await checkTarget(out, target);
     const dtype = options.dtype ?? defaultType(checkpoint);
     const tensors = countTypes(checkpoint);
@@ -117,6 +117,17 @@ async function refuseFolderOfGguf(folder: string): Promise<void> {
     throw new FormatError('ERR_NOT_FOUND', folder, 'has no config.json', `to import a GGUF file, name it: ${gguf}`);
   }
 }
+
+const IMPORTED: Replaceable = {
+  what: 'a folder that an import made, to overwrite it',
+  async test(folder) {
+    try {
+      return typeof JSON.parse(await readFile(join(folder, 'config.json'), 'utf8')).tensorrt_node === 'object';
+    } catch {
+      return false;
+    }
+  },
+};
 
 function defaultType({tensors}: Checkpoint): 'fp16' | 'fp32' {
   const matrices = [...tensors.values()].filter(({shape}) => shape.length > 1);

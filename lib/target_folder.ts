@@ -1,23 +1,31 @@
-/** The folder an import writes: it appears complete under its name, or not at all. */
+/** A folder that a command writes: it appears complete under its name, or not at all. */
 
 import {randomUUID} from 'node:crypto';
 import type {Stats} from 'node:fs';
-import {lstat, mkdir, readdir, readFile, realpath, rename, rm, rmdir, stat} from 'node:fs/promises';
+import {lstat, mkdir, readdir, realpath, rename, rm, rmdir, stat} from 'node:fs/promises';
 import {dirname, join, relative, resolve, sep} from 'node:path';
 
-import {OptionError} from '../errors.js';
+import {OptionError} from './errors.js';
 
 export interface TargetOptions {
   /** What the user calls the folder's path, for errors. */
   option: string;
   overwrite: boolean;
   /** A path that must not be lost when the folder is replaced. */
-  source: string;
+  source?: string;
+  /** What may be replaced. */
+  replaceable: Replaceable;
+}
+
+export interface Replaceable {
+  /** As errors say it: 'a folder that an import made, to overwrite it'. */
+  what: string;
+  test(folder: string): Promise<boolean>;
 }
 
 /**
  * Throws OptionError if `target` cannot be a folder or may not be replaced: a file, a mount point, a folder that is not
- * empty without `overwrite`, with it one that no import made, and any that holds the source.
+ * empty without `overwrite`, with it one that is not replaceable, and any that holds the source.
  */
 export async function checkTarget(target: string, options: TargetOptions): Promise<void> {
   for (;;) {
@@ -32,14 +40,15 @@ export async function checkTarget(target: string, options: TargetOptions): Promi
   }
 }
 
-async function checkFound(target: string, found: Stats, {option, overwrite, source}: TargetOptions): Promise<void> {
+async function checkFound(target: string, found: Stats, {option, overwrite, source, replaceable}: TargetOptions): Promise<void> {
   if (!found.isDirectory()) throw new OptionError(option, FREE, target);
   const real = await realpath(target);
   if (found.dev !== (await stat(dirname(real))).dev) throw new OptionError(option, NO_MOUNT, target);
   if ((await readdir(target)).length === 0) return;
-  if (holds(real, await realpath(source))) throw new OptionError(option, 'a folder that does not hold the source', target);
+  if (source !== undefined && holds(real, await realpath(source)))
+    throw new OptionError(option, 'a folder that does not hold the source', target);
   if (!overwrite) throw new OptionError(option, 'an empty folder or a path where nothing is yet, unless overwrite is true', target);
-  if (!(await isImported(target))) throw new OptionError(option, 'a folder that an import made, to overwrite it', target);
+  if (!(await replaceable.test(target))) throw new OptionError(option, replaceable.what, target);
 }
 
 const FREE = 'a folder or a path where nothing is yet';
@@ -83,7 +92,7 @@ export async function writeFolder(target: string, options: TargetOptions, fill: 
   }
 }
 
-/** Other imports may write to the same path: who comes last replaces what is there, or fails if it may not. */
+/** Others may write to the same path: who comes last replaces what is there, or fails if it may not. */
 async function place(folder: string, path: string, old: string, options: TargetOptions): Promise<void> {
   // Works where nothing is, and onto an empty folder.
   while (!(await tryRename(folder, path, options))) {
@@ -144,12 +153,4 @@ async function removeEmpty(innermost: string, outermost: string): Promise<void> 
 function holds(folder: string, path: string): boolean {
   const inside = relative(folder, path);
   return inside !== '..' && !inside.startsWith(`..${sep}`);
-}
-
-async function isImported(folder: string): Promise<boolean> {
-  try {
-    return typeof JSON.parse(await readFile(join(folder, 'config.json'), 'utf8')).tensorrt_node === 'object';
-  } catch {
-    return false;
-  }
 }

@@ -1,0 +1,71 @@
+/**
+ * The builder process: TensorRT's builder aborts the process on some graphs, so it has one of its own.
+ * It builds one engine, says what is in it, and ends.
+ */
+
+import {readFile} from 'node:fs/promises';
+
+import type {NativeBuild} from '../../native/engine_addon.js';
+import {requireAddon} from '../../native/load.js';
+import type {FromBuilder, PlainError, ToBuilder} from './messages.js';
+
+let build: NativeBuild | undefined;
+let cancelled = false;
+
+// Without a parent nobody wants the engine. Not process.exit: it would wait for the builder's thread.
+process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'));
+// The terminal sends Ctrl-C to the whole group; the parent says what becomes of the build.
+process.on('SIGINT', () => {});
+process.on('message', (message: ToBuilder) => {
+  switch (message.type) {
+    case 'build':
+      void answer(message);
+      break;
+    case 'batch':
+      build?.provideBatch(message.batch);
+      break;
+    case 'cancel':
+      cancelled = true;
+      build?.cancel();
+      break;
+  }
+});
+
+async function answer(message: ToBuilder & {type: 'build'}): Promise<void> {
+  const last = await run(message).catch((error: unknown): FromBuilder => ({type: 'failed', error: plain(error)}));
+  await send(last);
+  process.exit();
+}
+
+async function run({request}: ToBuilder & {type: 'build'}): Promise<FromBuilder> {
+  const addon = requireAddon();
+  build = addon.buildEngine(request, {
+    progress: (event) => void send({type: 'progress', event}),
+    batchWanted: () => void send({type: 'batch-wanted'}),
+  });
+  if (cancelled) build.cancel();
+  const result = await build.result;
+  // What the engine really takes and gives, rather than what the model promised.
+  const engine = await addon.loadEngine({
+    device: request.device,
+    tensorrt: request.tensorrt,
+    plan: await readFile(request.plan),
+    contexts: 1,
+    ...(request.flags.includes('strip-plan') ? {refitFrom: request.model} : {}),
+  });
+  const info = engine.info();
+  await engine.dispose();
+  return {type: 'built', result, info};
+}
+
+function send(message: FromBuilder): Promise<void> {
+  return new Promise((resolve) => {
+    // A parent that is gone has no use for it.
+    process.send?.(message, undefined, undefined, () => resolve());
+  });
+}
+
+function plain(error: unknown): PlainError {
+  const {message, code, call, result, hint} = error instanceof Error ? (error as Error & Partial<PlainError>) : {message: String(error)};
+  return {message, code, call, result, hint};
+}

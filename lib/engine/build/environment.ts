@@ -1,0 +1,57 @@
+/** What a build runs on. Whatever is missing is told before anything is read, hashed or started. */
+
+import {OptionError, TensorrtNodeError} from '../../errors.js';
+import type {Addon, NativeDeviceInfo} from '../../native/addon.js';
+import {CudaError, TensorrtError, translated} from '../../native/errors.js';
+import {requireAddon} from '../../native/load.js';
+import {tensorrtCandidates} from '../../native/tensorrt_libraries.js';
+
+export interface BuildEnvironment {
+  addon: Addon;
+  device: number;
+  gpu: {name: string; computeCapability: string};
+  /** The library that serves; the builder process opens the same. */
+  tensorrt: readonly string[];
+  tensorrtVersion: string;
+}
+
+/**
+ * Throws TensorrtNodeError (ERR_ADDON), CudaError without a driver or GPU, OptionError for a GPU that is not there,
+ * TensorrtError without TensorRT or its ONNX parser; each says what to do.
+ */
+export function findEnvironment(device: number, tensorrtPath: string | undefined): BuildEnvironment {
+  const candidates = tensorrtCandidates(tensorrtPath, process.env);
+  const addon = requireAddon();
+  if (addon.buildEngine === undefined)
+    throw new TensorrtNodeError('ERR_ADDON', 'the native addon is older than this package', 'npm rebuild tensorrt-node');
+  const {computeMajor, computeMinor, name} = findDevice(addon, device);
+  const {infer, version, parser, parserProblem} = translated(() => addon.openTensorrt(candidates));
+  if (parser === undefined) {
+    throw new TensorrtError(
+      `building engines needs TensorRT's ONNX parser: ${parserProblem ?? 'it was not found'}`,
+      undefined,
+      'install the ONNX parser of the same TensorRT',
+    );
+  }
+  return {addon, device, gpu: {name, computeCapability: `${computeMajor}.${computeMinor}`}, tensorrt: [infer], tensorrtVersion: version};
+}
+
+function findDevice(addon: Addon, device: number): NativeDeviceInfo {
+  const driver = translated(() => addon.loadDriver());
+  if (driver.status !== 'ready') {
+    throw new CudaError('ERR_CUDA', `building engines needs a GPU: ${driver.problem}`, undefined, undefined, driver.hint || undefined);
+  }
+  const devices = translated(() => addon.devices());
+  if (devices.length === 0) {
+    throw new CudaError(
+      'ERR_CUDA',
+      'building engines needs a GPU, and the driver sees none',
+      undefined,
+      undefined,
+      'check nvidia-smi and CUDA_VISIBLE_DEVICES',
+    );
+  }
+  const found = devices.find(({ordinal}) => ordinal === device);
+  if (found === undefined) throw new OptionError('device', `one of the GPUs here, 0 to ${devices.length - 1}`, device);
+  return found;
+}
