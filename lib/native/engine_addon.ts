@@ -80,6 +80,11 @@ export interface NativeBuildRequest {
     /** Where the calibration cache is written. */
     cacheOut?: string;
   };
+  /**
+   * Lines of TensorRT's log of at least this severity go to stderr, at once and unbuffered, so that they outlive an abort:
+   * '[tensorrt] W a line', with F (internal error), E, W, I or V. For the rest of the process's life; without it none do.
+   */
+  logLevel?: 'error' | 'warning' | 'info' | 'verbose';
 }
 
 /** Of an input's shape, or with `values` of the content of an input that holds a shape. */

@@ -1,6 +1,7 @@
 // The addon's entry: called once for each environment that loads it.
 #include <napi.h>
 
+#include "build_object.h"
 #include "engine_object.h"
 #include "errors.h"
 #include "file_lock.h"
@@ -22,6 +23,8 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   exports.Set("driverVersion", Napi::Function::New<driverVersion>(env, "driverVersion"));
   exports.Set("devices", Napi::Function::New<devices>(env, "devices"));
   exports.Set("openTensorrt", Napi::Function::New<openTensorrt>(env, "openTensorrt"));
+  exports.Set("buildEngine", Napi::Function::New<buildEngine>(env, "buildEngine"));
+  exports.Set("mergeTimingCache", Napi::Function::New<mergeTimingCache>(env, "mergeTimingCache"));
   exports.Set("tryLock", Napi::Function::New<tryLock>(env, "tryLock"));
   exports.Set("releasePinned", Napi::Function::New<releasePinned>(env, "releasePinned"));
   exports.Set("loadEngine", Napi::Function::New<loadEngine>(env, "loadEngine"));

@@ -4,12 +4,16 @@
 #include <map>
 #include <mutex>
 
+#include "../cuda/driver.h"
+
 namespace tensorrt_node::binding {
 
 std::shared_ptr<Gpu> Gpu::open(int ordinal) {
   static std::mutex mutex;
   // Weak, so that the last thread to leave frees the pools while the driver still works, not at process exit.
   static std::map<int, std::weak_ptr<Gpu>> gpus;
+  if (const cuda::LoadOutcome outcome = cuda::load(); !outcome.ready())
+    throw cuda::CudaError(CUDA_ERROR_NOT_INITIALIZED, "cuInit", outcome.problem, outcome.hint);
   const std::lock_guard lock(mutex);
   std::weak_ptr<Gpu>& known = gpus[ordinal];
   std::shared_ptr<Gpu> gpu = known.lock();

@@ -10,7 +10,7 @@
 namespace tensorrt_node::binding {
 
 struct Gpu {
-  // The one of this ordinal, made if no thread has it yet. Throws CudaError.
+  // The one of this ordinal, made if no thread has it yet; loads the driver if that was not done. Throws CudaError.
   static std::shared_ptr<Gpu> open(int ordinal);
 
   explicit Gpu(int ordinal) : context(cuda::Context::retain(ordinal)) {}

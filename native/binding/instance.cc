@@ -4,6 +4,7 @@
 #include <thread>
 #include <utility>
 
+#include "completions.h"
 #include "errors.h"
 #include "waiter.h"
 
@@ -52,8 +53,16 @@ Instance::Pending Instance::promise(Napi::Object owner) {
   const std::uint64_t number = nextNumber_++;
   const auto deferred = Napi::Promise::Deferred::New(env);
   unsettled_.emplace(number, Unsettled{deferred, Napi::Persistent(owner), nullptr});
-  if (unsettled_.size() == 1) deliveries_.Ref(env);
+  keepAlive(env);
   return {number, deferred.Promise()};
+}
+
+Completions& Instance::completions(Napi::Env env) {
+  if (completions_ == nullptr) {
+    completions_ = std::make_shared<Completions>(env, *this);
+    stopAtEnd(completions_);
+  }
+  return *completions_;
 }
 
 void Instance::stopAtEnd(const std::shared_ptr<Stoppable>& stoppable) {
@@ -69,7 +78,12 @@ std::shared_ptr<Waiter> Instance::makeWaiter() {
 
 Napi::Promise Instance::run(Napi::Object owner, std::function<MakeValue()> work, std::function<void()> cancel) {
   const Pending pending = promise(owner);
-  const auto body = [this, number = pending.number, work = std::move(work)] {
+  run(pending.number, std::move(work), std::move(cancel));
+  return pending.promise;
+}
+
+void Instance::run(std::uint64_t number, std::function<MakeValue()> work, std::function<void()> cancel) {
+  const auto body = [this, number, work = std::move(work)] {
     try {
       settle(number, work());
     } catch (...) {
@@ -79,12 +93,11 @@ Napi::Promise Instance::run(Napi::Object owner, std::function<MakeValue()> work,
   try {
     const auto task = std::make_shared<Task>(body, std::move(cancel));
     // Cannot be settled yet: that happens on this thread.
-    unsettled_.at(pending.number).task = task;
+    unsettled_.at(number).task = task;
     stopAtEnd(task);
   } catch (...) {
-    settle(pending.number, std::current_exception());
+    settle(number, std::current_exception());
   }
-  return pending.promise;
 }
 
 void Instance::end() {
@@ -92,6 +105,7 @@ void Instance::end() {
     if (const std::shared_ptr<Stoppable> stoppable = each.lock()) stoppable->stop();
   }
   unsettled_.clear();
+  completions_.reset();
   classes_.clear();
   // The threads were its only callers. Newer versions of Node free it only when it has none left.
   deliveries_.Release();
@@ -120,7 +134,7 @@ void Instance::settleNow(Napi::Env env, std::uint64_t number, const std::excepti
   if (entry == unsettled_.end()) return;
   const Unsettled settled = std::move(entry->second);
   unsettled_.erase(entry);
-  if (unsettled_.empty()) deliveries_.Unref(env);
+  letGo(env);
   if (error) {
     settled.deferred.Reject(toJavaScript(env, error).Value());
     return;

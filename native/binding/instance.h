@@ -3,6 +3,7 @@
 
 #include <napi.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <functional>
@@ -16,6 +17,7 @@
 
 namespace tensorrt_node::binding {
 
+class Completions;
 class Waiter;
 
 // Has a thread that uses an Instance.
@@ -58,6 +60,17 @@ class Instance {
   // The `owner` of a promise that is not settled yet; JavaScript thread only.
   Napi::Object owner(std::uint64_t number) const;
 
+  // Made with the first call.
+  Completions& completions(Napi::Env env);
+
+  // The event loop, idle otherwise, goes on until letGo() was called as often.
+  void keepAlive(Napi::Env env) {
+    if (keptAlive_++ == 0) deliveries_.Ref(env);
+  }
+  void letGo(Napi::Env env) {
+    if (--keptAlive_ == 0) deliveries_.Unref(env);
+  }
+
   // The constructor of a class that has `kName` and define(), made once.
   template <typename Object>
   Napi::Function classOf(Napi::Env env) {
@@ -73,6 +86,8 @@ class Instance {
   // Runs `work` on a thread of its own; what it returns makes the promise's value. `cancel` is to make `work` return
   // early when the environment ends, which waits for it.
   Napi::Promise run(Napi::Object owner, std::function<MakeValue()> work, std::function<void()> cancel = {});
+  // The same for a promise that is there already, so that `work` can know its number.
+  void run(std::uint64_t number, std::function<MakeValue()> work, std::function<void()> cancel = {});
 
  private:
   class Task;
@@ -89,6 +104,8 @@ class Instance {
 
   std::map<int, std::shared_ptr<Gpu>> gpus_;
   std::map<std::string_view, Napi::FunctionReference> classes_;
+  std::shared_ptr<Completions> completions_;
+  std::size_t keptAlive_ = 0;
   std::shared_ptr<PinnedBuffers> pinned_;
   std::vector<std::weak_ptr<Stoppable>> stoppables_;
   Deliveries deliveries_;

@@ -20,6 +20,11 @@ struct Version {
   // Interfaces of major 10 grow by appending only, and 10.6 is the oldest whose functions are used without asking.
   bool serves() const noexcept { return major == 10 && minor >= 6; }
 
+  // Of the same major version.
+  bool atLeast(std::int32_t wantedMajor, std::int32_t wantedMinor) const noexcept {
+    return major == wantedMajor && minor >= wantedMinor;
+  }
+
   std::string text() const { return std::to_string(major) + "." + std::to_string(minor) + "." + std::to_string(patch); }
 };
 

@@ -1,0 +1,38 @@
+#include "data_type.h"
+
+#include <array>
+
+namespace tensorrt_node::tensorrt {
+namespace {
+
+using nvinfer1::DataType;
+
+struct Named {
+  std::string_view name;
+  DataType type;
+  std::size_t bits;
+};
+
+constexpr std::array kTypes{
+    Named{"float32", DataType::kFLOAT, 32}, Named{"float16", DataType::kHALF, 16},
+    Named{"bfloat16", DataType::kBF16, 16}, Named{"float8e4m3fn", DataType::kFP8, 8},
+    Named{"int8", DataType::kINT8, 8},      Named{"uint8", DataType::kUINT8, 8},
+    Named{"int32", DataType::kINT32, 32},   Named{"int64", DataType::kINT64, 64},
+    Named{"bool", DataType::kBOOL, 8},      Named{"int4", DataType::kINT4, 4},
+};
+
+}  // namespace
+
+std::optional<DataType> dataType(std::string_view name) noexcept {
+  for (const Named& each : kTypes)
+    if (each.name == name) return each.type;
+  return std::nullopt;
+}
+
+std::size_t bitsOf(DataType type) noexcept {
+  for (const Named& each : kTypes)
+    if (each.type == type) return each.bits;
+  return 64;
+}
+
+}  // namespace tensorrt_node::tensorrt
