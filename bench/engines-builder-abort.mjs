@@ -1,0 +1,94 @@
+/**
+ * What becomes of a service when the builder dies? A model that TensorRT's builder aborts on is built while another
+ * engine answers in this process: the build must end in a typed error, and every answer must come and be right.
+ *
+ *   node bench/engines-builder-abort.mjs [--size 4096] [--layers 8] [--seconds 240] [--save]
+ *
+ * Needs a GPU, `npm run build`, `build:addon` and bench/.models. The claim is 1 if the build ended in ERR_BUILD with the
+ * process's end told and no answer was wrong; the error is beside it. A builder that comes through says so instead.
+ */
+
+import {mkdtempSync, rmSync} from 'node:fs';
+import {tmpdir} from 'node:os';
+import path from 'node:path';
+import {parseArgs} from 'node:util';
+
+import {buildEngine, Engine} from '../dist/index.js';
+import {writeModel} from '../dist/onnx/write.js';
+import {ensureEngine, machine} from './engines/build.mjs';
+import {int4Chain} from './engines/int4_chain.mjs';
+import {models} from './engines/models.mjs';
+import {percentiles} from './lib/latency.mjs';
+import {Results, say} from './lib/results.mjs';
+
+const {values: options} = parseArgs({
+  options: {
+    size: {type: 'string', default: '4096'},
+    layers: {type: 'string', default: '8'},
+    seconds: {type: 'string', default: '240'},
+    save: {type: 'boolean'},
+  },
+});
+const [size, layers] = [Number(options.size), Number(options.layers)];
+
+const results = new Results('engines.jsonl', await machine());
+const scratch = mkdtempSync(path.join(tmpdir(), 'engines-builder-abort-'));
+const {folder} = await ensureEngine('classifier', 'fp16');
+const engine = await Engine.load(folder, {backend: 'tensorrt'});
+const {feeds} = models.classifier.cases().next().value;
+const [output] = engine.outputs;
+const expected = [...(await engine.run(feeds))[output.name].data];
+
+let building = true;
+let wrong = 0;
+const times = [];
+const serving = (async () => {
+  while (building) {
+    const start = performance.now();
+    const got = (await engine.run(feeds))[output.name].data;
+    times.push(performance.now() - start);
+    if (got.some((value, index) => value !== expected[index])) wrong++;
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+})();
+
+const file = path.join(scratch, 'int4.onnx');
+await writeModel(int4Chain({size, layers}), file, {externalData: 'int4.onnx_data'});
+const start = performance.now();
+const error = await buildEngine(file, {
+  typing: 'strong',
+  profiles: [{x: {min: [1, size], opt: [1, size], max: [16, size]}}],
+  output: path.join(scratch, 'engine'),
+  cache: false,
+  timingCache: false,
+  signal: AbortSignal.timeout(Number(options.seconds) * 1000),
+}).then(
+  () => undefined,
+  (reason) => reason,
+);
+const seconds = (performance.now() - start) / 1000;
+building = false;
+await serving;
+const after = [...(await engine.run(feeds))[output.name].data];
+await engine.dispose();
+rmSync(scratch, {recursive: true, force: true});
+
+const died = error?.code === 'ERR_BUILD' && error.process !== undefined;
+const answered = wrong === 0 && after.every((value, index) => value === expected[index]);
+say(
+  error === undefined
+    ? 'the builder came through: nothing is shown'
+    : `${error.name} ${error.code}: ${error.message}\n${(error.log ?? []).join('\n')}`,
+);
+results.record({
+  claim: 'engines.4.survived',
+  value: died && answered ? 1 : 0,
+  unit: '1 if it did',
+  error: error && {name: error.name, code: error.code, message: error.message, process: error.process, log: error.log?.slice(-3)},
+  build_s: seconds,
+  answers_meanwhile: times.length,
+  wrong,
+  answer_ms_p99: percentiles(times).p99,
+  model: `${layers} x DequantizeLinear INT4 [${size}, ${size}] and MatMul`,
+});
+if (!(died && answered)) process.exitCode = 1;

@@ -1,0 +1,121 @@
+/**
+ * How much do the caches save? Each model is built with empty caches, then again with the timing cache that left behind
+ * and no engine cache; and once more in a fresh process that finds the engine in the cache.
+ *
+ *   node bench/engines-caches.mjs [--models recogniser,detector,encoder] [--precision fp16] [--save]
+ *
+ * Needs a GPU, `npm run build`, `build:addon`, and bench/.models. The engines stay for the other benchmarks.
+ */
+
+import {execFileSync} from 'node:child_process';
+import {cpSync, existsSync, mkdtempSync, rmSync} from 'node:fs';
+import path from 'node:path';
+import {fileURLToPath} from 'node:url';
+import {parseArgs} from 'node:util';
+
+import {buildEngine} from '../dist/index.js';
+import {buildOptions, engineFolder, machine} from './engines/build.mjs';
+import {models} from './engines/models.mjs';
+import {modelsFolder} from './engines/places.mjs';
+import {median, Results, say} from './lib/results.mjs';
+
+const {values: options} = parseArgs({
+  options: {
+    models: {type: 'string', default: 'recogniser,detector,encoder'},
+    precision: {type: 'string', default: 'fp16'},
+    save: {type: 'boolean'},
+    /** The fresh process: builds this model, with this cache, and prints how long that took. */
+    hit: {type: 'string'},
+    cache: {type: 'string'},
+  },
+});
+
+if (options.hit !== undefined) {
+  console.log(JSON.stringify(await hit(options.hit, options.cache)));
+} else {
+  const results = new Results('engines.jsonl', await machine());
+  const cold = [];
+  for (const name of options.models.split(',').filter((each) => existsSync(models[each].file))) {
+    try {
+      cold.push(await measure(name, results));
+    } catch (error) {
+      process.exitCode = 1;
+      say(`${name}: ${error.stack}\n${(error.log ?? []).join('\n')}`);
+    }
+  }
+  const ratios = cold.map(({ratio}) => ratio);
+  const hits = cold.map(({beyondHashing}) => beyondHashing);
+  results.record({
+    claim: 'engines.3.timing_cache_ratio',
+    value: median(ratios),
+    unit: 'x',
+    models: Object.fromEntries(cold.map(({name, coldSeconds, warmSeconds}) => [name, {cold_s: coldSeconds, warm_s: warmSeconds}])),
+    note: 'median over the models of the time of a build with empty caches over one with the timing cache alone',
+  });
+  results.record({
+    claim: 'engines.3.cache_hit_ms',
+    value: Math.max(...hits),
+    unit: 'ms',
+    models: Object.fromEntries(
+      cold.map(({name, hitMilliseconds, hashMilliseconds}) => [name, {all_ms: hitMilliseconds, hashing_ms: hashMilliseconds}]),
+    ),
+    note: 'in a process that has imported the library; the largest of the models; hashing of model and plan left out',
+  });
+}
+
+async function measure(name, results) {
+  const scratch = mkdtempSync(path.join(modelsFolder, 'caches-'));
+  try {
+    const common = {...buildOptions(name, options.precision), timingCache: path.join(scratch, 'timing.cache')};
+    const coldSeconds = await seconds(() => buildEngine(models[name].file, {...common, cache: path.join(scratch, 'cache')}));
+    const folder = path.join(scratch, 'warm');
+    const warmSeconds = await seconds(() => buildEngine(models[name].file, {...common, cache: false, output: folder}));
+    const program = fileURLToPath(import.meta.url);
+    const fresh = () =>
+      execFileSync(process.execPath, [program, '--precision', options.precision, '--hit', name, '--cache', scratch], {encoding: 'utf8'});
+    const each = Array.from({length: 3}, () => JSON.parse(fresh().trim().split('\n').at(-1)));
+    if (!each.every(({cached}) => cached)) throw new Error(`${name} was built again where the cache had it`);
+    const [hitMilliseconds, hashMilliseconds] = ['all', 'hashing'].map((key) => median(each.map((one) => one[key])));
+    rmSync(engineFolder(name, options.precision), {recursive: true, force: true});
+    cpSync(folder, engineFolder(name, options.precision), {recursive: true});
+    // What the later builds of this visit may start from.
+    cpSync(common.timingCache, path.join(modelsFolder, 'engines', 'timing.cache'));
+    const figures = {name, coldSeconds, warmSeconds, ratio: coldSeconds / warmSeconds, hitMilliseconds, hashMilliseconds};
+    say(JSON.stringify(figures));
+    results.record({
+      claim: `engines.3.${name}_timing_cache_ratio`,
+      value: figures.ratio,
+      unit: 'x',
+      cold_s: coldSeconds,
+      warm_s: warmSeconds,
+    });
+    return {...figures, beyondHashing: hitMilliseconds - hashMilliseconds};
+  } finally {
+    rmSync(scratch, {recursive: true, force: true});
+  }
+}
+
+async function seconds(call) {
+  const start = performance.now();
+  await call();
+  return (performance.now() - start) / 1000;
+}
+
+/** Milliseconds of a build that the cache answers, and of its hashing: from the phase's first event to its last. */
+async function hit(name, scratch) {
+  let [begun, ended] = [undefined, 0];
+  const start = performance.now();
+  const built = await buildEngine(models[name].file, {
+    ...buildOptions(name, options.precision),
+    timingCache: path.join(scratch, 'timing.cache'),
+    cache: path.join(scratch, 'cache'),
+    onProgress({phase, done, total}) {
+      if (phase !== 'hash') return;
+      begun ??= start;
+      ended = performance.now();
+      void [done, total];
+    },
+  });
+  const all = performance.now() - start;
+  return {cached: built.cached, all, hashing: begun === undefined ? 0 : ended - begun};
+}

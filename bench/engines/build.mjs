@@ -1,0 +1,40 @@
+/** Engines of the real models, kept between the benchmarks of one visit to a GPU machine. */
+
+import {existsSync, readFileSync} from 'node:fs';
+import path from 'node:path';
+
+import {buildEngine, inspect} from '../../dist/index.js';
+import {say} from '../lib/results.mjs';
+import {models} from './models.mjs';
+import {modelsFolder} from './places.mjs';
+
+/** Options of buildEngine for a model of models.mjs. */
+export function buildOptions(name, precision) {
+  const {profiles, calibration} = models[name];
+  return {precision, profiles, ...(precision === 'int8' && {calibration: {batches: calibration()}})};
+}
+
+export const engineFolder = (name, precision) => path.join(modelsFolder, 'engines', `${name}-${precision}`);
+
+/** {folder, planBytes, seconds, layers}. */
+export async function ensureEngine(name, precision, {rebuild = false} = {}) {
+  const folder = engineFolder(name, precision);
+  if (rebuild || !existsSync(path.join(folder, 'manifest.json'))) {
+    say(`building ${name} in ${precision} …`);
+    // A real build, with no engine to stand in for it; but what is known of kernels' times saves the GPU's.
+    const timingCache = path.join(modelsFolder, 'engines', 'timing.cache');
+    await buildEngine(models[name].file, {...buildOptions(name, precision), output: folder, cache: false, timingCache});
+  }
+  const {plan, buildSeconds, layers} = JSON.parse(readFileSync(path.join(folder, 'manifest.json'), 'utf8'));
+  return {folder, planBytes: plan.bytes, seconds: buildSeconds, layers};
+}
+
+/** For Results: the GPU and what it runs. Ends the process, having said why, where there is none. */
+export async function machine() {
+  const {driver, devices, tensorrt} = await inspect();
+  if (devices.length === 0 || tensorrt.version === undefined) {
+    say(`not run: ${driver.reason ?? tensorrt.reason ?? 'the driver sees no GPU'}`);
+    process.exit(2);
+  }
+  return {gpu: devices[0].name, driver: driver.version, versions: {cuda: driver.cuda, tensorrt: tensorrt.version}};
+}
