@@ -11,6 +11,7 @@
 #include "../cuda/driver.h"
 #include "../tensorrt/error.h"
 #include "../tensorrt/libraries.h"
+#include "binding_object.h"
 #include "engine_info.h"
 #include "engine_runs.h"
 #include "errors.h"
@@ -148,6 +149,7 @@ EngineObject::EngineObject(const Napi::CallbackInfo& info) : ObjectWrap(info) {
   guarded(info.Env(), [&] {
     if (!info[0].IsExternal()) throw std::invalid_argument("engines are made by loadEngine");
     parts_ = std::move(*info[0].As<Napi::External<Parts>>().Data());
+    activity_ = std::make_shared<BindingActivity>();
   });
 }
 
@@ -204,18 +206,46 @@ Napi::Value EngineObject::run(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value EngineObject::bind(const Napi::CallbackInfo& info) {
-  return guarded(info.Env(), [&]() -> Napi::Value { throw std::logic_error("not yet"); });
+  const Napi::Env env = info.Env();
+  return guarded(env, [&]() -> Napi::Value {
+    if (activity_->refitting) throw BusyError("the engine is being refitted");
+    if (!info[0].IsArray() || !info[1].IsObject()) throw std::invalid_argument("expected shapes and options");
+    std::vector<tensorrt::Shape> dims;
+    for (std::uint32_t i = 0; i < info[0].As<Napi::Array>().Length(); ++i)
+      dims.push_back(shape(info[0].As<Napi::Array>().Get(i)));
+    const auto options = info[1].As<Napi::Object>();
+    const std::string name = engine().info().name.empty() ? "engine" : engine().info().name;
+    BindingObject::Parts parts;
+    parts.execution = std::make_unique<tensorrt::BoundExecution>(
+        parts_.engine, dims,
+        tensorrt::BindOptions{.graph = options.Get("graph").ToBoolean(), .timing = options.Get("timing").ToBoolean()},
+        name + ", binding");
+    parts.activity = activity_;
+    return Instance::of(env).classOf<BindingObject>(env).New({Napi::External<BindingObject::Parts>::New(env, &parts)});
+  });
 }
 
 Napi::Value EngineObject::refit(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
     engine();
+    if (activity_->refitting) throw BusyError("the engine is being refitted");
+    if (activity_->runs > 0) throw BusyError("a run of one of the engine's bindings is under way");
     const std::string model = info[0].ToString().Utf8Value();
-    return Instance::of(info.Env())
-        .run(info.This().As<Napi::Object>(), [parts = parts_, model]() -> Instance::MakeValue {
-          parts.runs->queue().whileIdle([&] { parts.engine->refit(model); });
-          return {};
-        });
+    activity_->refitting = true;
+    const auto work = [parts = parts_, activity = activity_, model]() -> Instance::MakeValue {
+      std::exception_ptr error;
+      try {
+        parts.runs->queue().whileIdle([&] { parts.engine->refit(model); });
+      } catch (...) {
+        error = std::current_exception();
+      }
+      return [activity, error](Napi::Env env) {
+        activity->refitting = false;
+        if (error) std::rethrow_exception(error);
+        return env.Undefined();
+      };
+    };
+    return Instance::of(info.Env()).run(info.This().As<Napi::Object>(), work);
   });
 }
 

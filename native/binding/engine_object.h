@@ -10,6 +10,7 @@
 namespace tensorrt_node::binding {
 
 class EngineRuns;
+struct BindingActivity;
 
 // (request) -> Promise<NativeEngine>
 Napi::Value loadEngine(const Napi::CallbackInfo& info);
@@ -40,6 +41,7 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
   const tensorrt::Engine& engine() const;
 
   Parts parts_;
+  std::shared_ptr<BindingActivity> activity_;
 };
 
 }  // namespace tensorrt_node::binding
