@@ -15,7 +15,7 @@ describe('formatTable', () => {
   });
 
   it('cuts long cells in the middle', () => {
-    expect(formatTable([{title: 'n', maxWidth: 7}], [['/model/layer.0/conv']])).toBe('n\n/mod…nv\n'.replace('nv', 'onv'));
+    expect(formatTable([{title: 'n', maxWidth: 7}], [['/model/layer.0/conv']])).toBe('n\n/mo…onv\n');
   });
 
   it('is its titles when there are no rows', () => {

@@ -2,12 +2,14 @@
 
 import type {NativeBinding, NativeTensorInfo} from '../native/engine_addon.js';
 import {rethrowTyped, translated, typed} from '../native/errors.js';
-import {type Tensor, type TensorData, tensorArray} from './tensor.js';
+import {type Tensor, type TensorData, type TensorType, tensorArray} from './tensor.js';
 
 /** Made by `engine.bind`; has an execution context of its own, so that bindings run beside each other. */
 export class Binding implements Disposable {
   readonly #native: NativeBinding;
   readonly #onDispose: (binding: Binding) => void;
+  readonly #runs: RunCount;
+  readonly #ended: () => void;
   /** Write into `data`. */
   readonly inputs: Readonly<Record<string, Tensor>>;
   /** `dims` and `data` are those of the last run; the memory is the same in each, unless an output grows. */
@@ -18,10 +20,16 @@ export class Binding implements Disposable {
     native: NativeBinding,
     tensors: readonly NativeTensorInfo[],
     dims: readonly (readonly number[])[],
-    onDispose: (binding: Binding) => void,
+    {outputsMayGrow, onDispose}: {outputsMayGrow: boolean; onDispose: (binding: Binding) => void},
   ) {
     this.#native = native;
     this.#onDispose = onDispose;
+    const runs: RunCount = {value: 0};
+    this.#runs = runs;
+    // Made once: a run makes no closures.
+    this.#ended = () => {
+      runs.value++;
+    };
     const inputs = tensors.filter(({mode}) => mode === 'input');
     const outputs = tensors.filter(({mode}) => mode === 'output');
     const memory = native.inputs;
@@ -33,7 +41,9 @@ export class Binding implements Disposable {
         }),
       ),
     );
-    this.outputs = Object.freeze(Object.fromEntries(outputs.map((info, index) => [info.name, new BoundOutput(native, info, index)])));
+    this.outputs = Object.freeze(
+      Object.fromEntries(outputs.map(({name, type}, index) => [name, new BoundOutput(native, type, index, runs, outputsMayGrow)])),
+    );
   }
 
   /** Whether runs replay a CUDA graph. */
@@ -47,7 +57,7 @@ export class Binding implements Disposable {
    */
   run(): Promise<void> {
     try {
-      return this.#native.run().catch(rethrowTyped);
+      return this.#native.run().then(this.#ended, rethrowTyped);
     } catch (error) {
       return Promise.reject(typed(error));
     }
@@ -57,6 +67,7 @@ export class Binding implements Disposable {
   runSync(): void {
     try {
       this.#native.runSync();
+      this.#runs.value++;
     } catch (error) {
       throw typed(error);
     }
@@ -78,39 +89,48 @@ export class Binding implements Disposable {
   }
 }
 
-/** An output whose shape may depend on the data. */
+/** How many runs have ended: what was read of the outputs before is of another run. */
+interface RunCount {
+  value: number;
+}
+
+/** An output; its shape may depend on the data. */
 class BoundOutput implements Tensor {
   readonly #native: NativeBinding;
-  readonly #info: NativeTensorInfo;
   readonly #index: number;
-  #dims: readonly number[] | undefined;
-  #data: TensorData | undefined;
+  readonly #runs: RunCount;
+  readonly #fixed: boolean;
+  #readAt = -1;
+  #dims: readonly number[] = [];
+  #data!: TensorData;
+  readonly type: TensorType;
 
-  constructor(native: NativeBinding, info: NativeTensorInfo, index: number) {
+  constructor(native: NativeBinding, type: TensorType, index: number, runs: RunCount, mayGrow: boolean) {
     this.#native = native;
-    this.#info = info;
+    this.type = type;
     this.#index = index;
+    this.#runs = runs;
+    this.#read();
+    this.#fixed = !mayGrow && this.#dims.every((dim) => dim >= 0);
   }
 
-  get type(): Tensor['type'] {
-    return this.#info.type;
-  }
-
+  /** -1 where it depends on the data of a run, before the first. */
   get dims(): readonly number[] {
-    // Of a binding, only shapes that the engine leaves open can differ between runs.
-    if (this.#dims !== undefined && this.#info.dims.every((dim) => dim >= 0)) return this.#dims;
-    const dims = translated(() => this.#native.outputDims())[this.#index]!;
-    if (this.#dims?.join() !== dims.join()) {
-      this.#dims = Object.freeze(dims);
-      this.#data = undefined;
-    }
-    return this.#dims!;
+    if (!this.#fixed && this.#readAt !== this.#runs.value) this.#read();
+    return this.#dims;
   }
 
+  /** Empty while the shape is not known. */
   get data(): TensorData {
-    const {dims} = this;
-    const buffer = this.#native.outputs[this.#index]!;
-    if (this.#data === undefined || this.#data.buffer !== buffer) this.#data = tensorArray(this.#info.type, dims, buffer);
+    if (!this.#fixed && this.#readAt !== this.#runs.value) this.#read();
     return this.#data;
+  }
+
+  #read(): void {
+    const dims = this.#native.outputDims()[this.#index]!;
+    const known = dims.every((dim) => dim >= 0);
+    this.#dims = Object.freeze(dims);
+    this.#data = tensorArray(this.type, known ? dims : [0], this.#native.outputs[this.#index]!);
+    this.#readAt = this.#runs.value;
   }
 }

@@ -147,7 +147,7 @@ export class Engine implements AsyncDisposable {
     this.#checkOpen();
     const shapes = this.#check.shapes(dims);
     const native = translated(() => this.#native.bind(shapes, {graph, timing}));
-    const binding = new Binding(native, this.#tensors, shapes, this.#forget);
+    const binding = new Binding(native, this.#tensors, shapes, {outputsMayGrow: this.backend === 'cpu', onDispose: this.#forget});
     this.#bindings.add(binding);
     return binding;
   }

@@ -55,7 +55,7 @@ export function difference(a: Tensor, b: Tensor): Difference | undefined {
     leftSquares += x * x;
     rightSquares += y * y;
   }
-  const norms = Math.sqrt(leftSquares) * Math.sqrt(rightSquares);
+  const norms = Math.sqrt(leftSquares * rightSquares);
   return {maxAbsolute, cosine: norms > 0 ? dot / norms : leftSquares === rightSquares ? 1 : 0};
 }
 
