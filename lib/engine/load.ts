@@ -199,7 +199,9 @@ async function loadOnCpu(modelPath: string, manifest: EngineManifest | undefined
   // Not before it is needed: ONNX Runtime takes a while to load.
   const {CpuEngine} = await import('./cpu/cpu_engine.js');
   const name = manifest?.name ?? path.basename(modelPath, path.extname(modelPath));
-  const native = await CpuEngine.load({name, modelPath: path.resolve(modelPath), contexts, threads, signal});
+  // A path the caller gives is the caller's choice, as weights may differ.
+  const sha256 = options.model === undefined ? manifest?.source.sha256 : undefined;
+  const native = await CpuEngine.load({name, modelPath: path.resolve(modelPath), sha256, contexts, threads, signal});
   onProgress?.({phase: 'load', done: 1, total: 1, unit: 'steps', detail: 'ready'});
   return {
     native,

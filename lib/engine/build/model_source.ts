@@ -110,7 +110,7 @@ const TYPES: ReadonlyMap<number, TensorType> = new Map([
 
 /** SHA-256 of the file and of its files of external data, whole and in the order the model names them. */
 export async function hashModel(
-  {model, path}: ModelSource,
+  {model, path}: Pick<ModelSource, 'model' | 'path'>,
   onProgress: OnProgress | undefined,
   signal: AbortSignal | undefined,
 ): Promise<string> {

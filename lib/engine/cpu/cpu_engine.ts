@@ -16,6 +16,8 @@ import {CpuThread, disposed} from './thread.js';
 export interface CpuEngineOptions {
   name: string;
   modelPath: string;
+  /** Refuses a model with another hash. */
+  sha256?: string;
   /** Runs that are under way at once, each on a thread of its own. */
   contexts: number;
   /** ONNX Runtime's threads for all of them together. */
@@ -48,12 +50,12 @@ export class CpuEngine implements NativeEngine {
   }
 
   /** Throws FormatError, UnsupportedError, TensorrtNodeError (ERR_BACKEND), AbortError. */
-  static async load({name, modelPath, contexts, threads, signal}: CpuEngineOptions): Promise<CpuEngine> {
+  static async load({name, modelPath, sha256, contexts, threads, signal}: CpuEngineOptions): Promise<CpuEngine> {
     const each = Math.max(1, Math.floor(threads / contexts));
-    const start = () => CpuThread.start({modelPath, threads: each, spinning: contexts === 1, signal});
+    const start = (more = {}) => CpuThread.start({modelPath, threads: each, spinning: contexts === 1, signal, ...more});
     // Alone, so that a model that does not load is read once.
-    const first = await start();
-    const others = await Promise.allSettled(Array.from({length: contexts - 1}, start));
+    const first = await start({sha256});
+    const others = await Promise.allSettled(Array.from({length: contexts - 1}, () => start()));
     const started = [first, ...others.flatMap((other) => (other.status === 'fulfilled' ? [other.value] : []))].map(({thread}) => thread);
     for (const other of others) {
       if (other.status === 'fulfilled') continue;

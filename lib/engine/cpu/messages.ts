@@ -8,6 +8,8 @@ import type {TensorType} from '../tensor.js';
 
 export interface ThreadData {
   modelPath: string;
+  /** Of the model with its external data, where another one must not be taken for it. */
+  sha256?: string;
   threads: number;
   /** Whether ONNX Runtime's threads keep their core while they wait: not where several engines' threads want it. */
   spinning: boolean;

@@ -10,6 +10,7 @@ import {backendError} from '../../onnxruntime/backend_error.js';
 import {floatTensor} from '../../onnxruntime/float_tensor.js';
 import {guardedRun, type RunGuard} from '../../onnxruntime/run_guard.js';
 import {createSession} from '../../onnxruntime/session.js';
+import {hashModel} from '../build/model_source.js';
 import {describeTensor, type TensorType, tensorArray} from '../tensor.js';
 import type {ModelTensor, TensorMessage} from './messages.js';
 
@@ -25,6 +26,8 @@ const TYPES: ReadonlyMap<number, TensorType> = new Map([
 ]);
 
 export interface ModelSessionOptions {
+  /** What `hashModel` must tell of the model. */
+  sha256?: string;
   threads: number;
   spinning: boolean;
   guard: RunGuard;
@@ -39,8 +42,16 @@ export class ModelSession implements AsyncDisposable {
   ) {}
 
   /** Throws FormatError, or UnsupportedError for operators and for types of inputs and outputs. */
-  static async load(path: string, {threads, spinning, guard}: ModelSessionOptions): Promise<ModelSession> {
+  static async load(path: string, {sha256, threads, spinning, guard}: ModelSessionOptions): Promise<ModelSession> {
     const model = await readModel(path);
+    if (sha256 !== undefined && (await hashModel({model, path}, undefined, undefined)) !== sha256) {
+      throw new FormatError(
+        'ERR_ONNX',
+        path,
+        'is not the model that the engine was built from: its SHA-256 is another',
+        'give `model` the path of the right one, or build the engine again',
+      );
+    }
     const {inputs, outputs} = tensorsOf(path, model.graph);
     const session = await guardedRun(guard, () => createSession({path, proto: model.proto, threads, spinning}));
     return new ModelSession(session, guard, inputs, outputs);

@@ -11,6 +11,7 @@ import type {FromThread, TensorMessage, ThreadData, ToThread} from './messages.j
 
 export interface ThreadOptions {
   modelPath: string;
+  sha256?: string;
   threads: number;
   spinning: boolean;
   signal?: AbortSignal;

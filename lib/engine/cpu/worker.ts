@@ -8,7 +8,7 @@ import {toPlainError} from '../../onnxruntime/plain_error.js';
 import type {FromThread, ThreadData, ToThread} from './messages.js';
 import {ModelSession} from './model_session.js';
 
-const {port, sent, modelPath, ...options} = workerData as ThreadData;
+const {port, sent, modelPath, sha256, ...options} = workerData as ThreadData;
 
 function send(message: FromThread, transfer: ArrayBuffer[] = []): void {
   port.postMessage(message, transfer);
@@ -64,7 +64,7 @@ process.on('exit', () => {
 });
 
 try {
-  serve(await ModelSession.load(modelPath, options));
+  serve(await ModelSession.load(modelPath, {...options, sha256}));
 } catch (error) {
   send({kind: 'loadFailed', error: toPlainError(error)});
   port.close();
