@@ -25,12 +25,14 @@ void writeValues(std::span<std::byte> to, const std::vector<std::int64_t>& value
   }
 }
 
-// Zeros, or for an input that holds a shape the values of the first profile.
-void initialise(const TensorInfo& tensor, std::span<std::byte> bytes) {
+using Values = std::vector<std::int64_t> Range::*;
+
+// Zeros, or for an input that holds a shape the minimum, optimum or maximum of the first profile.
+void initialise(const TensorInfo& tensor, std::span<std::byte> bytes, Values which) {
   cuda::noteHostAccess(bytes.data(), bytes.size(), true);
   if (!bytes.empty()) std::memset(bytes.data(), 0, bytes.size());
   if (tensor.profiles.empty() || !tensor.profiles.front().values) return;
-  const std::vector<std::int64_t>& values = tensor.profiles.front().values->opt;
+  const std::vector<std::int64_t>& values = (*tensor.profiles.front().values).*which;
   if (tensor.type == TensorType::int64) {
     writeValues<std::int64_t>(bytes, values);
   } else if (tensor.type == TensorType::int32) {
@@ -48,14 +50,15 @@ BoundExecution::BoundExecution(std::shared_ptr<const Engine> shared, const std::
     throw std::invalid_argument("the engine has " + std::to_string(engine().inputs().size()) +
                                 " inputs, got shapes of " + std::to_string(dims_.size()));
   for (std::size_t i = 0; i < dims_.size(); ++i) {
-    const TensorInfo& tensor = engine().inputs()[i];
-    inputs_.push_back(std::make_shared<cuda::PinnedBlock>(pinned.allocate(tensorBytes(tensor.type, dims_[i]))));
-    initialise(tensor, inputs_.back()->bytes());
+    const std::size_t bytes = tensorBytes(engine().inputs()[i].type, dims_[i]);
+    inputs_.push_back(std::make_shared<cuda::PinnedBlock>(pinned.allocate(bytes)));
     views_.push_back({dims_[i], inputs_.back()->bytes()});
   }
+  const std::vector<std::size_t> largest = largestOutputs();
+  fillInputs(&Range::opt);
   execution_.prepare(views_);
   for (std::size_t i = 0; i < engine().outputs().size(); ++i) {
-    const std::size_t bytes = fixed(i) ? execution_.outputBytes(i) : execution_.maxOutputBytes(i);
+    const std::size_t bytes = fixed(i) ? execution_.outputBytes(i) : std::max(execution_.maxOutputBytes(i), largest[i]);
     outputs_.push_back(std::make_shared<cuda::PinnedBlock>(pinned.allocate(bytes)));
     outputDims_.push_back(execution_.outputDims(i));
   }
@@ -87,10 +90,31 @@ void BoundExecution::drain() noexcept {
   }
 }
 
-bool BoundExecution::fixed(std::size_t output) const noexcept {
+void BoundExecution::fillInputs(std::vector<std::int64_t> Range::*values) {
+  for (std::size_t i = 0; i < inputs_.size(); ++i) initialise(engine().inputs()[i], inputs_[i]->bytes(), values);
+}
+
+// Outputs' bytes where inputs that hold shapes hold the largest ones; 0 where those fit nothing together.
+std::vector<std::size_t> BoundExecution::largestOutputs() {
+  std::vector<std::size_t> largest(engine().outputs().size());
+  if (!hasHostInput()) return largest;
+  fillInputs(&Range::max);
+  try {
+    execution_.prepare(views_);
+    for (std::size_t i = 0; i < largest.size(); ++i) largest[i] = execution_.maxOutputBytes(i);
+  } catch (const TensorrtError&) {
+    return largest;
+  }
+  return largest;
+}
+
+bool BoundExecution::hasHostInput() const noexcept {
   const auto& inputs = engine().inputs();
-  return !execution_.outputDependsOnData(output) && !engine().outputs()[output].host &&
-         std::none_of(inputs.begin(), inputs.end(), [](const TensorInfo& tensor) { return tensor.host; });
+  return std::any_of(inputs.begin(), inputs.end(), [](const TensorInfo& tensor) { return tensor.host; });
+}
+
+bool BoundExecution::fixed(std::size_t output) const noexcept {
+  return !execution_.outputDependsOnData(output) && !engine().outputs()[output].host && !hasHostInput();
 }
 
 // TensorRT does some of its work at the first run, none of which can be recorded.

@@ -62,6 +62,9 @@ class BoundExecution {
   void warmUp(bool graph);
   void record();
   void drain() noexcept;
+  void fillInputs(std::vector<std::int64_t> Range::*values);
+  std::vector<std::size_t> largestOutputs();
+  bool hasHostInput() const noexcept;
   // The output's shape is the same in every run.
   bool fixed(std::size_t output) const noexcept;
 
