@@ -21,6 +21,11 @@ class Clock {
     return ++ticks_[timeline];
   }
 
+  void learn(Timeline timeline, std::uint64_t tick) {
+    if (timeline >= ticks_.size()) ticks_.resize(timeline + 1);
+    ticks_[timeline] = std::max(ticks_[timeline], tick);
+  }
+
   void join(const Clock& other) {
     if (other.ticks_.size() > ticks_.size()) ticks_.resize(other.ticks_.size());
     for (std::size_t i = 0; i < other.ticks_.size(); ++i) ticks_[i] = std::max(ticks_[i], other.ticks_[i]);

@@ -29,6 +29,10 @@ void simulatorReset(void) {
   for (const auto& queue : state.closing) state.progress.wait(lock, [&] { return queue->finished(); });
   state.closing.clear();
   state.events.clear();
+  state.captures.clear();
+  state.graphs.clear();
+  state.graphExecs.clear();
+  state.signals.clear();
   state.memory = {};
   state.faults = {};
   state.findings = {};
@@ -36,6 +40,7 @@ void simulatorReset(void) {
   state.timelines = 1;
   state.lastStream = 0;
   state.lastEvent = 0;
+  state.lastGraph = 0;
   state.freeTimelines.clear();
   state.config = simulatorDefaults();
   state.random.seed(state.config.seed);
@@ -71,8 +76,9 @@ void simulatorDeinitialize(void) {
 
 void simulatorHostAccess(const void* address, size_t bytes, int write) {
   World& state = world();
-  const Lock lock(state.mutex);
+  Lock lock(state.mutex);
   const auto begin = reinterpret_cast<std::uintptr_t>(address);
+  if (write == 0 && bytes == sizeof(std::uint32_t) && state.hostReadSignal(lock, begin)) return;
   Allocation* allocation = state.memory.find(begin);
   if (allocation == nullptr) return;
   const Access access = state.hostAccess("the host");

@@ -32,48 +32,45 @@ struct Copy {
   bool fromDevice;
 };
 
-// Whether one end of a copy may be what it is. Ordinary memory may be on the host's side.
-CUresult allowed(World& state, const Access& access, const Range& end, bool onDevice) {
-  if (end.allocation == nullptr && !onDevice) return CUDA_SUCCESS;
-  if (end.allocation != nullptr && (end.allocation->kind == MemoryKind::device) != onDevice)
-    return CUDA_ERROR_INVALID_VALUE;
-  return state.allowed(access, end);
+std::vector<Touch> touchesOf(const Copy& copy) {
+  return {{copy.from, copy.bytes, false, copy.fromDevice ? Place::device : Place::host},
+          {copy.to, copy.bytes, true, copy.toDevice ? Place::device : Place::host}};
 }
 
-// Enters both ends as accesses, if both are allowed. `pageable` tells of ordinary memory.
-CUresult enter(World& state, const Access& access, const Copy& copy, bool& pageable) {
-  const Range from{state.memory.find(copy.from), copy.from, copy.bytes, false};
-  const Range to{state.memory.find(copy.to), copy.to, copy.bytes, true};
-  pageable = from.allocation == nullptr || to.allocation == nullptr;
-  CUresult result = allowed(state, access, from, copy.fromDevice);
-  if (result == CUDA_SUCCESS) result = allowed(state, access, to, copy.toDevice);
-  if (result != CUDA_SUCCESS) return result;
-  state.enter(access, from);
-  state.enter(access, to);
-  return CUDA_SUCCESS;
+bool isPageable(World& state, const Copy& copy) {
+  return state.memory.find(copy.from) == nullptr || state.memory.find(copy.to) == nullptr;
 }
 
 CUresult synchronous(World& state, Lock& lock, const Copy& copy) {
+  // Even those in relaxed mode: the legacy stream waits for all others.
+  for (const auto& [handle, queue] : state.streams) {
+    if (queue->capture == nullptr) continue;
+    queue->capture->invalidate();
+    return CUDA_ERROR_STREAM_CAPTURE_IMPLICIT;
+  }
   state.findings.add(SIMULATOR_DEVICE_WIDE_SYNC, std::string(copy.symbol) + " goes through the legacy stream");
   state.drain(lock);
-  bool pageable = false;
-  const CUresult result = enter(state, state.hostAccess(copy.symbol), copy, pageable);
-  if (result == CUDA_SUCCESS) move(copy.to, copy.from, copy.bytes);
-  return result;
+  const Access access = state.hostAccess(copy.symbol);
+  std::vector<Range> ranges;
+  for (const Touch& each : touchesOf(copy))
+    if (const CUresult result = state.allowed(access, each, ranges.emplace_back()); result != CUDA_SUCCESS)
+      return result;
+  for (const Range& each : ranges) state.enter(access, each);
+  move(copy.to, copy.from, copy.bytes);
+  return CUDA_SUCCESS;
 }
 
 CUresult asynchronous(World& state, Lock& lock, const Copy& copy, CUstream handle) {
   if (isLegacy(handle)) return synchronous(state, lock, copy);
   const auto stream = state.stream(handle, copy.symbol);
   if (stream == nullptr) return CUDA_ERROR_INVALID_HANDLE;
-  const Access access = state.next(*stream, copy.symbol);
-  bool pageable = false;
-  if (const CUresult result = enter(state, access, copy, pageable); result != CUDA_SUCCESS) return result;
-  state.queueOperation(*stream, access, copy.bytes,
-                       [to = copy.to, from = copy.from, bytes = copy.bytes] { move(to, from, bytes); });
-  if (pageable) {
-    state.findings.add(SIMULATOR_PAGEABLE_COPY, *access.what + ": the host memory is not pinned");
-    state.waitFor(lock, stream->last);
+  const auto run = [to = copy.to, from = copy.from, bytes = copy.bytes](const Access&) { move(to, from, bytes); };
+  const Work work{.what = copy.symbol, .touches = touchesOf(copy), .copied = copy.bytes, .run = run, .signal = {}};
+  if (const CUresult result = state.submit(*stream, work); result != CUDA_SUCCESS) return result;
+  if (isPageable(state, copy)) {
+    const std::string what = std::string(copy.symbol) + " on stream " + std::to_string(stream->number);
+    state.findings.add(SIMULATOR_PAGEABLE_COPY, what + ": the host memory is not pinned");
+    if (stream->capture == nullptr) state.waitFor(lock, stream->last);
   }
   return CUDA_SUCCESS;
 }
@@ -116,15 +113,15 @@ CUresult cuMemsetD8Async(CUdeviceptr to, unsigned char value, std::size_t bytes,
   return call(SIMULATOR_SYMBOL(cuMemsetD8Async), Needs::context, [&](World& state, Lock&) {
     const auto stream = state.stream(handle, "cuMemsetD8Async");
     if (stream == nullptr) return CUDA_ERROR_INVALID_HANDLE;
-    const Access access = state.next(*stream, "cuMemsetD8Async");
-    const Range range{state.memory.find(to), to, bytes, true};
-    if (const CUresult result = state.allowed(access, range); result != CUDA_SUCCESS) return result;
-    state.enter(access, range);
-    state.queueOperation(*stream, access, bytes, [to, value, bytes] {
+    const auto run = [to, value, bytes](const Access&) {
       const std::lock_guard lock(engine());
       std::memset(reinterpret_cast<void*>(to), value, bytes);
-    });
-    return CUDA_SUCCESS;
+    };
+    return state.submit(*stream, {.what = "cuMemsetD8Async",
+                                  .touches = {{to, bytes, true, Place::any}},
+                                  .copied = bytes,
+                                  .run = run,
+                                  .signal = {}});
   });
 }
 

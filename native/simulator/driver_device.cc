@@ -29,6 +29,27 @@ constexpr std::array errorTexts{
     ErrorText{CUDA_ERROR_CONTEXT_IS_DESTROYED, "CUDA_ERROR_CONTEXT_IS_DESTROYED", "context is destroyed"},
     ErrorText{CUDA_ERROR_LAUNCH_FAILED, "CUDA_ERROR_LAUNCH_FAILED", "unspecified launch failure"},
     ErrorText{CUDA_ERROR_NOT_PERMITTED, "CUDA_ERROR_NOT_PERMITTED", "operation not permitted"},
+    ErrorText{CUDA_ERROR_ILLEGAL_STATE, "CUDA_ERROR_ILLEGAL_STATE",
+              "the operation cannot be performed in the present state"},
+    ErrorText{CUDA_ERROR_NOT_SUPPORTED, "CUDA_ERROR_NOT_SUPPORTED", "operation not supported"},
+    ErrorText{CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED, "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED",
+              "operation not permitted when stream is capturing"},
+    ErrorText{CUDA_ERROR_STREAM_CAPTURE_INVALIDATED, "CUDA_ERROR_STREAM_CAPTURE_INVALIDATED",
+              "operation failed due to a previous error during capture"},
+    ErrorText{CUDA_ERROR_STREAM_CAPTURE_MERGE, "CUDA_ERROR_STREAM_CAPTURE_MERGE",
+              "operation would result in a merge of separate capture sequences"},
+    ErrorText{CUDA_ERROR_STREAM_CAPTURE_UNMATCHED, "CUDA_ERROR_STREAM_CAPTURE_UNMATCHED",
+              "capture was not ended in the same stream as it began"},
+    ErrorText{CUDA_ERROR_STREAM_CAPTURE_UNJOINED, "CUDA_ERROR_STREAM_CAPTURE_UNJOINED",
+              "capturing stream has unjoined work"},
+    ErrorText{CUDA_ERROR_STREAM_CAPTURE_ISOLATION, "CUDA_ERROR_STREAM_CAPTURE_ISOLATION",
+              "dependency created on uncaptured work in another stream"},
+    ErrorText{CUDA_ERROR_STREAM_CAPTURE_IMPLICIT, "CUDA_ERROR_STREAM_CAPTURE_IMPLICIT",
+              "operation would make the legacy stream depend on a capturing blocking stream"},
+    ErrorText{CUDA_ERROR_CAPTURED_EVENT, "CUDA_ERROR_CAPTURED_EVENT",
+              "operation not permitted on an event last recorded in a capturing stream"},
+    ErrorText{CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD, "CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD",
+              "attempt to terminate a thread-local capture sequence from another thread"},
     ErrorText{CUDA_ERROR_UNKNOWN, "CUDA_ERROR_UNKNOWN", "unknown error"},
 };
 
@@ -101,6 +122,15 @@ CUresult cuDeviceGetPCIBusId(char* id, int length, CUdevice device) {
   return call(SIMULATOR_SYMBOL(cuDeviceGetPCIBusId), Needs::initialised, [&](World& state, Lock&) {
     if (!exists(state, device)) return CUDA_ERROR_INVALID_DEVICE;
     std::snprintf(id, static_cast<std::size_t>(length), "0000:%02X:00.0", static_cast<unsigned>(device + 1));
+    return CUDA_SUCCESS;
+  });
+}
+
+CUresult cuDeviceGetUuid(CUuuid* uuid, CUdevice device) {
+  return call(SIMULATOR_SYMBOL(cuDeviceGetUuid), Needs::initialised, [&](World& state, Lock&) {
+    if (!exists(state, device)) return CUDA_ERROR_INVALID_DEVICE;
+    std::memcpy(uuid->bytes, "simulated GPU   ", sizeof uuid->bytes);
+    uuid->bytes[sizeof uuid->bytes - 1] = static_cast<char>(device);
     return CUDA_SUCCESS;
   });
 }
@@ -185,6 +215,7 @@ CUresult cuCtxPopCurrent(CUcontext* context) {
 // The library never calls this; programs that do are found out.
 CUresult cuCtxSynchronize(void) {
   return call(SIMULATOR_SYMBOL(cuCtxSynchronize), Needs::context, [&](World& state, Lock& lock) {
+    if (state.disturbsCapture()) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
     state.findings.add(SIMULATOR_DEVICE_WIDE_SYNC, "cuCtxSynchronize");
     state.drain(lock);
     return CUDA_SUCCESS;

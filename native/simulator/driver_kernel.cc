@@ -1,8 +1,8 @@
 // simulatorLaunch(): kernels of other simulated libraries.
+#include <chrono>
 #include <memory>
 #include <mutex>
-#include <string>
-#include <vector>
+#include <utility>
 
 #include "call.h"
 
@@ -30,18 +30,20 @@ extern "C" int simulatorLaunch(void* handle, const SimulatorKernel* wanted) {
   return call("simulatorLaunch", Needs::context, [&](World& state, Lock&) {
     const auto stream = state.stream(static_cast<CUstream>(handle), wanted->name);
     if (stream == nullptr) return CUDA_ERROR_INVALID_HANDLE;
-    const Access access = state.next(*stream, wanted->name);
+    Work work{.what = wanted->name,
+              .touches = {},
+              .duration = std::chrono::nanoseconds(wanted->nanoseconds),
+              .run = {},
+              .signal = {}};
     for (std::size_t i = 0; i < wanted->rangeCount; ++i) {
       const SimulatorRange& each = wanted->ranges[i];
-      const auto address = reinterpret_cast<std::uintptr_t>(each.address);
-      const Range range{state.memory.find(address), address, each.bytes, each.write != 0};
-      if (const CUresult result = state.allowed(access, range); result != CUDA_SUCCESS) return result;
-      state.enter(access, range);
+      if (each.bytes == 0) continue;
+      work.touches.push_back({reinterpret_cast<std::uintptr_t>(each.address), each.bytes, each.write != 0, Place::any});
     }
-    state.queueOperation(*stream, access, 0, [kernel] {
+    work.run = [kernel](const Access&) {
       const std::lock_guard lock(engine());
       kernel->run(kernel->data);
-    });
-    return CUDA_SUCCESS;
+    };
+    return state.submit(*stream, std::move(work));
   });
 }

@@ -13,6 +13,7 @@ std::uintptr_t addressOf(const void* pointer) {
 
 // Frees memory as `kind`; what is wrong with that is found.
 CUresult release(World& state, Lock& lock, std::uintptr_t address, MemoryKind kind, const std::string& symbol) {
+  if (state.disturbsCapture()) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
   Allocation* allocation = state.memory.find(address);
   if (allocation == nullptr || allocation->address != address || (!allocation->freed && allocation->kind != kind)) {
     state.findings.add(SIMULATOR_INVALID_FREE, symbol + " of memory that it did not allocate");
@@ -35,6 +36,7 @@ CUresult release(World& state, Lock& lock, std::uintptr_t address, MemoryKind ki
 
 CUresult allocate(World& state, MemoryKind kind, std::size_t bytes, const char* symbol, std::uintptr_t& address) {
   if (bytes == 0) return CUDA_ERROR_INVALID_VALUE;
+  if (state.disturbsCapture()) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
   const int device = currentDevice();
   const std::size_t limit = kind == MemoryKind::device ? state.config.deviceBytes : state.config.pinnedBytes;
   const std::size_t used = state.memory.used(kind, device);
@@ -78,6 +80,17 @@ CUresult cuMemHostAlloc(void** address, std::size_t bytes, unsigned) {
     const CUresult result = allocate(state, MemoryKind::pinned, bytes, SIMULATOR_SYMBOL(cuMemHostAlloc), allocated);
     if (result == CUDA_SUCCESS) *address = reinterpret_cast<void*>(allocated);
     return result;
+  });
+}
+
+// One address space: what the host writes to is what the device reads.
+CUresult cuMemHostGetDevicePointer(CUdeviceptr* address, void* memory, unsigned) {
+  return call(SIMULATOR_SYMBOL(cuMemHostGetDevicePointer), Needs::context, [&](World& state, Lock&) {
+    const Allocation* allocation = state.memory.find(addressOf(memory));
+    if (allocation == nullptr || allocation->freed || allocation->kind != MemoryKind::pinned)
+      return CUDA_ERROR_INVALID_VALUE;
+    *address = addressOf(memory);
+    return CUDA_SUCCESS;
   });
 }
 

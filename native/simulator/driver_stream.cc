@@ -24,11 +24,35 @@ void reap(World& state) {
   });
 }
 
-Timeline newTimeline(World& state) {
-  if (state.freeTimelines.empty()) return state.timelines++;
-  const Timeline timeline = state.freeTimelines.back();
-  state.freeTimelines.pop_back();
-  return timeline;
+// A capturing stream cannot be waited for, and while a capture is under way its thread cannot wait at all.
+CUresult refuseToWait(World& state, const Queue& queue) {
+  if (queue.capture != nullptr) queue.capture->invalidate();
+  const bool disturbs = state.disturbsCapture();
+  return queue.capture != nullptr || disturbs ? CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED : CUDA_SUCCESS;
+}
+CUresult refuseToWait(World& state, const EventState& event) {
+  if (event.capture != nullptr) {
+    event.capture->invalidate();
+    return CUDA_ERROR_CAPTURED_EVENT;
+  }
+  return state.disturbsCapture() ? CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED : CUDA_SUCCESS;
+}
+
+// A stream that waits for an event of a capture joins it.
+CUresult joinCapture(Queue& queue, const EventState& event) {
+  if (queue.capture != nullptr && queue.capture->invalidated()) return CUDA_ERROR_STREAM_CAPTURE_INVALIDATED;
+  if (event.capture == nullptr || event.capture->ended()) {
+    queue.capture->invalidate();
+    return CUDA_ERROR_STREAM_CAPTURE_ISOLATION;
+  }
+  if (queue.capture != nullptr && queue.capture != event.capture) {
+    queue.capture->invalidate();
+    event.capture->invalidate();
+    return CUDA_ERROR_STREAM_CAPTURE_MERGE;
+  }
+  queue.capture = event.capture;
+  queue.capture->join(queue, event.captured);
+  return CUDA_SUCCESS;
 }
 
 }  // namespace
@@ -42,7 +66,7 @@ CUresult cuStreamCreate(CUstream* stream, unsigned flags) {
       state.findings.add(SIMULATOR_DEVICE_WIDE_SYNC,
                          "cuStreamCreate without CU_STREAM_NON_BLOCKING: the legacy stream would stall it");
     const auto queue =
-        std::make_shared<Queue>(++state.lastStream, currentDevice(), newTimeline(state), state.mutex, state.progress);
+        std::make_shared<Queue>(++state.lastStream, currentDevice(), state.newTimeline(), state.mutex, state.progress);
     // A timeline that was used before goes on where it ended.
     queue->clock = state.host;
     queue->start();
@@ -56,6 +80,7 @@ CUresult cuStreamDestroy(CUstream stream) {
   return callThatFrees(SIMULATOR_SYMBOL(cuStreamDestroy), Needs::context, [&](World& state, Lock&) {
     const auto queue = state.stream(stream, "cuStreamDestroy");
     if (queue == nullptr) return CUDA_ERROR_INVALID_HANDLE;
+    if (queue->capture != nullptr) queue->capture->invalidate();
     queue->close();
     state.closing.push_back(queue);
     state.streams.erase(valueOf(stream));
@@ -68,6 +93,7 @@ CUresult cuStreamQuery(CUstream stream) {
   return call(SIMULATOR_SYMBOL(cuStreamQuery), Needs::context, [&](World& state, Lock&) {
     const auto queue = state.stream(stream, "cuStreamQuery");
     if (queue == nullptr) return CUDA_ERROR_INVALID_HANDLE;
+    if (const CUresult result = refuseToWait(state, *queue); result != CUDA_SUCCESS) return result;
     if (!queue->idle()) return CUDA_ERROR_NOT_READY;
     if (queue->last != nullptr) state.hostLearns(*queue->last);
     return CUDA_SUCCESS;
@@ -78,6 +104,7 @@ CUresult cuStreamSynchronize(CUstream stream) {
   return call(SIMULATOR_SYMBOL(cuStreamSynchronize), Needs::context, [&](World& state, Lock& lock) {
     const auto queue = state.stream(stream, "cuStreamSynchronize");
     if (queue == nullptr) return CUDA_ERROR_INVALID_HANDLE;
+    if (const CUresult result = refuseToWait(state, *queue); result != CUDA_SUCCESS) return result;
     state.waitFor(lock, queue->last);
     return CUDA_SUCCESS;
   });
@@ -88,10 +115,11 @@ CUresult cuStreamWaitEvent(CUstream stream, CUevent event, unsigned) {
     const auto queue = state.stream(stream, "cuStreamWaitEvent");
     const EventState* waited = state.event(event, "cuStreamWaitEvent");
     if (queue == nullptr || waited == nullptr) return CUDA_ERROR_INVALID_HANDLE;
+    if (queue->capture != nullptr || (waited->capture != nullptr && !waited->capture->ended()))
+      return joinCapture(*queue, *waited);
+    if (waited->capture != nullptr) return CUDA_ERROR_CAPTURED_EVENT;
     // Of the record that there is now, whatever is recorded later; none is no wait.
-    if (waited->record == nullptr) return CUDA_SUCCESS;
-    queue->clock.join(waited->record->clock);
-    state.queueOperation(*queue, state.next(*queue, "cuStreamWaitEvent"), 0, nullptr, waited->record);
+    if (waited->record != nullptr) state.queueWait(*queue, "cuStreamWaitEvent", waited->record);
     return CUDA_SUCCESS;
   });
 }
@@ -100,8 +128,7 @@ CUresult cuLaunchHostFunc(CUstream stream, CUhostFn function, void* data) {
   return call(SIMULATOR_SYMBOL(cuLaunchHostFunc), Needs::context, [&](World& state, Lock&) {
     const auto queue = state.stream(stream, "cuLaunchHostFunc");
     if (queue == nullptr) return CUDA_ERROR_INVALID_HANDLE;
-    const Access access = state.next(*queue, "a host function");
-    state.queueOperation(*queue, access, 0, [access, function, data] {
+    const auto run = [function, data](const Access& access) {
       World& then = world();
       {
         // Host code sees what host code does, so the rest of the host now knows what came before this, too.
@@ -111,14 +138,14 @@ CUresult cuLaunchHostFunc(CUstream stream, CUhostFn function, void* data) {
       runningHostFunction() = &access;
       function(data);
       runningHostFunction() = nullptr;
-    });
-    return CUDA_SUCCESS;
+    };
+    return state.submit(*queue, {.what = "a host function", .touches = {}, .run = run, .signal = {}});
   });
 }
 
 CUresult cuEventCreate(CUevent* event, unsigned flags) {
   return call(SIMULATOR_SYMBOL(cuEventCreate), Needs::context, [&](World& state, Lock&) {
-    state.events.emplace(++state.lastHandle, EventState{++state.lastEvent, currentDevice(), flags, nullptr});
+    state.events.emplace(++state.lastHandle, EventState{++state.lastEvent, currentDevice(), flags, {}, {}, {}});
     *event = reinterpret_cast<CUevent>(state.lastHandle);
     return CUDA_SUCCESS;
   });
@@ -137,7 +164,12 @@ CUresult cuEventRecord(CUevent event, CUstream stream) {
     const auto queue = state.stream(stream, "cuEventRecord");
     EventState* recorded = state.event(event, "cuEventRecord");
     if (queue == nullptr || recorded == nullptr || recorded->device != queue->device) return CUDA_ERROR_INVALID_HANDLE;
-    state.queueOperation(*queue, state.next(*queue, "cuEventRecord"), 0, nullptr);
+    recorded->capture = queue->capture;
+    recorded->captured = queue->captured;
+    recorded->record = nullptr;
+    if (queue->capture != nullptr)
+      return queue->capture->invalidated() ? CUDA_ERROR_STREAM_CAPTURE_INVALIDATED : CUDA_SUCCESS;
+    state.queueWait(*queue, "cuEventRecord", nullptr);
     recorded->record = queue->last;
     return CUDA_SUCCESS;
   });
@@ -147,6 +179,7 @@ CUresult cuEventQuery(CUevent event) {
   return call(SIMULATOR_SYMBOL(cuEventQuery), Needs::initialised, [&](World& state, Lock&) {
     const EventState* asked = state.event(event, "cuEventQuery");
     if (asked == nullptr) return CUDA_ERROR_INVALID_HANDLE;
+    if (const CUresult result = refuseToWait(state, *asked); result != CUDA_SUCCESS) return result;
     if (asked->record == nullptr) return CUDA_SUCCESS;
     if (!asked->record->done) return CUDA_ERROR_NOT_READY;
     state.hostLearns(*asked->record);
@@ -158,6 +191,7 @@ CUresult cuEventSynchronize(CUevent event) {
   return call(SIMULATOR_SYMBOL(cuEventSynchronize), Needs::context, [&](World& state, Lock& lock) {
     const EventState* waited = state.event(event, "cuEventSynchronize");
     if (waited == nullptr) return CUDA_ERROR_INVALID_HANDLE;
+    if (const CUresult result = refuseToWait(state, *waited); result != CUDA_SUCCESS) return result;
     // A copy: the event may be recorded anew, or destroyed, while the lock is let go.
     const auto record = waited->record;
     state.waitFor(lock, record);

@@ -8,10 +8,13 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <vector>
 
 #include "clock.h"
 
 namespace simulator {
+
+class Capture;
 
 using Time = std::chrono::steady_clock::time_point;
 
@@ -54,6 +57,10 @@ class Queue : public std::enable_shared_from_this<Queue> {
   Clock clock;
   // The end of the work queued last; null for none.
   std::shared_ptr<const Completion> last;
+  // What work goes into instead of running; null for none.
+  std::shared_ptr<Capture> capture;
+  // Nodes of the capture that the next one is ordered after.
+  std::vector<std::size_t> captured;
   bool leakReported = false;
 
  private:

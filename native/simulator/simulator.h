@@ -76,7 +76,9 @@ uint64_t simulatorCalls(const char* symbol);
 // From now on every call fails with CUDA_ERROR_DEINITIALIZED, as after the driver's own teardown at exit.
 void simulatorDeinitialize(void);
 
-// The host reads (write = 0) or writes memory; known only by being told. Memory that is not pinned is ignored.
+// The host reads (write = 0) or writes memory; known only by being told. Memory that is not pinned is ignored. Telling
+// of a read of the four bytes that a cuStreamWriteValue32 has written counts as having waited for it; reading them
+// while the write is still to come is no race.
 void simulatorHostAccess(const void* address, size_t bytes, int write);
 
 // Memory that a kernel reads (write = 0) or writes.

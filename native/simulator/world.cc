@@ -1,6 +1,8 @@
 #include "world.h"
 
 #include <algorithm>
+#include <atomic>
+#include <thread>
 #include <utility>
 
 #include "settings.h"
@@ -46,16 +48,90 @@ Access World::hostAccess(std::string_view what) {
   return access;
 }
 
-void World::queueOperation(Queue& queue, const Access& access, std::size_t bytes, std::function<void()> run,
-                           std::shared_ptr<const Completion> after) {
-  std::uint64_t nanoseconds = config.operationNs;
-  if (config.jitterNs > 0) nanoseconds += random() % (config.jitterNs + 1);
+CUresult World::submit(Queue& queue, Work work) {
+  if (queue.capture == nullptr) return perform(queue, next(queue, work.what), work);
+  if (queue.capture->invalidated()) return CUDA_ERROR_STREAM_CAPTURE_INVALIDATED;
+  queue.capture->add(queue, std::move(work));
+  return CUDA_SUCCESS;
+}
+
+CUresult World::perform(Queue& queue, const Access& access, const Work& work) {
+  std::vector<Range> ranges(work.touches.size());
+  for (std::size_t i = 0; i < ranges.size(); ++i)
+    if (const CUresult result = allowed(access, work.touches[i], ranges[i]); result != CUDA_SUCCESS) return result;
+  for (const Range& each : ranges) enter(access, each);
+
+  std::chrono::nanoseconds duration = work.duration + std::chrono::nanoseconds(config.operationNs);
+  if (config.jitterNs > 0) duration += std::chrono::nanoseconds(random() % (config.jitterNs + 1));
   if (config.copyBytesPerSecond > 0)
-    nanoseconds +=
-        static_cast<std::uint64_t>(static_cast<double>(bytes) * 1e9 / static_cast<double>(config.copyBytesPerSecond));
+    duration += std::chrono::nanoseconds(static_cast<std::int64_t>(static_cast<double>(work.copied) * 1e9 /
+                                                                   static_cast<double>(config.copyBytesPerSecond)));
   auto completion = std::make_shared<Completion>();
   completion->clock = *access.known;
-  queue.push({std::move(after), std::chrono::nanoseconds(nanoseconds), std::move(run), std::move(completion)});
+  if (work.signal) signals[work.signal->address].push_back({work.signal->value, completion});
+  std::function<void()> run;
+  if (work.run) run = [access, body = work.run] { body(access); };
+  queue.push({nullptr, duration, std::move(run), std::move(completion)});
+  return CUDA_SUCCESS;
+}
+
+void World::queueWait(Queue& queue, std::string_view what, std::shared_ptr<const Completion> after) {
+  if (after != nullptr) queue.clock.join(after->clock);
+  auto completion = std::make_shared<Completion>();
+  completion->clock = *next(queue, what).known;
+  queue.push({std::move(after), std::chrono::nanoseconds(config.operationNs), nullptr, std::move(completion)});
+}
+
+// Nodes that nothing orders are on timelines of their own, so that their races are found, though they run one after
+// the other.
+CUresult World::launch(Queue& queue, GraphExecState& graph) {
+  queueWait(queue, "cuGraphLaunch", graph.last);
+  const Clock start = queue.clock;
+  std::vector<Clock> clocks;
+  for (const GraphNode& node : *graph.nodes) {
+    Clock clock = start;
+    for (const std::size_t before : node.after) clock.join(clocks[before]);
+    Access access;
+    access.timeline = node.lane == 0 ? queue.timeline : graph.timelines[node.lane - 1];
+    access.tick = queue.clock.advance(access.timeline);
+    clock.learn(access.timeline, access.tick);
+    access.known = std::make_shared<const Clock>(clock);
+    access.what = std::make_shared<const std::string>(node.work.what + " in graph " + std::to_string(graph.number) +
+                                                      " on stream " + std::to_string(queue.number));
+    clocks.push_back(std::move(clock));
+    if (const CUresult result = perform(queue, access, node.work); result != CUDA_SUCCESS) return result;
+  }
+  queueWait(queue, "the end of a graph", nullptr);
+  graph.last = queue.last;
+  return CUDA_SUCCESS;
+}
+
+bool World::disturbsCapture() {
+  bool disturbs = false;
+  std::erase_if(captures, [](const auto& each) { return each.expired(); });
+  for (const auto& each : captures) {
+    const auto capture = each.lock();
+    if (capture->ended() || !capture->forbids(std::this_thread::get_id())) continue;
+    capture->invalidate();
+    disturbs = true;
+  }
+  return disturbs;
+}
+
+bool World::hostReadSignal(Lock& lock, std::uintptr_t address) {
+  const auto found = signals.find(address);
+  if (found == signals.end()) return false;
+  std::vector<PendingSignal>& pending = found->second;
+  while (!pending.empty() && pending.front().completion->done) {
+    hostLearns(*pending.front().completion);
+    pending.erase(pending.begin());
+  }
+  // Written, and not yet marked as done: the host can be that quick.
+  if (pending.empty() || std::atomic_ref(*reinterpret_cast<std::uint32_t*>(address)).load() != pending.front().value)
+    return true;
+  const auto completion = pending.front().completion;
+  waitFor(lock, completion);
+  return true;
 }
 
 CUresult World::allowed(const Access& access, const Range& range) {
@@ -73,6 +149,15 @@ CUresult World::allowed(const Access& access, const Range& range) {
   findings.add(SIMULATOR_OUT_OF_BOUNDS, does + std::to_string(range.bytes) + " bytes at offset " +
                                             std::to_string(begin) + " of " + range.allocation->name());
   return CUDA_ERROR_INVALID_VALUE;
+}
+
+CUresult World::allowed(const Access& access, const Touch& touch, Range& range) {
+  range = {memory.find(touch.address), touch.address, touch.bytes, touch.write};
+  if (touch.place == Place::host && range.allocation == nullptr) return CUDA_SUCCESS;
+  if (touch.place != Place::any && range.allocation != nullptr &&
+      (range.allocation->kind == MemoryKind::device) != (touch.place == Place::device))
+    return CUDA_ERROR_INVALID_VALUE;
+  return allowed(access, range);
 }
 
 void World::enter(const Access& access, const Range& range) {
@@ -112,10 +197,21 @@ void World::findLeaks(std::optional<int> device) {
     report(queue->leakReported, queue->device, "stream " + std::to_string(queue->number));
   for (auto& [handle, event] : events)
     report(event.leakReported, event.device, "event " + std::to_string(event.number));
+  for (auto& [handle, graph] : graphs)
+    report(graph.leakReported, graph.device, "graph " + std::to_string(graph.number));
+  for (auto& [handle, graph] : graphExecs)
+    report(graph.leakReported, graph.device, "executable graph " + std::to_string(graph.number));
   if (device) return;
   for (std::size_t i = 0; i < devices.size(); ++i)
     if (devices[i].retained > 0)
       report(devices[i].leakReported, static_cast<int>(i), "the primary context of device " + std::to_string(i));
+}
+
+Timeline World::newTimeline() {
+  if (freeTimelines.empty()) return timelines++;
+  const Timeline timeline = freeTimelines.back();
+  freeTimelines.pop_back();
+  return timeline;
 }
 
 World& world() {

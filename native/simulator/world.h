@@ -16,9 +16,11 @@
 
 #include "faults.h"
 #include "findings.h"
+#include "graphs.h"
 #include "memory.h"
 #include "queue.h"
 #include "simulator.h"
+#include "work.h"
 
 namespace simulator {
 
@@ -30,12 +32,21 @@ struct EventState {
   unsigned flags;
   // The last record; null for none.
   std::shared_ptr<const Completion> record;
+  // If that was in a capture: it, and the nodes before the record.
+  std::shared_ptr<Capture> capture;
+  std::vector<std::size_t> captured;
   bool leakReported = false;
 };
 
 struct DeviceState {
   std::uint64_t retained = 0;
   bool leakReported = false;
+};
+
+// A signal on its way, or arrived and not yet seen by the host.
+struct PendingSignal {
+  std::uint32_t value;
+  std::shared_ptr<const Completion> completion;
 };
 
 // Bytes that an operation reads or writes.
@@ -61,12 +72,23 @@ struct World {
   Access next(Queue& queue, std::string_view what);
   // An access by the host, or by the host function that this thread is running.
   Access hostAccess(std::string_view what);
-  // Queues the work of `access`.
-  void queueOperation(Queue& queue, const Access& access, std::size_t bytes, std::function<void()> run,
-                      std::shared_ptr<const Completion> after = nullptr);
+  // Queues work, or captures it. Refused work is not queued.
+  CUresult submit(Queue& queue, Work work);
+  // Checks what the work of `access` touches and queues it; `queue` need not be the timeline of the access.
+  CUresult perform(Queue& queue, const Access& access, const Work& work);
+  // Queues a wait for `after`, or for nothing but what comes before it.
+  void queueWait(Queue& queue, std::string_view what, std::shared_ptr<const Completion> after);
+  // Launches a graph.
+  CUresult launch(Queue& queue, GraphExecState& graph);
+  // Whether a capture is under way that forbids this thread calls that may wait; it is then invalid.
+  bool disturbsCapture();
+  // The host has read memory where a signal may have arrived; false if there never was one.
+  bool hostReadSignal(Lock& lock, std::uintptr_t address);
 
   // CUDA_ERROR_INVALID_VALUE, and a finding, when the range lies in no live allocation.
   CUresult allowed(const Access& access, const Range& range);
+  // The same for what work touches, with its allocation.
+  CUresult allowed(const Access& access, const Touch& touch, Range& range);
   // Enters an allowed range in the history of its allocation; a race is found.
   void enter(const Access& access, const Range& range);
 
@@ -75,6 +97,8 @@ struct World {
   EventState* event(CUevent handle, std::string_view call);
 
   void findLeaks(std::optional<int> device);
+
+  Timeline newTimeline();
 
   std::mutex mutex;
   // Told of each operation that is done.
@@ -89,6 +113,10 @@ struct World {
   // Destroyed ones that still work.
   std::vector<std::shared_ptr<Queue>> closing;
   std::map<std::uintptr_t, EventState> events;
+  std::vector<std::weak_ptr<Capture>> captures;
+  std::map<std::uintptr_t, GraphState> graphs;
+  std::map<std::uintptr_t, GraphExecState> graphExecs;
+  std::map<std::uintptr_t, std::vector<PendingSignal>> signals;
   Clock host;
   Timeline timelines = 1;
   // Timelines of streams that are gone, with all their work known to the host.
@@ -97,6 +125,7 @@ struct World {
   std::uintptr_t lastHandle = 0x51'0000'0000;
   std::uint64_t lastStream = 0;
   std::uint64_t lastEvent = 0;
+  std::uint64_t lastGraph = 0;
   std::mt19937_64 random;
   bool initialised = false;
   bool deinitialised = false;
