@@ -26,6 +26,7 @@ export type ErrorCode =
   | 'ERR_MANIFEST'
   | 'ERR_PLAN'
   | 'ERR_PLAN_MISMATCH'
+  | 'ERR_IMAGE'
   | 'ERR_NPY';
 
 /** The base of all errors of this library: `error.code` says what went wrong, `error.hint` what to do about it. */
@@ -50,7 +51,8 @@ export class OptionError extends TypeError {
 
   constructor(
     readonly option: string,
-    allowed: string,
+    /** What it must be. */
+    readonly allowed: string,
     readonly value: unknown,
   ) {
     super(`${option} must be ${allowed}, got ${inspect(value, {depth: 1, maxStringLength: 80})}`);
@@ -67,6 +69,7 @@ export type FormatErrorCode =
   | 'ERR_MANIFEST'
   | 'ERR_PLAN'
   | 'ERR_PLAN_MISMATCH'
+  | 'ERR_IMAGE'
   | 'ERR_NPY'
   | 'ERR_PATH_OUTSIDE'
   | 'ERR_NOT_FOUND';

@@ -2,6 +2,10 @@
 
 export type {ModelLimits, TokenLogprob} from './backend/backend.js';
 export {Binding} from './engine/binding.js';
+export {type BuildResult, buildEngine} from './engine/build/build.js';
+export {BuildError, type BuildLogLine} from './engine/build/build_error.js';
+export type {CalibrationImage, CalibrationOptions, Preprocess} from './engine/build/calibration/options.js';
+export type {BuildOptions, LayerOverride, LayerPrecision, Precision, Profile, ProfileRange} from './engine/build/options.js';
 export {
   type BindOptions,
   Engine,
@@ -12,6 +16,7 @@ export {
 export type {InputValue, OnnxRuntimeTensor} from './engine/input_check.js';
 export type {EngineLayer, LayerTensor} from './engine/layers.js';
 export type {EngineLoadOptions} from './engine/load.js';
+export {type EngineManifest, type ManifestRange, type ManifestTensor, readManifest} from './engine/manifest.js';
 export type {Tensor, TensorData, TensorType} from './engine/tensor.js';
 export {AbortError, type ErrorCode, FormatError, OptionError, TensorrtNodeError, UnsupportedError} from './errors.js';
 export {type LoadOptions, loadModel} from './generate/load.js';

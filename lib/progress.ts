@@ -8,7 +8,7 @@ export interface Progress {
   /** Units in this phase, or undefined while unknown. */
   total?: number;
   /** What a unit is. */
-  unit: 'bytes' | 'tensors' | 'steps' | 'tokens';
+  unit: 'bytes' | 'tensors' | 'steps' | 'tokens' | 'batches';
   /** What the work is at, for people: a tensor's or a file's name. */
   detail?: string;
 }

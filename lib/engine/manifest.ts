@@ -106,7 +106,10 @@ function checkManifest(json: unknown): EngineManifest {
   const tensorrt = root.get('tensorrt');
   const gpu = root.get('gpu');
   const inputs = root.get('inputs').array().map(checkInput);
-  if (new Set(inputs.map(({profiles}) => profiles.length)).size > 1) throw new JsonProblem("'inputs' must all have as many profiles");
+  // One without dynamic dimensions may be in none.
+  if (new Set(inputs.map(({profiles}) => profiles.length).filter((count) => count > 0)).size > 1) {
+    throw new JsonProblem("'inputs' must all have as many profiles");
+  }
   const outputs = root.get('outputs').array().map(checkTensor);
   const names = [...inputs, ...outputs].map(({name}) => name);
   const twice = names.find((name, index) => names.indexOf(name) !== index);

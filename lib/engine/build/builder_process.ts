@@ -19,6 +19,8 @@ const FAREWELL = 5000;
 
 export interface BuilderRun {
   request: NativeBuildRequest;
+  /** The timing cache that takes what the build measured. */
+  mergeTimingsInto?: string;
   log: BuildLog;
   /** What the calibrator is fed with. */
   batches?: BatchSource;
@@ -31,6 +33,8 @@ export interface BuilderRun {
 export interface Built {
   result: NativeBuildResult;
   info: NativeEngineInfo;
+  /** Why the timing cache could not be written. */
+  timingsProblem?: string;
 }
 
 const PROGRAM = fileURLToPath(new URL('./child.js', import.meta.url));
@@ -54,7 +58,7 @@ class BuilderProcess {
 
   constructor(run: BuilderRun) {
     this.#run = run;
-    const {request, log, signal, program = PROGRAM} = run;
+    const {request, mergeTimingsInto, log, signal, program = PROGRAM} = run;
     // No execArgv: a debugger's port or a loader of the parent's is not the child's.
     this.#child = fork(program, [], {serialization: 'advanced', execArgv: [], stdio: ['ignore', 'pipe', 'pipe', 'ipc']});
     log.read(this.#child.stdout!);
@@ -79,7 +83,7 @@ class BuilderProcess {
       await run.batches?.close();
     });
     this.#child.on('message', (message: FromBuilder) => this.#receive(message));
-    this.#send({type: 'build', request});
+    this.#send({type: 'build', request, mergeTimingsInto});
   }
 
   #receive(message: FromBuilder): void {
@@ -126,7 +130,7 @@ class BuilderProcess {
     if (this.#stopped !== undefined) throw this.#stopped;
     const {log} = this.#run;
     const answer = this.#answer;
-    if (answer?.type === 'built') return {result: answer.result, info: answer.info};
+    if (answer?.type === 'built') return answer;
     if (answer?.type === 'failed') throw failure(answer.error, log.last);
     const end = {code, signal};
     throw new BuildError(

@@ -3,10 +3,12 @@
  * It builds one engine, says what is in it, and ends.
  */
 
+import {existsSync} from 'node:fs';
 import {readFile} from 'node:fs/promises';
 
-import type {NativeBuild} from '../../native/engine_addon.js';
+import type {NativeBuild, NativeBuildRequest} from '../../native/engine_addon.js';
 import {requireAddon} from '../../native/load.js';
+import {lockFile} from './file_lock.js';
 import type {FromBuilder, PlainError, ToBuilder} from './messages.js';
 
 let build: NativeBuild | undefined;
@@ -37,14 +39,19 @@ async function answer(message: ToBuilder & {type: 'build'}): Promise<void> {
   process.exit();
 }
 
-async function run({request}: ToBuilder & {type: 'build'}): Promise<FromBuilder> {
+async function run({request, mergeTimingsInto}: ToBuilder & {type: 'build'}): Promise<FromBuilder> {
   const addon = requireAddon();
   build = addon.buildEngine(request, {
     progress: (event) => void send({type: 'progress', event}),
     batchWanted: () => void send({type: 'batch-wanted'}),
   });
   if (cancelled) build.cancel();
-  const result = await build.result;
+  const timingsProblem = () => mergeTimings(request, mergeTimingsInto).catch((error: Error) => error.message);
+  const result = await build.result.catch(async (error: unknown) => {
+    // What was measured until then serves the next attempt.
+    await timingsProblem();
+    throw error;
+  });
   // What the engine really takes and gives, rather than what the model promised.
   const engine = await addon.loadEngine({
     device: request.device,
@@ -55,7 +62,14 @@ async function run({request}: ToBuilder & {type: 'build'}): Promise<FromBuilder>
   });
   const info = engine.info();
   await engine.dispose();
-  return {type: 'built', result, info};
+  return {type: 'built', result, info, timingsProblem: await timingsProblem()};
+}
+
+async function mergeTimings({device, tensorrt, timingCacheOut}: NativeBuildRequest, into: string | undefined): Promise<undefined> {
+  if (into === undefined || timingCacheOut === undefined || !existsSync(timingCacheOut)) return;
+  const addon = requireAddon();
+  using _lock = await lockFile((path) => addon.tryLock(path), `${into}.lock`);
+  await addon.mergeTimingCache({device, tensorrt, into, from: timingCacheOut});
 }
 
 function send(message: FromBuilder): Promise<void> {

@@ -9,14 +9,14 @@ import type {
 } from '../../native/engine_addon.js';
 
 export type ToBuilder =
-  | {type: 'build'; request: NativeBuildRequest}
+  | {type: 'build'; request: NativeBuildRequest; mergeTimingsInto?: string}
   | {type: 'batch'; batch: Readonly<Record<string, NativeBatchTensor>> | null}
   | {type: 'cancel'};
 
 export type FromBuilder =
   | {type: 'progress'; event: ProgressEvent}
   | {type: 'batch-wanted'}
-  | {type: 'built'; result: NativeBuildResult; info: NativeEngineInfo}
+  | {type: 'built'; result: NativeBuildResult; info: NativeEngineInfo; timingsProblem?: string}
   | {type: 'failed'; error: PlainError};
 
 export type ProgressEvent = Parameters<NativeBuildListener['progress']>[0];

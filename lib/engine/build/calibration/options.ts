@@ -16,7 +16,7 @@ export interface CalibrationImage {
   pixels: Uint8Array;
 }
 
-/** Makes one sample, for every input of the model, of a picture: tensors whose first dimension is 1. */
+/** Makes one sample of a picture: a tensor whose first dimension is 1 for each input, or the tensor of the only input. */
 export type Preprocess = (
   image: CalibrationImage,
 ) => Readonly<Record<string, Tensor>> | Tensor | Promise<Readonly<Record<string, Tensor>> | Tensor>;

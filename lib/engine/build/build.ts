@@ -1,0 +1,214 @@
+/** `buildEngine`: from an ONNX model to an engine folder, by way of the engine cache and a builder process. */
+
+import {randomUUID} from 'node:crypto';
+import {mkdir, readdir, rm} from 'node:fs/promises';
+import {join, resolve} from 'node:path';
+
+import {FormatError, OptionError, throwIfAborted} from '../../errors.js';
+import type {Model} from '../../onnx/model.js';
+import type {OnProgress} from '../../progress.js';
+import {checkTarget, writeFolder} from '../../target_folder.js';
+import {type EngineManifest, PLAN_FILE} from '../manifest.js';
+import {BuildLog} from './build_log.js';
+import {type CachePaths, cachePaths, defaultCacheFolder, timingCacheName} from './cache_paths.js';
+import {Callbacks} from './callbacks.js';
+import {outputTarget, placeInCache, readEngine, sharePlan, sourceFileFrom, writeManifest} from './engine_folder.js';
+import {type BuildEnvironment, findEnvironment} from './environment.js';
+import {lockFile} from './file_lock.js';
+import {type BuildOptions, checkOptions, type Profile} from './options.js';
+import {keyOf, type PreparedBuild, prepareBuild} from './prepare.js';
+import {type Produced, type Production, produce} from './produce.js';
+import {Scratch} from './scratch.js';
+
+export interface BuildResult {
+  /** The engine folder, absolute: `output`, or the engine cache's own, which a later build may replace. */
+  folder: string;
+  /** Of the plan in it. */
+  plan: string;
+  manifest: EngineManifest;
+  /** It was in the engine cache, and nothing was built. */
+  cached: boolean;
+  /** The profiles it was built for; [] if no input has a dynamic shape. */
+  profiles: readonly Profile[];
+  /** They were derived from the inputs' shapes, as none were given. */
+  profilesDerived: boolean;
+  /** What went otherwise than one would think; also in the log. */
+  warnings: readonly string[];
+}
+
+/**
+ * Builds a TensorRT engine of an ONNX model (a path, bytes, or a Model) in a process of its own, or takes it from the
+ * engine cache. Needs a GPU, and says so at once.
+ *
+ * Throws OptionError; CudaError without driver or GPU, TensorrtError without TensorRT or its ONNX parser; FormatError for
+ * a damaged or hostile model; UnsupportedError for what the loaded TensorRT lacks; BuildError, with the log's last lines,
+ * when TensorRT cannot build it or the process ends; AbortError within a second of the signal.
+ */
+export async function buildEngine(model: string | Uint8Array | Model, options: BuildOptions = {}): Promise<BuildResult> {
+  checkOptions(options);
+  throwIfAborted(options.signal);
+  const environment = findEnvironment(options.device ?? 0, options.tensorrtPath);
+  const callbacks = new Callbacks(options.signal);
+  return callbacks.around(async () => {
+    await using scratch = new Scratch();
+    return await new Build(options, environment, callbacks, scratch).run(model);
+  });
+}
+
+class Build {
+  readonly #log: BuildLog;
+  readonly #onProgress: OnProgress | undefined;
+  readonly #signal: AbortSignal;
+  readonly #paths: CachePaths | undefined;
+  readonly #warnings: string[] = [];
+
+  constructor(
+    readonly options: BuildOptions,
+    readonly environment: BuildEnvironment,
+    callbacks: Callbacks,
+    readonly scratch: Scratch,
+  ) {
+    this.#log = new BuildLog(callbacks.guard(options.onLog));
+    this.#onProgress = callbacks.guard(options.onProgress);
+    this.#signal = callbacks.signal;
+    this.#paths = options.cache === false ? undefined : cachePaths(resolve(options.cache ?? defaultCacheFolder(process.env)));
+  }
+
+  async run(model: string | Uint8Array | Model): Promise<BuildResult> {
+    const {options} = this;
+    const prepared = await prepareBuild(model, options, this.environment, this.scratch, this.#onProgress, this.#signal);
+    const output = options.output === undefined ? undefined : resolve(options.output);
+    const target = outputTarget(prepared.source.isFile ? prepared.source.path : undefined);
+    if (output !== undefined) await checkTarget(output, target);
+
+    const {calibration} = prepared;
+    const cacheable = calibration === undefined || calibration.identity !== undefined;
+    if (this.#paths === undefined || !cacheable) {
+      if (output === undefined)
+        throw new OptionError('output', 'a folder, as an engine calibrated without calibration.key is not cached', output);
+      if (this.#paths !== undefined) this.#warn('the engine is not cached: without calibration.key nobody knows what calibrated it');
+      const key = keyOf(prepared, calibration?.identity ?? `once:${randomUUID()}`);
+      let manifest!: EngineManifest;
+      await writeFolder(output, target, async (folder) => {
+        manifest = this.#personal((await this.#produce(folder, prepared, key)).manifest, prepared, output);
+        await writeManifest(folder, manifest);
+      });
+      return this.#result(output, manifest, false, prepared);
+    }
+
+    const place = join(this.#paths.engines, keyOf(prepared, calibration?.identity));
+    const {manifest: found, cached} = await this.#cached(this.#paths, place, prepared);
+    if (output === undefined) {
+      const manifest = this.#personal(found, prepared, place);
+      if (JSON.stringify(manifest) !== JSON.stringify(found)) await writeManifest(place, manifest);
+      return this.#result(place, manifest, cached, prepared);
+    }
+    const manifest = this.#personal(found, prepared, output);
+    await writeFolder(output, target, async (folder) => {
+      await sharePlan(place, folder);
+      await writeManifest(folder, manifest);
+    });
+    return this.#result(output, manifest, cached, prepared);
+  }
+
+  /** The engine at its place in the cache, built if need be by whoever comes first. */
+  async #cached(paths: CachePaths, place: string, prepared: PreparedBuild): Promise<{manifest: EngineManifest; cached: boolean}> {
+    const key = keyOf(prepared, prepared.calibration?.identity);
+    const there = await this.#look(place);
+    if (there !== undefined) return {manifest: there, cached: true};
+    const {addon} = this.environment;
+    using _lock = await lockFile((path) => addon.tryLock(path), join(paths.locks, `${key}.lock`), {
+      signal: this.#signal,
+      onWait: () => this.#onProgress?.({phase: 'wait', done: 0, total: 1, unit: 'steps', detail: 'another build of this engine'}),
+    });
+    const meanwhile = await this.#look(place, true);
+    if (meanwhile !== undefined) return {manifest: meanwhile, cached: true};
+    await removeLeftovers(paths.engines, key);
+    const folder = join(paths.engines, `.${key}.${randomUUID()}.tmp`);
+    await mkdir(folder, {recursive: true});
+    try {
+      const {manifest, calibratedAs} = await this.#produce(folder, prepared, key);
+      if (calibratedAs !== undefined) await this.#placeAgain(paths, folder, manifest, keyOf(prepared, calibratedAs));
+      await placeInCache(folder, place);
+      return {manifest, cached: false};
+    } finally {
+      await rm(folder, {recursive: true, force: true});
+    }
+  }
+
+  /** A sound engine at `place`. */
+  async #look(place: string, tell = false): Promise<EngineManifest | undefined> {
+    const found = await readEngine(place, this.#signal);
+    if (!(found instanceof FormatError)) return found;
+    if (tell) this.#warn(`the engine in the cache was damaged and is built again: ${found.message}`);
+    return undefined;
+  }
+
+  /** The next build finds the calibration cache that this one wrote, and is the same build all the same. */
+  async #placeAgain(paths: CachePaths, from: string, manifest: EngineManifest, key: string): Promise<void> {
+    const folder = join(paths.engines, `.${key}.${randomUUID()}.tmp`);
+    await mkdir(folder, {recursive: true});
+    try {
+      await sharePlan(from, folder);
+      await writeManifest(folder, {...manifest, key});
+      await placeInCache(folder, join(paths.engines, key));
+    } finally {
+      await rm(folder, {recursive: true, force: true});
+    }
+  }
+
+  async #produce(folder: string, prepared: PreparedBuild, key: string): Promise<Produced> {
+    const production: Production = {
+      prepared,
+      key,
+      timingCache: this.#timingCache(),
+      scratch: this.scratch,
+      log: this.#log,
+      onProgress: this.#onProgress,
+      signal: this.#signal,
+    };
+    const produced = await produce(folder, production);
+    for (const warning of produced.warnings) this.#warn(warning);
+    return produced;
+  }
+
+  #timingCache(): string | undefined {
+    const {timingCache} = this.options;
+    if (timingCache === false) return undefined;
+    if (timingCache !== undefined) return resolve(timingCache);
+    return this.#paths && join(this.#paths.timings, timingCacheName(this.environment));
+  }
+
+  /** The name and the model's path are this build's, whoever built the engine. */
+  #personal(manifest: EngineManifest, {source}: PreparedBuild, folder: string): EngineManifest {
+    const file = source.isFile ? sourceFileFrom(folder, source.path) : undefined;
+    return {
+      ...manifest,
+      name: this.options.name ?? source.name,
+      source: {...(file === undefined ? {} : {file}), sha256: manifest.source.sha256},
+    };
+  }
+
+  #warn(message: string): void {
+    this.#warnings.push(message);
+    this.#log.add({severity: 'warning', message});
+  }
+
+  #result(folder: string, manifest: EngineManifest, cached: boolean, {profiles, profilesDerived}: PreparedBuild): BuildResult {
+    return {
+      folder,
+      plan: join(folder, PLAN_FILE),
+      manifest,
+      cached,
+      profiles,
+      profilesDerived: profilesDerived && profiles.length > 0,
+      warnings: this.#warnings,
+    };
+  }
+}
+
+/** Of builds of this engine whose process died. */
+async function removeLeftovers(engines: string, key: string): Promise<void> {
+  const names = await readdir(engines).catch(() => []);
+  for (const name of names) if (name.startsWith(`.${key}.`)) await rm(join(engines, name), {recursive: true, force: true});
+}
