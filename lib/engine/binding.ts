@@ -102,7 +102,7 @@ class BoundOutput implements Tensor {
   readonly #fixed: boolean;
   #readAt = -1;
   #dims: readonly number[] = [];
-  #data!: TensorData;
+  #data: TensorData | undefined;
   readonly type: TensorType;
 
   constructor(native: NativeBinding, type: TensorType, index: number, runs: RunCount, mayGrow: boolean) {
@@ -123,14 +123,16 @@ class BoundOutput implements Tensor {
   /** Empty while the shape is not known. */
   get data(): TensorData {
     if (!this.#fixed && this.#readAt !== this.#runs.value) this.#read();
-    return this.#data;
+    return this.#data!;
   }
 
   #read(): void {
     const dims = this.#native.outputDims()[this.#index]!;
+    const buffer = this.#native.outputs[this.#index]!;
+    this.#readAt = this.#runs.value;
+    if (this.#data?.buffer === buffer && this.#dims.join() === dims.join()) return;
     const known = dims.every((dim) => dim >= 0);
     this.#dims = Object.freeze(dims);
-    this.#data = tensorArray(this.type, known ? dims : [0], this.#native.outputs[this.#index]!);
-    this.#readAt = this.#runs.value;
+    this.#data = tensorArray(this.type, known ? dims : [0], buffer);
   }
 }

@@ -129,8 +129,8 @@ async function loadOnTensorrt(folder: string, {info: gpu, tensorrtVersion}: Gpu,
   const computeCapability = `${gpu.computeMajor}.${gpu.computeMinor}`;
   onProgress?.({phase: 'load', done: 0, total: 2, unit: 'steps', detail: 'plan'});
   const {manifest, plan} = await loadPlan(folder, {tensorrtVersion, gpu: {name: gpu.name, computeCapability}}, {signal});
-  throwIfAborted(signal);
   onProgress?.({phase: 'load', done: 1, total: 2, unit: 'steps', detail: 'engine'});
+  throwIfAborted(signal);
   const loading = translated(() =>
     requireAddon().loadEngine({
       device,

@@ -2,7 +2,7 @@
 
 import {MessageChannel, type MessagePort, receiveMessageOnPort, type Worker} from 'node:worker_threads';
 
-import {AbortError, TensorrtNodeError} from '../../errors.js';
+import {AbortError, TensorrtNodeError, throwIfAborted} from '../../errors.js';
 import {onAbort} from '../../on_abort.js';
 import {fromPlainError} from '../../onnxruntime/plain_error.js';
 import {createRunGuard} from '../../onnxruntime/run_guard.js';
@@ -51,6 +51,7 @@ export class CpuThread {
 
   /** Throws FormatError and UnsupportedError for models that ONNX Runtime or engines do not take, ERR_BACKEND, AbortError. */
   static async start({signal, ...options}: ThreadOptions): Promise<{thread: CpuThread; ready: Ready}> {
+    throwIfAborted(signal);
     const guard = createRunGuard();
     const {port1: port, port2} = new MessageChannel();
     const sent = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
