@@ -13,7 +13,7 @@ Completions::Completions(Napi::Env env, Instance& instance)
 }
 
 Completions::~Completions() {
-  stop();
+  close();
 }
 
 void Completions::watch(std::shared_ptr<Completion> completion) {
@@ -34,6 +34,10 @@ void Completions::stop() {
     changed_.notify_all();
   }
   if (thread_.joinable()) thread_.join();
+}
+
+void Completions::close() {
+  stop();
   poller_.reset();
   asyncContext_.reset();
   polled_.clear();

@@ -33,7 +33,7 @@ class Completion {
   std::chrono::steady_clock::time_point start_;
 };
 
-// Of one environment. Everything but stop() of the thread is for the JavaScript thread.
+// Of one environment; for the JavaScript thread.
 class Completions final : public Stoppable {
  public:
   Completions(Napi::Env env, Instance& instance);
@@ -44,8 +44,9 @@ class Completions final : public Stoppable {
   // The work has just been queued; settle() follows once, unless the environment ends first. Kept until then.
   void watch(std::shared_ptr<Completion> completion);
 
-  // What is under way is let go, which may wait for it.
   void stop() override;
+  // stop(), and lets go of what is under way, which may wait for it. Before the environment's end.
+  void close();
 
  private:
   using Clock = std::chrono::steady_clock;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <utility>
@@ -123,9 +124,14 @@ Napi::Value loadEngine(const Napi::CallbackInfo& info) {
     return Instance::of(info.Env()).run(object, [request = LoadRequest(object)]() -> Instance::MakeValue {
       EngineObject::Parts parts;
       tensorrt::DeviceMemory memory = memoryOf(request.device);
+      tensorrt::Libraries libraries = tensorrt::Libraries::open(request.candidates);
+      // What was just loaded must find nothing under way when it takes itself apart; so must plugins, loaded next.
+      static std::once_flag library;
+      static std::once_flag plugins;
+      std::call_once(library, Instance::stopAllAtExit);
       const tensorrt::EngineOptions options{request.weightStreamingBudget, request.refitFrom};
-      parts.engine = tensorrt::Engine::load(tensorrt::Libraries::open(request.candidates), std::move(memory),
-                                            request.plan, options);
+      parts.engine = tensorrt::Engine::load(std::move(libraries), std::move(memory), request.plan, options);
+      std::call_once(plugins, Instance::stopAllAtExit);
       parts.runs = std::make_shared<EngineRuns>(parts.engine, request.contexts);
       return [parts = std::move(parts)](Napi::Env env) { return makeEngine(env, parts); };
     });

@@ -1,6 +1,10 @@
 // The life of one environment: promises settled from other threads, and an end that leaves no thread behind.
 #include "instance.h"
 
+#include <cstddef>
+#include <cstdlib>
+#include <mutex>
+#include <new>
 #include <thread>
 #include <utility>
 
@@ -9,6 +13,38 @@
 #include "waiter.h"
 
 namespace tensorrt_node::binding {
+
+namespace {
+
+// What stopAllAtExit() stops, of all environments. Never destroyed, as exit handlers use it.
+struct AllStoppables {
+  std::mutex mutex;
+  std::vector<std::weak_ptr<Stoppable>> list;
+
+  static AllStoppables& instance() {
+    alignas(AllStoppables) static std::byte storage[sizeof(AllStoppables)];
+    static auto* const all = ::new (static_cast<void*>(storage)) AllStoppables;
+    return *all;
+  }
+
+  void add(const std::shared_ptr<Stoppable>& stoppable) {
+    const std::lock_guard lock(mutex);
+    std::erase_if(list, [](const std::weak_ptr<Stoppable>& each) { return each.expired(); });
+    list.push_back(stoppable);
+  }
+
+  void stop() {
+    std::vector<std::weak_ptr<Stoppable>> stopped;
+    {
+      const std::lock_guard lock(mutex);
+      stopped.swap(list);
+    }
+    for (const std::weak_ptr<Stoppable>& each : stopped)
+      if (const std::shared_ptr<Stoppable> stoppable = each.lock()) stoppable->stop();
+  }
+};
+
+}  // namespace
 
 // The thread of one call of run(). Owned by the entry of its promise, so that settling it joins the thread.
 class Instance::Task final : public Stoppable {
@@ -68,6 +104,12 @@ Completions& Instance::completions(Napi::Env env) {
 void Instance::stopAtEnd(const std::shared_ptr<Stoppable>& stoppable) {
   std::erase_if(stoppables_, [](const std::weak_ptr<Stoppable>& each) { return each.expired(); });
   stoppables_.push_back(stoppable);
+  AllStoppables::instance().add(stoppable);
+}
+
+void Instance::stopAllAtExit() {
+  // Handlers run last in, first out. Without room for one more there is nothing better to do than to go on.
+  static_cast<void>(std::atexit([] { AllStoppables::instance().stop(); }));
 }
 
 std::shared_ptr<Waiter> Instance::makeWaiter() {
@@ -105,7 +147,7 @@ void Instance::end() {
     if (const std::shared_ptr<Stoppable> stoppable = each.lock()) stoppable->stop();
   }
   unsettled_.clear();
-  completions_.reset();
+  if (completions_ != nullptr) completions_->close();
   classes_.clear();
   // The threads were its only callers. Newer versions of Node free it only when it has none left.
   deliveries_.Release();

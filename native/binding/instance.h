@@ -24,7 +24,7 @@ class Waiter;
 class Stoppable {
  public:
   virtual ~Stoppable() = default;
-  // Ends the thread and waits for that. More calls do nothing.
+  // Ends the thread and waits for that, without JavaScript. More calls do nothing.
   virtual void stop() = 0;
 };
 
@@ -79,8 +79,12 @@ class Instance {
     return known.Value();
   }
 
-  // Stopped before the environment ends, if it is still there. Only until then its threads may call the above.
+  // Stopped before the environment ends, if it is still there; also by stopAllAtExit(). Only until then its threads may
+  // call the above.
   void stopAtEnd(const std::shared_ptr<Stoppable>& stoppable);
+  // process.exit() ends no environment. From now on it stops the threads of all, before libraries that are loaded by
+  // now take themselves apart.
+  static void stopAllAtExit();
   // A thread that calls settle().
   std::shared_ptr<Waiter> makeWaiter();
   // Runs `work` on a thread of its own; what it returns makes the promise's value. `cancel` is to make `work` return

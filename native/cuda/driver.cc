@@ -61,9 +61,6 @@ LoadOutcome open(const std::string& path, DriverTable& table, Library& library) 
   std::string missing;
 #define TENSORRT_NODE_FIND(name) find(library.get(), TENSORRT_NODE_SYMBOL(name), table.name, missing);
   TENSORRT_NODE_DRIVER_FUNCTIONS(TENSORRT_NODE_FIND)
-  std::string missingGraph;
-#define TENSORRT_NODE_FIND_GRAPH(name) find(library.get(), TENSORRT_NODE_SYMBOL(name), table.name, missingGraph);
-  TENSORRT_NODE_GRAPH_FUNCTIONS(TENSORRT_NODE_FIND_GRAPH)
 #undef TENSORRT_NODE_FIND
   if (!missing.empty()) {
     outcome.status = DriverStatus::functionMissing;

@@ -47,15 +47,12 @@
   X(cuEventRecord)                        \
   X(cuEventQuery)                         \
   X(cuEventSynchronize)                   \
-  X(cuEventElapsedTime)
-
-// For graphs. Not required until the simulated driver has them.
-#define TENSORRT_NODE_GRAPH_FUNCTIONS(X) \
-  X(cuStreamBeginCapture)                \
-  X(cuStreamEndCapture)                  \
-  X(cuGraphInstantiateWithFlags)         \
-  X(cuGraphLaunch)                       \
-  X(cuGraphExecDestroy)                  \
+  X(cuEventElapsedTime)                   \
+  X(cuStreamBeginCapture)                 \
+  X(cuStreamEndCapture)                   \
+  X(cuGraphInstantiateWithFlags)          \
+  X(cuGraphLaunch)                        \
+  X(cuGraphExecDestroy)                   \
   X(cuGraphDestroy)
 
 namespace tensorrt_node::cuda {
@@ -63,7 +60,6 @@ namespace tensorrt_node::cuda {
 struct DriverTable {
 #define TENSORRT_NODE_MEMBER(name) decltype(&::name) name = nullptr;
   TENSORRT_NODE_DRIVER_FUNCTIONS(TENSORRT_NODE_MEMBER)
-  TENSORRT_NODE_GRAPH_FUNCTIONS(TENSORRT_NODE_MEMBER)
 #undef TENSORRT_NODE_MEMBER
 
   // Only a simulated driver has this: the host is about to read or write pinned memory, which no driver can see.

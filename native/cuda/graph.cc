@@ -21,8 +21,6 @@ Recording endCapture(const Stream& stream, CUresult& result) noexcept {
 }
 
 Recording record(const Stream& stream, const std::function<void()>& queue) {
-  if (driver().cuGraphInstantiateWithFlags == nullptr)
-    fail(CUDA_ERROR_NOT_SUPPORTED, "cuStreamBeginCapture", stream.name());
   // Only this thread's calls are watched: others may allocate meanwhile.
   check(driver().cuStreamBeginCapture(stream.handle(), CU_STREAM_CAPTURE_MODE_THREAD_LOCAL), "cuStreamBeginCapture",
         stream.name());

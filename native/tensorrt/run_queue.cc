@@ -73,17 +73,18 @@ void RunQueue::submit(const std::shared_ptr<Run>& run) {
       return;
     }
   }
+  run->inputs_.clear();
   run->finished_({}, closed_);
 }
 
 void RunQueue::cancel(const std::shared_ptr<Run>& run) {
-  // Freed without the lock: it may hold much memory.
-  std::shared_ptr<Run> dropped;
+  // Freed without the lock, and now: the caller may keep the run.
+  std::vector<RunInput> inputs;
   const std::lock_guard lock(mutex_);
   run->cancelled_ = true;
   if (const auto found = std::find(waiting_.begin(), waiting_.end(), run); found != waiting_.end()) {
-    dropped = std::move(*found);
     waiting_.erase(found);
+    inputs.swap(run->inputs_);
   }
 }
 
@@ -95,7 +96,10 @@ void RunQueue::close(std::exception_ptr error) {
     dropped.swap(waiting_);
     changed_.notify_all();
   }
-  for (const auto& run : dropped) run->finished_({}, closed_);
+  for (const auto& run : dropped) {
+    run->inputs_.clear();
+    run->finished_({}, closed_);
+  }
 }
 
 void RunQueue::stop(std::exception_ptr error) {

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import {collected, dense, engine, expand, nonZero} from './fixture.mjs';
 
 const loaded = await engine(dense());
-for (const graph of [false]) {
+for (const graph of [true, false]) {
   const binding = loaded.bind([[2, 4]], {graph, timing: true});
   assert.equal(binding.graph, graph);
   const input = new Float32Array(binding.inputs[0]);
@@ -80,7 +80,10 @@ finder.dispose();
 await places.dispose();
 
 const shaped = await engine(expand());
-const order = shaped.info().tensors.filter(({mode}) => mode === 'input').map(({name}) => name);
+const order = shaped
+  .info()
+  .tensors.filter(({mode}) => mode === 'input')
+  .map(({name}) => name);
 const at = order.indexOf('shape');
 const shapes = order.map((name) => (name === 'x' ? [1, 3] : [2]));
 const expander = shaped.bind(shapes, {graph: true, timing: false});

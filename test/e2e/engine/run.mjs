@@ -68,7 +68,10 @@ loaded = await engine(expand());
 const shape = loaded.info().tensors.find(({name}) => name === 'shape');
 assert.deepEqual([shape.location, shape.isShapeTensor], ['host', true]);
 assert.deepEqual(shape.profiles[0].values, {min: [1, 3], opt: [2, 3], max: [12, 3]});
-const order = loaded.info().tensors.filter(({mode}) => mode === 'input').map(({name}) => name);
+const order = loaded
+  .info()
+  .tensors.filter(({mode}) => mode === 'input')
+  .map(({name}) => name);
 for (const rows of [2, 12, 2, 1]) {
   const inputs = {x: tensor([1, 2, 3], [1, 3]), shape: tensor([BigInt(rows), 3n])};
   const [{dims, buffer}] = await loaded.run(order.map((name) => inputs[name])).result;
