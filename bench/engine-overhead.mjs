@@ -4,7 +4,7 @@
  * contexts at once, and run() with plain arrays. Beside them torch.compile on the encoder, and ONNX Runtime's CUDA
  * provider where Python has one.
  *
- *   node bench/engine-overhead.mjs [--model recogniser] [--precision fp16] [--blocks 5] [--runs 2000] [--contexts 4]
+ *   node bench/engine-overhead.mjs [--model recogniser,classifier] [--precision fp16] [--blocks 5] [--runs 2000] [--contexts 4]
  *                                  [--loop bench/.models/engine-overhead] [--python python3] [--save]
  *
  * Needs a GPU, `npm run build`, `build:addon`, bench/.models, and g++ with CUDA's and TensorRT's headers (npm run sdk)
@@ -28,7 +28,7 @@ import {median, Results, say} from './lib/results.mjs';
 
 const {values: options} = parseArgs({
   options: {
-    model: {type: 'string', default: 'recogniser'},
+    model: {type: 'string', default: 'recogniser,classifier'},
     precision: {type: 'string', default: 'fp16'},
     blocks: {type: 'string', default: '5'},
     runs: {type: 'string', default: '2000'},
@@ -48,7 +48,8 @@ const {library: infer} = (await inspect()).tensorrt;
 if (!existsSync(options.loop)) await compileLoop();
 
 const names = options.model.split(',');
-for (const name of names) await measure(name, names.length > 1 ? `${name}_` : '');
+// The claims that have targets are the first model's.
+for (const name of names) await measure(name, name === names[0] ? '' : `${name}_`);
 if (existsSync(modelFile('encoder'))) await measureEncoder();
 
 async function measure(name, prefix) {

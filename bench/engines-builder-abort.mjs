@@ -2,7 +2,7 @@
  * What becomes of a service when the builder dies? A model that TensorRT's builder aborts on is built while another
  * engine answers in this process: the build must end in a typed error, and every answer must come and be right.
  *
- *   node bench/engines-builder-abort.mjs [--size 4096] [--layers 8] [--seconds 240] [--save]
+ *   node bench/engines-builder-abort.mjs [--size 4096] [--hidden 14336] [--layers 8] [--seconds 240] [--save]
  *
  * Needs a GPU, `npm run build`, `build:addon` and bench/.models. The claim is 1 if the build ended in ERR_BUILD with the
  * process's end told and no answer was wrong; the error is beside it. A builder that comes through says so instead.
@@ -24,12 +24,13 @@ import {Results, say} from './lib/results.mjs';
 const {values: options} = parseArgs({
   options: {
     size: {type: 'string', default: '4096'},
+    hidden: {type: 'string', default: '14336'},
     layers: {type: 'string', default: '8'},
     seconds: {type: 'string', default: '240'},
     save: {type: 'boolean'},
   },
 });
-const [size, layers] = [Number(options.size), Number(options.layers)];
+const [size, hidden, layers] = [options.size, options.hidden, options.layers].map(Number);
 
 const results = new Results('engines.jsonl', await machine());
 const scratch = mkdtempSync(path.join(tmpdir(), 'engines-builder-abort-'));
@@ -53,7 +54,7 @@ const serving = (async () => {
 })();
 
 const file = path.join(scratch, 'int4.onnx');
-await writeModel(int4Chain({size, layers}), file, {externalData: 'int4.onnx_data'});
+await writeModel(int4Chain({size, hidden, layers}), file, {externalData: 'int4.onnx_data'});
 const start = performance.now();
 const error = await buildEngine(file, {
   typing: 'strong',
@@ -89,6 +90,6 @@ results.record({
   answers_meanwhile: times.length,
   wrong,
   answer_ms_p99: percentiles(times).p99,
-  model: `${layers} x DequantizeLinear INT4 [${size}, ${size}] and MatMul`,
+  model: `${layers} x DequantizeLinear INT4 [${size}, ${hidden}] and MatMul`,
 });
 if (!(died && answered)) process.exitCode = 1;
