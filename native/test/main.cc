@@ -2,6 +2,7 @@
 #include "check.h"
 #include "cuda/driver.h"
 #include "simulated.h"
+#include "simulator/tensorrt/simulated_tensorrt.h"
 
 int main(int count, char** arguments) {
   const auto outcome = tensorrt_node::cuda::load(SIMULATOR_PATH);
@@ -9,5 +10,9 @@ int main(int count, char** arguments) {
     std::cout << outcome.problem << std::endl;
     return 1;
   }
-  return check::runTests(count > 1 ? arguments[1] : "", simulatorReset, test::expectNoFindings);
+  const auto reset = [] {
+    simulatorReset();
+    simulatedTensorrtReset();
+  };
+  return check::runTests(count > 1 ? arguments[1] : "", reset, test::expectNoFindings);
 }
