@@ -6,6 +6,7 @@ import {readFileSync} from 'node:fs';
 import {Command} from 'commander';
 
 import {benchCommand} from './bench.js';
+import {buildCommand} from './build.js';
 import {chatCommand} from './chat.js';
 import {exitCodeOf, printError} from './errors.js';
 import {generateCommand} from './generate.js';
@@ -24,11 +25,18 @@ process.stderr.on('error', () => {});
 
 const {version, description} = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
 
-const program = new Command('tensorrt-node').description(description).version(version).showHelpAfterError('(--help shows all options)');
-for (const command of [inspectCommand(), importCommand(), generateCommand(), chatCommand(), runCommand(), benchCommand()]) {
+const program = new Command('tensorrt-node')
+  .description(description)
+  .version(version)
+  .showHelpAfterError('(--help shows all options)')
+  .enablePositionalOptions();
+for (const command of [inspectCommand(), buildCommand(), importCommand(), generateCommand(), chatCommand(), runCommand(), benchCommand()]) {
   program.addCommand(command.copyInheritedSettings(program));
 }
-for (const command of withSubcommands(program)) command.exitOverride();
+for (const command of withSubcommands(program)) {
+  command.exitOverride();
+  for (const each of command.commands) each.copyInheritedSettings(command);
+}
 
 function withSubcommands(command: Command): Command[] {
   return [command, ...command.commands.flatMap(withSubcommands)];

@@ -47,7 +47,7 @@ export function samplingOptions(flags: SamplingFlags): SamplingFlags {
   return {maxNewTokens, temperature, topK, topP, minP, repetitionPenalty, presencePenalty, frequencyPenalty, logitBias, seed, stop};
 }
 
-function number(text: string): number {
+export function number(text: string): number {
   const value = Number(text);
   if (text.trim() === '' || Number.isNaN(value)) throw new InvalidArgumentError('It is not a number.');
   return value;

@@ -133,12 +133,7 @@ class BuilderProcess {
     if (answer?.type === 'built') return answer;
     if (answer?.type === 'failed') throw failure(answer.error, log.last);
     const end = {code, signal};
-    throw new BuildError(
-      `the builder process ${describeEnd(end)}${lastWords(log.last)}`,
-      log.last,
-      end,
-      'error.log has the last lines of its log',
-    );
+    throw new BuildError(`the builder process ${describeEnd(end)}${lastWords(log.last)}`, log.last, end);
   }
 }
 

@@ -50,6 +50,7 @@ export async function produce(folder: string, production: Production): Promise<P
   const timingCacheOut = timingCache && join(work, 'timings');
   const request = nativeRequest(prepared, {plan, timingCache, timingCacheOut, calibrationCacheOut});
   throwIfAborted(signal);
+  onProgress?.({phase: 'build', done: 0, unit: 'steps', detail: 'starting'});
   const built = await runBuilder({
     request,
     mergeTimingsInto: timingCache,
