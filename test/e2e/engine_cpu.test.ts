@@ -8,8 +8,8 @@ import {GraphBuilder} from '../../lib/onnx/graph_builder.js';
 import {writeModel} from '../../lib/onnx/write.js';
 import {AFFINE_WEIGHTS, affine, affineOf, identity, sum} from '../support/engine_models.js';
 import {temporaryFolder} from '../support/temporary_folder.js';
-import {describeEngines} from './helpers/engine_contract.js';
 import {program} from './helpers/child.js';
+import {describeEngines} from './helpers/engine_contract.js';
 
 const folder = temporaryFolder();
 
