@@ -174,6 +174,16 @@ void BoundExecution::launch() {
   }
 }
 
+bool BoundExecution::over() {
+  try {
+    return execution_.stream().idle();
+  } catch (...) {
+    // Nothing may touch the memory any more when the caller gets it back.
+    drain();
+    throw;
+  }
+}
+
 void BoundExecution::finish() {
   measured_ = timing_.has_value();
   for (std::size_t i = 0; i < outputs_.size(); ++i) {

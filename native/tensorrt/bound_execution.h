@@ -48,7 +48,7 @@ class BoundExecution {
   // Throws CudaError and TensorrtError; nothing is under way then.
   void launch();
   // Whether the run is over. Throws what it failed with.
-  bool over() const { return execution_.stream().idle(); }
+  bool over();
   // After over(), before the outputs are read.
   void finish();
   // Blocks until the run is over, asking without a pause for the first two milliseconds; finish() as well.

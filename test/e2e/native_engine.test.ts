@@ -79,7 +79,7 @@ describe('errors of engines', () => {
     ['cuGraphLaunch', 12, 700, 'CUDA_ERROR_ILLEGAL_ADDRESS'],
     ['cuMemcpyHtoDAsync_v2', 12, 719, 'CUDA_ERROR_LAUNCH_FAILED'],
     // It is asked without a pause, in warming up too.
-    ['cuStreamQuery', 20_000, 700, 'CUDA_ERROR_ILLEGAL_ADDRESS'],
+    ['cuStreamQuery', 60_000, 700, 'CUDA_ERROR_ILLEGAL_ADDRESS'],
   ])('name the call of the driver: %s', async (call, nth, result, name) => {
     const error = JSON.parse(await onSimulator('driver_error', {driver: `operationNs=20000,fail=${call}:${nth}:${result}`}));
     expect(error).toMatchObject({code: 'ERR_CUDA', call: call.replace(/_v\d$/, ''), result: name});
