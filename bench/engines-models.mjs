@@ -3,7 +3,7 @@
  * vision ones, int8 calibrated on pictures; every output is compared with the references that bench/engines/prepare.mjs
  * kept, and of the recogniser the text it reads.
  *
- *   node bench/engines-models.mjs [--models detector,recogniser] [--precisions fp16] [--rebuild] [--save]
+ *   node bench/engines-models.mjs [--models detector,recogniser] [--precisions fp16] [--rebuild] [--builds 1] [--save]
  *   node bench/engines-models.mjs --backend cpu     the same comparison without a GPU and without building
  *
  * Needs a GPU, `npm run build`, `build:addon`, and bench/.models as prepare.mjs makes it.
@@ -33,34 +33,52 @@ const {values: options} = parseArgs({
     precisions: {type: 'string', default: 'fp32,fp16,int8'},
     backend: {type: 'string', default: 'tensorrt'},
     rebuild: {type: 'boolean', default: false},
+    /** Builds at once; more are sooner through, and their seconds no longer comparable. */
+    builds: {type: 'string', default: '1'},
     save: {type: 'boolean'},
   },
 });
 const onGpu = options.backend === 'tensorrt';
 const results = new Results('engines.jsonl', onGpu ? await machine() : {});
 
-const rows = [];
-for (const name of options.models.split(',')) {
-  const model = models[name];
-  if (!existsSync(model.file)) {
-    say(`${name}: left out, ${model.file} is not there`);
-    continue;
+const wanted = options.models.split(',').flatMap((name) => {
+  const {file, precisions} = models[name];
+  if (!existsSync(file)) {
+    say(`${name}: left out, ${file} is not there`);
+    return [];
   }
-  for (const precision of onGpu ? model.precisions.filter((each) => options.precisions.split(',').includes(each)) : ['fp32']) {
-    try {
-      rows.push(await measure(name, precision));
-    } catch (error) {
-      // The others are still worth knowing.
-      process.exitCode = 1;
-      say(`${name} ${precision}: ${error.stack}\n${(error.log ?? []).join('\n')}`);
+  const chosen = onGpu ? precisions.filter((each) => options.precisions.split(',').includes(each)) : ['fp32'];
+  return chosen.map((precision) => [name, precision]);
+});
+const builds = Number(options.builds);
+const failed = new Map();
+if (onGpu) {
+  const left = [...wanted];
+  const builder = async () => {
+    for (let next = left.shift(); next !== undefined; next = left.shift()) {
+      await ensureEngine(...next, {rebuild: options.rebuild}).catch((error) => failed.set(next, error));
     }
+  };
+  await Promise.all(Array.from({length: builds}, builder));
+}
+
+const rows = [];
+for (const each of wanted) {
+  const [name, precision] = each;
+  try {
+    if (failed.has(each)) throw failed.get(each);
+    rows.push(await measure(name, precision));
+  } catch (error) {
+    // The others are still worth knowing.
+    process.exitCode = 1;
+    say(`${name} ${precision}: ${error.stack}\n${(error.log ?? []).join('\n')}`);
   }
 }
 say(table(rows));
 
 async function measure(name, precision) {
   const model = models[name];
-  const built = onGpu ? await ensureEngine(name, precision, {rebuild: options.rebuild}) : {folder: model.file};
+  const built = onGpu ? await ensureEngine(name, precision) : {folder: model.file};
   const engine = await Engine.load(built.folder, {backend: options.backend});
   try {
     const worst = new Worst();
@@ -78,7 +96,13 @@ async function measure(name, precision) {
     const binding = engine.bind(model.latency);
     const latency = percentiles(await timeRuns(() => binding.run(), onGpu ? 500 : 20, onGpu ? 50 : 2));
     const claim = `engines.1.${SHORT[name]}_${precision}`;
-    const note = {compared: worst.compared, plan_bytes: built.planBytes, build_s: built.seconds, layers: built.layers};
+    const note = {
+      compared: worst.compared,
+      plan_bytes: built.planBytes,
+      build_s: built.seconds,
+      builds_at_once: builds,
+      layers: built.layers,
+    };
     const figures = {cosine: worst.cosine, maxError: worst.maxError, maxRelative: worst.maxRelative, ...judge?.figures()};
     if (onGpu) {
       results.record({claim: `${claim}_cosine`, value: worst.cosine, unit: 'cosine', ...note});
