@@ -17,7 +17,7 @@ export type {InputValue, OnnxRuntimeTensor} from './engine/input_check.js';
 export type {EngineLayer, LayerTensor} from './engine/layers.js';
 export type {EngineLoadOptions} from './engine/load.js';
 export {type EngineManifest, type ManifestRange, type ManifestTensor, readManifest} from './engine/manifest.js';
-export type {Tensor, TensorData, TensorType} from './engine/tensor.js';
+export type {Tensor, TensorArrays, TensorData, TensorType, TensorTypes} from './engine/tensor.js';
 export {AbortError, type ErrorCode, FormatError, OptionError, TensorrtNodeError, UnsupportedError} from './errors.js';
 export {type LoadOptions, loadModel} from './generate/load.js';
 export type {LanguageModel} from './generate/model.js';

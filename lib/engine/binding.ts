@@ -2,25 +2,25 @@
 
 import type {NativeBinding, NativeTensorInfo} from '../native/engine_addon.js';
 import {rethrowTyped, translated, typed} from '../native/errors.js';
-import {type Tensor, type TensorData, type TensorType, tensorArray} from './tensor.js';
+import {type Tensor, type TensorData, type TensorType, type TensorTypes, tensorArray} from './tensor.js';
 
 /** Made by `engine.bind`; has an execution context of its own, so that bindings run beside each other. */
-export class Binding implements Disposable {
+export class Binding<Inputs extends TensorTypes = TensorTypes, Outputs extends TensorTypes = TensorTypes> implements Disposable {
   readonly #native: NativeBinding;
-  readonly #onDispose: (binding: Binding) => void;
+  readonly #onDispose: () => void;
   readonly #runs: RunCount;
   readonly #ended: () => void;
   /** Write into `data`. */
-  readonly inputs: Readonly<Record<string, Tensor>>;
+  readonly inputs: {readonly [Name in keyof Inputs]: Tensor<Inputs[Name]>};
   /** `dims` and `data` are those of the last run; the memory is the same in each, unless an output grows. */
-  readonly outputs: Readonly<Record<string, Tensor>>;
+  readonly outputs: {readonly [Name in keyof Outputs]: Tensor<Outputs[Name]>};
 
   /** @internal */
   constructor(
     native: NativeBinding,
     tensors: readonly NativeTensorInfo[],
     dims: readonly (readonly number[])[],
-    {outputsMayGrow, onDispose}: {outputsMayGrow: boolean; onDispose: (binding: Binding) => void},
+    {outputsMayGrow, onDispose}: {outputsMayGrow: boolean; onDispose: () => void},
   ) {
     this.#native = native;
     this.#onDispose = onDispose;
@@ -40,10 +40,10 @@ export class Binding implements Disposable {
           return [name, Object.freeze({type, dims: shape, data: tensorArray(type, shape, memory[index]!)})];
         }),
       ),
-    );
+    ) as typeof this.inputs;
     this.outputs = Object.freeze(
       Object.fromEntries(outputs.map(({name, type}, index) => [name, new BoundOutput(native, type, index, runs, outputsMayGrow)])),
-    );
+    ) as unknown as typeof this.outputs;
   }
 
   /** Whether runs replay a CUDA graph. */
@@ -80,7 +80,7 @@ export class Binding implements Disposable {
 
   /** Detaches the arrays and gives the memory back; behind a run under way. More calls do nothing. */
   dispose(): void {
-    this.#onDispose(this);
+    this.#onDispose();
     translated(() => this.#native.dispose());
   }
 

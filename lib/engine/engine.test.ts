@@ -126,7 +126,7 @@ function deferred<T>() {
 function load({contexts = 1, maxQueue = 1024} = {}) {
   const native = new FakeEngine();
   const allocate = (bytes: number) => new ArrayBuffer(bytes);
-  const engine = new Engine({
+  const engine = new Engine<{x: 'float32'}, {y: 'float32'; n: 'int64'}>({
     native,
     backend: 'tensorrt',
     description: 'a fake',
@@ -154,13 +154,13 @@ describe('run', () => {
     const {y, n} = await running;
     expect(y).toEqual({type: 'float32', dims: [1, 2], data: Float32Array.of(3, 4)});
     expect(n).toEqual({type: 'int64', dims: [1], data: BigInt64Array.of(7n)});
-    expect(y!.data.buffer).toBe(results[0]!.buffer);
+    expect(y.data.buffer).toBe(results[0]!.buffer);
     expect(native.calls[0]!.inputs[0]!.buffer).toBe(x.data.buffer);
   });
 
   it('rejects for inputs that are not right, without a run', async () => {
     const {native, engine} = load();
-    await expect(engine.run({})).rejects.toMatchObject({name: 'OptionError', option: 'inputs.x'});
+    await expect(engine.run({} as never)).rejects.toMatchObject({name: 'OptionError', option: 'inputs.x'});
     await expect(engine.run({x}, {signal: 'now' as never})).rejects.toMatchObject({name: 'OptionError', option: 'signal'});
     expect(native.calls).toHaveLength(0);
   });
@@ -229,24 +229,24 @@ describe('bind', () => {
     const binding = engine.bind({x: [2, 2]});
     const {x: input} = binding.inputs;
     const {y, n} = binding.outputs;
-    const before = y!.data;
-    (input!.data as Float32Array).set([3, 1, 2, 4]);
+    const before = y.data;
+    input.data.set([3, 1, 2, 4]);
     await binding.run();
     expect(y).toMatchObject({type: 'float32', dims: [2, 2]});
-    expect(y!.data).toEqual(Float32Array.of(6, 2, 4, 8));
-    expect(y!.data).toBe(before);
-    expect(n!.dims).toEqual([3]);
-    (input!.data as Float32Array)[0] = 5;
+    expect(y.data).toEqual(Float32Array.of(6, 2, 4, 8));
+    expect(y.data).toBe(before);
+    expect(n.dims).toEqual([3]);
+    input.data[0] = 5;
     binding.runSync();
-    expect(y!.data).toEqual(Float32Array.of(10, 2, 4, 8));
-    expect(n!.data).toHaveLength(5);
+    expect(y.data).toEqual(Float32Array.of(10, 2, 4, 8));
+    expect(n.data).toHaveLength(5);
   });
 
   it('knows nothing of an output before the run that decides its shape', () => {
     const {engine} = load();
     const {n} = engine.bind({x: [2, 2]}).outputs;
-    expect(n!.dims).toEqual([-1]);
-    expect(n!.data).toEqual(new BigInt64Array());
+    expect(n.dims).toEqual([-1]);
+    expect(n.data).toEqual(new BigInt64Array());
   });
 
   it('asks for shapes once a run, and never again where they cannot change', () => {
@@ -255,9 +255,9 @@ describe('bind', () => {
     binding.runSync();
     const bound = native.bound[0]!;
     const before = bound.outputReads;
-    for (let index = 0; index < 4; index++) void binding.outputs.y!.data[index];
+    for (let index = 0; index < 4; index++) void binding.outputs.y.data[index];
     expect(bound.outputReads).toBe(before);
-    for (let index = 0; index < 4; index++) void binding.outputs.n!.data[index];
+    for (let index = 0; index < 4; index++) void binding.outputs.n.data[index];
     expect(bound.outputReads).toBe(before + 1);
   });
 
@@ -293,7 +293,7 @@ describe('the rest', () => {
     const {engine} = load();
     expect(engine.allocate('x', [3, 2])).toEqual({type: 'float32', dims: [3, 2], data: new Float32Array(6)});
     expect(engine.allocate('x', [0, 2]).data).toHaveLength(0);
-    expect(() => engine.allocate('z', [1])).toThrow("name must be 'x', got 'z'");
+    expect(() => engine.allocate('z' as 'x', [1])).toThrow("name must be 'x', got 'z'");
     expect(() => engine.allocate('x')).toThrow(/inputs\.x must be of shape/);
   });
 

@@ -10,7 +10,7 @@ import {InputCheck, type InputValue} from './input_check.js';
 import {type EngineLayer, parseLayers} from './layers.js';
 import {type EngineLoadOptions, loadEngine} from './load.js';
 import type {EngineManifest} from './manifest.js';
-import {type Tensor, type TensorType, tensorArray, tensorBytes} from './tensor.js';
+import {type Tensor, type TensorType, type TensorTypes, tensorArray, tensorBytes} from './tensor.js';
 
 /** An input or output. */
 export interface EngineTensor {
@@ -54,7 +54,11 @@ export interface LoadedEngine {
   allocate(bytes: number): ArrayBuffer;
 }
 
-export class Engine implements AsyncDisposable {
+/**
+ * What `Inputs` and `Outputs` say is the caller's word, for TypeScript alone:
+ * `Engine.load<{x: 'float32'}, {logits: 'float32'}>('ocr-rec/')`.
+ */
+export class Engine<Inputs extends TensorTypes = TensorTypes, Outputs extends TensorTypes = TensorTypes> implements AsyncDisposable {
   readonly #native: NativeEngine;
   readonly #tensors: readonly NativeTensorInfo[];
   readonly #outputs: readonly NativeTensorInfo[];
@@ -62,8 +66,7 @@ export class Engine implements AsyncDisposable {
   readonly #allocate: (bytes: number) => ArrayBuffer;
   readonly #contexts: number;
   readonly #maxQueue: number;
-  readonly #bindings = new Set<Binding>();
-  readonly #forget = (binding: Binding): void => void this.#bindings.delete(binding);
+  readonly #bindings = new Set<Disposable>();
   #pending = 0;
   #closing: Promise<void> | undefined;
 
@@ -96,8 +99,11 @@ export class Engine implements AsyncDisposable {
    * your own. Throws OptionError; FormatError for what is missing, damaged, or built for another TensorRT or GPU;
    * UnsupportedError; CudaError; TensorrtError; AbortError.
    */
-  static async load(source: string, options: EngineLoadOptions = {}): Promise<Engine> {
-    return new Engine(await loadEngine(source, options));
+  static async load<Inputs extends TensorTypes = TensorTypes, Outputs extends TensorTypes = TensorTypes>(
+    source: string,
+    options: EngineLoadOptions = {},
+  ): Promise<Engine<Inputs, Outputs>> {
+    return new Engine<Inputs, Outputs>(await loadEngine(source, options));
   }
 
   /**
@@ -106,7 +112,10 @@ export class Engine implements AsyncDisposable {
    * Results are the caller's. Rejects with OptionError, AbortError, CudaError, TensorrtError, and TensorrtNodeError:
    * ERR_BUSY when `maxQueue` runs wait, ERR_DISPOSED, ERR_BACKEND, ERR_OUT_OF_MEMORY.
    */
-  async run(inputs: Readonly<Record<string, InputValue>>, options?: RunOptions): Promise<Record<string, Tensor>> {
+  async run(
+    inputs: {readonly [Name in keyof Inputs]: InputValue<Inputs[Name]>},
+    options?: RunOptions,
+  ): Promise<{[Name in keyof Outputs]: Tensor<Outputs[Name]>}> {
     const signal = options === undefined ? undefined : abortSignal(object('options', options).signal);
     throwIfAborted(signal);
     this.#checkOpen();
@@ -126,7 +135,7 @@ export class Engine implements AsyncDisposable {
         const {dims, buffer} = results[i]!;
         outputs[name] = {type, dims, data: tensorArray(type, dims, buffer)};
       }
-      return outputs;
+      return outputs as {[Name in keyof Outputs]: Tensor<Outputs[Name]>};
     } catch (error) {
       if (signal?.aborted) throw new AbortError(signal.reason);
       throw typed(error);
@@ -140,14 +149,17 @@ export class Engine implements AsyncDisposable {
    * Fixes the shapes of the inputs; those without dynamic dimensions may be left out. Blocks while the execution
    * context is made. Throws OptionError, CudaError, TensorrtError, TensorrtNodeError.
    */
-  bind(dims: Readonly<Record<string, readonly number[]>> = {}, options: BindOptions = {}): Binding {
+  bind(dims: {readonly [Name in keyof Inputs]?: readonly number[]} = {}, options: BindOptions = {}): Binding<Inputs, Outputs> {
     const {graph = true, timing = false} = object('options', options);
     if (typeof graph !== 'boolean') throw new OptionError('graph', 'true or false', graph);
     if (typeof timing !== 'boolean') throw new OptionError('timing', 'true or false', timing);
     this.#checkOpen();
-    const shapes = this.#check.shapes(dims);
+    const shapes = this.#check.shapes(dims as Readonly<Record<string, readonly number[]>>);
     const native = translated(() => this.#native.bind(shapes, {graph, timing}));
-    const binding = new Binding(native, this.#tensors, shapes, {outputsMayGrow: this.backend === 'cpu', onDispose: this.#forget});
+    const binding: Binding<Inputs, Outputs> = new Binding(native, this.#tensors, shapes, {
+      outputsMayGrow: this.backend === 'cpu',
+      onDispose: () => this.#bindings.delete(binding),
+    });
     this.#bindings.add(binding);
     return binding;
   }
@@ -156,12 +168,13 @@ export class Engine implements AsyncDisposable {
    * A tensor for an input, in pinned memory: `run` takes it as it is, without a copy. Its content is whatever the memory
    * held. Freed when it is collected. Throws OptionError, CudaError (ERR_OUT_OF_MEMORY).
    */
-  allocate(name: string, dims?: readonly number[]): Tensor {
+  allocate<Name extends keyof Inputs & string>(name: Name, dims?: readonly number[]): Tensor<Inputs[Name]> {
     this.#checkOpen();
     const {info, dims: shape} = this.#check.shape(name, dims);
     const bytes = tensorBytes(info.type, shape);
     const buffer = bytes === 0 ? new ArrayBuffer(0) : this.#allocate(bytes);
-    return {type: info.type, dims: [...shape], data: tensorArray(info.type, shape, buffer)};
+    const tensor: Tensor = {type: info.type, dims: [...shape], data: tensorArray(info.type, shape, buffer)};
+    return tensor as Tensor<Inputs[Name]>;
   }
 
   /** What TensorRT's engine inspector tells. Throws UnsupportedError on the CPU backend. */
@@ -202,7 +215,7 @@ export class Engine implements AsyncDisposable {
 
   async #close(): Promise<void> {
     const closed = translated(() => this.#native.dispose());
-    for (const binding of this.#bindings) binding.dispose();
+    for (const binding of this.#bindings) binding[Symbol.dispose]();
     await closed.catch(rethrowTyped);
   }
 

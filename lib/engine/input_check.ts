@@ -4,7 +4,7 @@ import {isArrayBuffer} from 'node:util/types';
 
 import {OptionError} from '../errors.js';
 import type {NativeTensorData, NativeTensorInfo} from '../native/engine_addon.js';
-import {arrayNames, type Tensor, type TensorData, tensorBytes} from './tensor.js';
+import {arrayNames, type Tensor, type TensorData, type TensorType, tensorBytes} from './tensor.js';
 
 /** A Tensor of onnxruntime, as TypeScript has to know it: by its type alone it could hold strings. */
 export interface OnnxRuntimeTensor {
@@ -15,7 +15,11 @@ export interface OnnxRuntimeTensor {
 }
 
 /** What a run takes for an input: a tensor, or its elements alone where the shape has no dynamic dimension. */
-export type InputValue = Tensor | OnnxRuntimeTensor | TensorData | Uint8ClampedArray;
+export type InputValue<T extends TensorType = TensorType> =
+  | Tensor<T>
+  | OnnxRuntimeTensor
+  | TensorData<T>
+  | (T extends 'uint8' ? Uint8ClampedArray : never);
 
 type Profile = NativeTensorInfo['profiles'][number];
 

@@ -12,14 +12,30 @@ type HalfArray = typeof globalThis extends {Float16Array: {prototype: infer T}} 
  * The array that holds a tensor of each type. float16 is a Float16Array where Node has it (24), else a Uint16Array of
  * the same bits; bfloat16 and float8 are their bytes' integers; bool is 0 or 1; int4 is two elements a byte, low nibble first.
  */
-export type TensorData = Float32Array | Uint16Array | Uint8Array | Int8Array | Int32Array | BigInt64Array | HalfArray;
+export interface TensorArrays {
+  float32: Float32Array;
+  float16: Uint16Array | HalfArray;
+  bfloat16: Uint16Array;
+  float8e4m3fn: Uint8Array;
+  int8: Int8Array;
+  uint8: Uint8Array;
+  int32: Int32Array;
+  int64: BigInt64Array;
+  bool: Uint8Array;
+  int4: Uint8Array;
+}
+
+export type TensorData<T extends TensorType = TensorType> = TensorArrays[T];
 
 /** Dense and row-major. onnxruntime's Tensor has the same fields and is taken as it is. */
-export interface Tensor {
-  readonly type: TensorType;
+export interface Tensor<T extends TensorType = TensorType> {
+  readonly type: T;
   readonly dims: readonly number[];
-  readonly data: TensorData;
+  readonly data: TensorData<T>;
 }
+
+/** What a program knows of an engine's inputs or outputs: the type of each by its name. */
+export type TensorTypes = Readonly<Record<string, TensorType>>;
 
 type ArrayName =
   | 'Float32Array'
@@ -77,11 +93,11 @@ export function tensorBytes(type: TensorType, dims: readonly number[]): number {
 }
 
 /** The array of a tensor of `type` over memory that holds it. */
-export function tensorArray(type: TensorType, dims: readonly number[], buffer: ArrayBuffer, byteOffset = 0): TensorData {
+export function tensorArray<T extends TensorType>(type: T, dims: readonly number[], buffer: ArrayBuffer, byteOffset = 0): TensorData<T> {
   const ArrayOf = CONSTRUCTORS.get(type)!;
   const bytes = tensorBytes(type, dims);
   // bits of 8 and less are held in bytes.
-  return new ArrayOf(buffer, byteOffset, LAYOUTS[type].bits > 8 ? bytes / (LAYOUTS[type].bits / 8) : bytes);
+  return new ArrayOf(buffer, byteOffset, LAYOUTS[type].bits > 8 ? bytes / (LAYOUTS[type].bits / 8) : bytes) as TensorData<T>;
 }
 
 /** 'float32 [1, 3, 48, 320]'; a dimension of -1 is a question mark. */
