@@ -87,16 +87,30 @@ describe('weights apart from the plan', () => {
 
   test('streamed weights come from host memory', async () => {
     const output = path.join(scratch(), 'streamed');
-    await buildEngine(await perceptron(), {...common, weightStreaming: true, output});
-    const engine = await Engine.load(output, {backend: 'tensorrt'});
-    assert(engine.statistics().streamableWeightsBytes >= 0);
-    await engine.dispose();
-    await assertGives(output);
+    await buildEngine(await modelFile('wide', models.wide()), {
+      ...quick,
+      profiles: [{x: {min: [1, 1024], opt: [2, 1024], max: [4, 1024]}}],
+      weightStreaming: true,
+      output,
+    });
+    const x = {type: 'float32', dims: [2, 1024], data: Float32Array.from({length: 2048}, (_, index) => index / 16)};
+    const expected = [...x.data.slice(0, 1024).reverse(), ...x.data.slice(1024).reverse()].map((value) => -value);
+    for (const weightStreamingBudget of [undefined, 0]) {
+      const engine = await Engine.load(output, {backend: 'tensorrt', weightStreamingBudget});
+      assert(engine.statistics().streamableWeightsBytes > 0);
+      assert.deepEqual([...(await engine.run({x})).y.data], expected);
+      await engine.dispose();
+    }
   });
 });
 
 for (const [name, options, check] of [
   ['a version-compatible plan', {versionCompatible: true}, ({tensorrt}) => tensorrt.versionCompatible === true],
+  [
+    'a version-compatible plan without its runtime',
+    {versionCompatible: true, excludeLeanRuntime: true},
+    ({tensorrt}) => tensorrt.versionCompatible === true,
+  ],
   ['a plan for Ampere and later', {hardwareCompatibility: 'ampere-plus'}, ({gpu}) => gpu.hardwareCompatibility === 'ampere-plus'],
   ['fp16', {precision: 'fp16'}, ({precision}) => precision === 'fp16'],
   ['bf16', {precision: 'bf16'}, ({precision}) => precision === 'bf16'],
@@ -105,7 +119,11 @@ for (const [name, options, check] of [
     {precision: 'fp16', layers: [{pattern: 'out*', precision: 'fp32'}]},
     ({precision}) => precision === 'fp16',
   ],
-  ['options that change no result', {sparsity: true, workspace: 2 ** 28, tacticSources: ['cublas-lt'], maxAuxStreams: 0}, () => true],
+  [
+    'options that change no result',
+    {sparsity: true, workspace: 2 ** 28, tacticSources: ['edge-mask-convolutions', 'jit-convolutions'], maxAuxStreams: 0},
+    () => true,
+  ],
 ]) {
   test(`${name} is built and gives the same`, async () => {
     const output = path.join(scratch(), 'engine');
@@ -156,16 +174,32 @@ test('int8 is calibrated with batches, and again from the cache without them', a
   await exact.dispose();
 });
 
-test('a model that carries Q/DQ is built as it is typed', async () => {
-  const output = path.join(scratch(), 'engine');
-  await buildEngine(await modelFile('quantized', models.quantized()), {...quick, profiles: [{x: {min: [1], opt: [8], max: [64]}}], output});
-  const engine = await Engine.load(output, {backend: 'tensorrt'});
-  assert.deepEqual([engine.manifest.precision, engine.manifest.stronglyTyped], ['int8', true]);
-  // To the nearest eighth, and no farther than 127 of them.
-  const x = {type: 'float32', dims: [5], data: Float32Array.of(0.13, -0.7, 15.875, 100, -100)};
-  assert.deepEqual([...(await engine.run({x})).y.data], [0.125, -0.75, 15.875, 15.875, -16]);
-  await engine.dispose();
-});
+for (const [kind, {numbers, bits, back}] of Object.entries(models.quantizedCases)) {
+  test(`a model with Q/DQ of ${kind} is built as it is typed, and takes and gives its bytes`, async () => {
+    const output = path.join(scratch(), 'engine');
+    const range = {min: [1, 16], opt: [1, 16], max: [4, 16]};
+    await buildEngine(await modelFile(`quantized-${kind}`, models.quantized(kind)), {
+      ...quick,
+      profiles: [{numbers: range, bits: range}],
+      output,
+    });
+    const engine = await Engine.load(output, {backend: 'tensorrt'});
+    assert.deepEqual([engine.manifest.precision, engine.manifest.stronglyTyped], [kind === 'int8' ? 'int8' : 'fp8', true]);
+    const filled = (array, values) => {
+      array.set(values);
+      return array;
+    };
+    const ArrayOf = kind === 'int8' ? Int8Array : Uint8Array;
+    const results = await engine.run({
+      numbers: {type: 'float32', dims: [1, 16], data: filled(new Float32Array(16), numbers)},
+      bits: {type: kind, dims: [1, 16], data: filled(new ArrayOf(16), bits)},
+    });
+    for (const [name, expected] of Object.entries({small: bits, back, large: back})) {
+      assert.deepEqual([...results[name].data.subarray(0, expected.length)], expected, name);
+    }
+    await engine.dispose();
+  });
+}
 
 test('a build tells how far it is, and ends when it is aborted', async (t) => {
   const phases = new Set();

@@ -94,14 +94,48 @@ export const typeCases = {
   uint8: [Uint8Array.of(1, 0, 127), Uint8Array.of(2, 0, 254)],
 };
 
-/** Numbers to 8-bit integers and back, in steps of an eighth. */
-export function quantized() {
-  const builder = GraphBuilder.create({name: 'quantized', opsets: {'': 19}, irVersion: 9});
+const EIGHT_BITS = {int8: DataType.INT8, float8e4m3fn: DataType.FLOAT8E4M3FN};
+
+/** Numbers to eight bits, eight bits to numbers, and numbers there and back; a step of int8 is an eighth. */
+export function quantized(kind) {
+  const type = EIGHT_BITS[kind];
+  const builder = GraphBuilder.create({name: `quantized-${kind}`, opsets: {'': 19}, irVersion: 9});
   const scale = builder.float32('scale', [1 / 8], []);
-  const zero = builder.initializer('zero', DataType.INT8, [], Uint8Array.of(0));
-  builder.input('x', DataType.FLOAT, ['n']);
-  builder.op('DequantizeLinear', [builder.op('QuantizeLinear', ['x', scale, zero]), scale, zero], {output: 'y'});
-  builder.output('y', DataType.FLOAT, ['n']);
+  const zero = builder.initializer('zero', type, [], Uint8Array.of(0));
+  const dims = ['rows', 16];
+  builder.input('numbers', DataType.FLOAT, dims);
+  builder.input('bits', type, dims);
+  const small = builder.op('QuantizeLinear', ['numbers', scale, zero], {output: 'small'});
+  builder.op('DequantizeLinear', [small, scale, zero], {output: 'back'});
+  builder.op('DequantizeLinear', ['bits', scale, zero], {output: 'large'});
+  builder.output('small', type, dims);
+  builder.output('back', DataType.FLOAT, dims);
+  builder.output('large', DataType.FLOAT, dims);
+  return builder.build();
+}
+
+/** Numbers and the bits that they become, exactly; the last ones are out of range. */
+export const quantizedCases = {
+  int8: {numbers: [0.125, -0.75, 15.875, 1, 100, -100], bits: [1, -6, 127, 8, 127, -128], back: [0.125, -0.75, 15.875, 1, 15.875, -16]},
+  // 1, -6, 448 and 0.5, as four bits of exponent and three of mantissa.
+  float8e4m3fn: {numbers: [0.125, -0.75, 56, 0.0625], bits: [0x38, 0xcc, 0x7e, 0x30], back: [0.125, -0.75, 56, 0.0625]},
+};
+
+const WIDE = 1024;
+
+/** Weights that are worth streaming: each row of the result is the input's, negated and turned around. */
+export function wide() {
+  const builder = GraphBuilder.create({name: 'wide', opsets: {'': 17}, irVersion: 8});
+  const matrix = new Float32Array(WIDE * WIDE);
+  for (let at = 0; at < WIDE; at++) matrix[at * WIDE + (WIDE - 1 - at)] = -1;
+  builder.op(
+    'MatMul',
+    [builder.input('x', DataType.FLOAT, ['batch', WIDE]), builder.initializer('matrix', DataType.FLOAT, [WIDE, WIDE], bytes(matrix))],
+    {
+      output: 'y',
+    },
+  );
+  builder.output('y', DataType.FLOAT, ['batch', WIDE]);
   return builder.build();
 }
 
