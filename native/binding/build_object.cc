@@ -137,8 +137,7 @@ Napi::Value buildEngine(const Napi::CallbackInfo& info) {
       const std::shared_ptr<Gpu> gpu = Gpu::open(device);
       const tensorrt::Libraries libraries = tensorrt::Libraries::open(candidates);
       ListenerCalls listener(instance, number);
-      const tensorrt::BuildResult result =
-          tensorrt::build(libraries, gpu->context, gpu->device, request, listener, *control);
+      const tensorrt::BuildResult result = tensorrt::build(libraries, gpu->context, request, listener, *control);
       return [result](Napi::Env there) { return describe(there, result); };
     };
     instance.run(pending.number, work, [control] { control->cancel(); });

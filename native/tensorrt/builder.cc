@@ -71,8 +71,7 @@ class Build {
         parser_(createParser(libraries, *network_)),
         config_(createConfig(*builder_)) {}
 
-  BuildResult run(const std::shared_ptr<const cuda::Context>& context, cuda::DevicePool& memory,
-                  BuildListener& listener) {
+  BuildResult run(const std::shared_ptr<const cuda::Context>& context, BuildListener& listener) {
     BuildResult result;
     configure(*config_, request_, version_);
     parse(*parser_, request_.model);
@@ -80,7 +79,7 @@ class Build {
     carryPlugins(*config_, *parser_);
     addProfiles(*builder_, *config_, *network_, request_.profiles, version_);
     result.unmatched = applyOverrides(*network_, request_.layers);
-    if (request_.calibration) calibrateFrom(context, memory, listener);
+    if (request_.calibration) calibrateFrom(context, listener);
     timingCache_.emplace(*config_, request_.timingCache);
     result.timingCacheUsed = timingCache_->used();
     config_->setProgressMonitor(&monitor_);
@@ -92,11 +91,10 @@ class Build {
   }
 
  private:
-  void calibrateFrom(const std::shared_ptr<const cuda::Context>& context, cuda::DevicePool& memory,
-                     BuildListener& listener) {
+  void calibrateFrom(const std::shared_ptr<const cuda::Context>& context, BuildListener& listener) {
     const CalibrationRequest& wanted = *request_.calibration;
     const auto shapes = calibrationShapes(*network_, request_.profiles, wanted.batchSize);
-    feed_.emplace(wanted, calibrationInputs(*network_, shapes), context, memory, listener, control_);
+    feed_.emplace(wanted, calibrationInputs(*network_, shapes), context, listener, control_);
     calibrator_ = makeCalibrator(wanted.minMax, *feed_);
     setCalibrationProfile(*builder_, *config_, *network_, request_.profiles, shapes, version_);
 #pragma GCC diagnostic push
@@ -108,13 +106,26 @@ class Build {
   std::unique_ptr<nvinfer1::IHostMemory> serialize() {
     const LogCapture log;
     std::unique_ptr<nvinfer1::IHostMemory> plan(builder_->buildSerializedNetwork(*network_, *config_));
-    if (request_.timingCacheOut) timingCache_->save(*request_.timingCacheOut);
+    saveTimings(plan == nullptr || control_.stopped());
     control_.throwIfStopped();
     if (plan == nullptr) {
       const std::string message = log.explain(request_.model + ": TensorRT builds no engine of it");
       throw TensorrtError("IBuilder::buildSerializedNetwork", message, hintFor(message));
     }
     return plan;
+  }
+
+  // What was measured is worth keeping whatever became of the build.
+  void saveTimings(bool failed) {
+    if (!request_.timingCacheOut) return;
+    try {
+      timingCache_->save(*request_.timingCacheOut);
+    } catch (const std::exception& error) {
+      // The build's own error counts.
+      if (!failed) throw;
+      nvinfer1::ILogger& logger = Logger::instance();
+      logger.log(nvinfer1::ILogger::Severity::kWARNING, error.what());
+    }
   }
 
   const BuildRequest& request_;
@@ -137,12 +148,11 @@ class Build {
 }  // namespace
 
 BuildResult build(const Libraries& libraries, const std::shared_ptr<const cuda::Context>& context,
-                  cuda::DevicePool& memory, const BuildRequest& request, BuildListener& listener,
-                  BuildControl& control) {
+                  const BuildRequest& request, BuildListener& listener, BuildControl& control) {
   const cuda::Current current(*context);
   control.throwIfStopped();
   registerPlugins(libraries);
-  return Build(libraries, request, listener, control).run(context, memory, listener);
+  return Build(libraries, request, listener, control).run(context, listener);
 }
 
 }  // namespace tensorrt_node::tensorrt

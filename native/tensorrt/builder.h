@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "../cuda/device_pool.h"
+#include "../cuda/context.h"
 #include "build_control.h"
 #include "build_request.h"
 #include "libraries.h"
@@ -29,7 +29,6 @@ struct BuildResult {
 // graph: call it in one that may go. Throws TensorrtError with what TensorRT logged, UnsupportedError, AbortedError,
 // FileError, CudaError; no plan is left behind then.
 BuildResult build(const Libraries& libraries, const std::shared_ptr<const cuda::Context>& context,
-                  cuda::DevicePool& memory, const BuildRequest& request, BuildListener& listener,
-                  BuildControl& control);
+                  const BuildRequest& request, BuildListener& listener, BuildControl& control);
 
 }  // namespace tensorrt_node::tensorrt

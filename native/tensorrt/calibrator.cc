@@ -1,10 +1,12 @@
 #include "calibrator.h"
 
+#include <cstring>
 #include <exception>
 #include <span>
 #include <string_view>
 #include <utility>
 
+#include "../cuda/copy.h"
 #include "../cuda/driver.h"
 #include "../files/whole_file.h"
 #include "data_type.h"
@@ -45,16 +47,17 @@ class Calibrator final : public Interface {
 }  // namespace
 
 CalibrationFeed::CalibrationFeed(const CalibrationRequest& request, std::vector<CalibrationInput> inputs,
-                                 std::shared_ptr<const cuda::Context> context, cuda::DevicePool& memory,
-                                 BuildListener& listener, BuildControl& control)
+                                 std::shared_ptr<const cuda::Context> context, BuildListener& listener,
+                                 BuildControl& control)
     : request_(request),
-      stream_(std::move(context), "calibration"),
-      memory_(memory),
+      stream_(context, "calibration"),
+      pinned_(context),
+      device_(std::move(context)),
       listener_(listener),
       control_(control) {
   for (CalibrationInput& input : inputs) {
     const std::size_t bytes = byteCount(input);
-    slots_.push_back({std::move(input), bytes, {}});
+    slots_.push_back({std::move(input), bytes, {}, {}});
   }
   if (request_.cache) cache_ = files::readIfThere(*request_.cache);
 }
@@ -78,17 +81,19 @@ bool CalibrationFeed::copyBatch(void* bindings[], const char* names[], std::int3
     return false;
   }
   ++batches_;
-  const cuda::Current current(*stream_.context());
   for (std::int32_t i = 0; i < count; ++i) {
     Slot& each = slot(names[i]);
     const BatchTensor& tensor = checked(*batch, each);
-    if (!each.block) each.block = memory_.allocate(each.bytes, stream_);
-    cuda::check(cuda::driver().cuMemcpyHtoDAsync(each.block.address(), tensor.bytes.data(), tensor.bytes.size(),
-                                                 stream_.handle()),
-                "cuMemcpyHtoDAsync", stream_.name());
-    bindings[i] = reinterpret_cast<void*>(each.block.address());
+    if (!each.device) {
+      each.host = pinned_.allocate(each.bytes);
+      each.device = device_.allocate(each.bytes, stream_);
+    }
+    cuda::noteHostAccess(each.host.data(), each.bytes, true);
+    std::memcpy(each.host.data(), tensor.bytes.data(), each.bytes);
+    cuda::copyToDevice(stream_, each.device, 0, each.host, 0, each.bytes);
+    bindings[i] = reinterpret_cast<void*>(each.device.address());
   }
-  // The batch ends with this call, and TensorRT reads on streams of its own.
+  // TensorRT reads on streams of its own.
   stream_.synchronize();
   return true;
 }

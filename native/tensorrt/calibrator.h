@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "../cuda/device_pool.h"
+#include "../cuda/pinned_pool.h"
 #include "../cuda/stream.h"
 #include "build_control.h"
 #include "build_request.h"
@@ -34,8 +35,7 @@ class CalibrationFeed {
  public:
   // Reads the calibration cache, if there is one. Throws FileError and CudaError.
   CalibrationFeed(const CalibrationRequest& request, std::vector<CalibrationInput> inputs,
-                  std::shared_ptr<const cuda::Context> context, cuda::DevicePool& memory, BuildListener& listener,
-                  BuildControl& control);
+                  std::shared_ptr<const cuda::Context> context, BuildListener& listener, BuildControl& control);
 
   std::int32_t batchSize() const noexcept { return static_cast<std::int32_t>(request_.batchSize); }
   bool getBatch(void* bindings[], const char* names[], std::int32_t count) noexcept;
@@ -47,7 +47,8 @@ class CalibrationFeed {
     CalibrationInput input;
     std::size_t bytes;
     // Made with the first batch: with a calibration cache there is none.
-    cuda::DeviceBlock block;
+    cuda::PinnedBlock host;
+    cuda::DeviceBlock device;
   };
   bool copyBatch(void* bindings[], const char* names[], std::int32_t count);
   Slot& slot(const char* name);
@@ -55,7 +56,8 @@ class CalibrationFeed {
 
   const CalibrationRequest request_;
   cuda::Stream stream_;
-  cuda::DevicePool& memory_;
+  cuda::PinnedPool pinned_;
+  cuda::DevicePool device_;
   std::vector<Slot> slots_;
   std::optional<std::vector<std::byte>> cache_;
   BuildListener& listener_;

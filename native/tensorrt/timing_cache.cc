@@ -63,7 +63,7 @@ void mergeTimingCache(const Libraries& libraries, const std::string& into, const
   const TimingCache added(*fromConfig, from);
   if (!added.used())
     throw TensorrtError("IBuilderConfig::setTimingCache",
-                        log.explain(from + ": is no timing cache of this device and TensorRT"));
+                        log.explain(from + ": is missing, or is no timing cache of this device and TensorRT"));
   TimingCache all(*intoConfig, into);
   if (!all.native().combine(added.native(), false))
     throw TensorrtError("ITimingCache::combine", log.explain(from + ": cannot be added to " + into));

@@ -18,7 +18,7 @@ class TimingCache {
   // `path`: a file to start from, if it exists. Throws FileError and TensorrtError.
   TimingCache(nvinfer1::IBuilderConfig& config, const std::optional<std::string>& path);
 
-  // The file was taken.
+  // The file was there and could be used.
   bool used() const noexcept { return used_; }
   nvinfer1::ITimingCache& native() const noexcept { return *cache_; }
   // Replaces the file at once as a whole. Throws FileError and TensorrtError.
@@ -32,7 +32,8 @@ class TimingCache {
 };
 
 // Adds the entries of `from` to the file `into`, made if missing. A context of the caches' device must be current.
-// Throws FileError, TensorrtError for a damaged or foreign `from`.
+// Throws
+// FileError, and TensorrtError for a `from` that is missing, damaged or foreign.
 void mergeTimingCache(const Libraries& libraries, const std::string& into, const std::string& from);
 
 }  // namespace tensorrt_node::tensorrt

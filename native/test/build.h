@@ -53,9 +53,7 @@ struct BuildRun {
   }
 
   tensorrt_node::tensorrt::BuildResult run() {
-    const auto gpu = context();
-    tensorrt_node::cuda::DevicePool memory(gpu);
-    return tensorrt_node::tensorrt::build(libraries(), gpu, memory, request, listener, control);
+    return tensorrt_node::tensorrt::build(libraries(), context(), request, listener, control);
   }
 
   TemporaryFolder folder;
