@@ -177,6 +177,15 @@ describe('with a driver', () => {
     expect(inspection.backends.tensorrt.why).toBe('there is no TensorRT that serves');
   });
 
+  it('and a TensorRT: engines run', async () => {
+    const inside = await fakeLibrary('usable', infer(100600));
+    const {backends} = await inspected({TENSORRT_NODE_CUDA_DRIVER: driver}, inside);
+    expect(backends.tensorrt).toEqual({
+      usable: true,
+      why: 'TensorRT 10.6.0 runs engines; language models run on the CPU in this version',
+    });
+  });
+
   it.each([
     ['a driver that sees no GPU', 'devices=0', /CUDA_ERROR_NO_DEVICE/],
     ['a driver that does not start', 'fail=cuInit:1:999', /CUDA_ERROR_UNKNOWN/],
