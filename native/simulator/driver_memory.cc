@@ -28,6 +28,8 @@ CUresult release(World& state, Lock& lock, std::uintptr_t address, MemoryKind ki
                                                        " not known to be done waits for the device");
     state.drain(lock);
   }
+  // Found already, and not to end in a crash here.
+  if (allocation->raced) state.drain(lock);
   if (!state.memory.intact(*allocation))
     state.findings.add(SIMULATOR_OUT_OF_BOUNDS, "something wrote beyond the ends of " + allocation->name());
   state.memory.free(*allocation);

@@ -23,6 +23,8 @@ struct Allocation {
   std::size_t bytes;
   History history;
   bool freed = false;
+  // Its history has lost accesses that something else overtook.
+  bool raced = false;
   bool leakReported = false;
 
   // "pinned memory 3 (4096 bytes)".

@@ -165,6 +165,7 @@ void World::enter(const Access& access, const Range& range) {
   const std::size_t begin = range.address - range.allocation->address;
   const std::size_t end = begin + range.bytes;
   range.allocation->history.access(begin, end, range.write, access, [&](const Access& earlier, bool earlierWrote) {
+    range.allocation->raced = true;
     findings.add(SIMULATOR_RACE, *access.what + (range.write ? " writes bytes " : " reads bytes ") +
                                      std::to_string(begin) + " to " + std::to_string(end) + " of " +
                                      range.allocation->name() + ", which " + *earlier.what +

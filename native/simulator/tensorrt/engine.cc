@@ -235,7 +235,8 @@ int64_t Engine::getDeviceMemorySizeV2() const noexcept {
 
 int64_t Engine::getDeviceMemorySizeForProfileV2(int32_t profile) const noexcept {
   if (profile < 0 || profile >= getNbOptimizationProfiles()) return 0;
-  return static_cast<int64_t>(memoryFor(infer(plan_.graph, largestInputs(static_cast<std::size_t>(profile)))));
+  return static_cast<int64_t>(
+      memoryFor(infer(plan_.graph, largestInputs(static_cast<std::size_t>(profile)), Unknown::largest)));
 }
 
 int64_t Engine::getEngineStat(nvinfer1::EngineStat stat) const noexcept {

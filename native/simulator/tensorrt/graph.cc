@@ -31,6 +31,21 @@ std::vector<const Value*> inputsOf(const Node& node, const std::map<std::string,
   return inputs;
 }
 
+// The largest shape that a node makes. Largest values of a shape may fit no data; as much as there is data is enough
+// then.
+Info inferLargest(const Node& node, const Operator& op, const std::vector<const Info*>& inputs) {
+  if (node.op == "NonZero" && isKnown(inputs.at(0)->dims)) {
+    const auto elements = static_cast<std::int64_t>(elementsOf(inputs[0]->dims));
+    return {DataType::kINT64, {static_cast<std::int64_t>(inputs[0]->dims.size()), elements}, {}};
+  }
+  try {
+    return op.infer(node, inputs);
+  } catch (const std::runtime_error&) {
+    if (node.op != "Reshape") throw;
+    return {inputs.at(0)->type, inputs[0]->dims, {}};
+  }
+}
+
 // What is computed of known values alone is known.
 void fold(const Node& node, const Operator& op, const std::vector<const Info*>& inputs, Info& output) {
   std::vector<const Tensor*> values;
@@ -56,10 +71,8 @@ Infos infer(const Graph& graph, Infos inputs, Unknown unknown) {
     try {
       const Operator& op = operatorOf(node);
       const auto values = inputsOf(node, infos);
-      Info output = op.infer(node, values);
+      Info output = unknown == Unknown::largest ? inferLargest(node, op, values) : op.infer(node, values);
       if (!output.value && !values.empty()) fold(node, op, values, output);
-      if (unknown == Unknown::largest && node.op == "NonZero" && isKnown(values[0]->dims))
-        output.dims.at(1) = static_cast<std::int64_t>(elementsOf(values[0]->dims));
       infos.insert_or_assign(node.outputs.at(0), std::move(output));
     } catch (const std::exception& problem) {
       throw NodeError(i, problem.what());

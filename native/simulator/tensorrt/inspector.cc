@@ -65,7 +65,7 @@ std::string settingsOf(const Plan& plan) {
 }
 
 Infos infosOf(const Engine& engine) {
-  return infer(engine.plan().graph, engine.largestInputs(0));
+  return infer(engine.plan().graph, engine.largestInputs(0), Unknown::largest);
 }
 
 }  // namespace
