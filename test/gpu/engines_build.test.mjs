@@ -93,7 +93,7 @@ describe('weights apart from the plan', () => {
       weightStreaming: true,
       output,
     });
-    const x = {type: 'float32', dims: [2, 1024], data: Float32Array.from({length: 2048}, (_, index) => index / 16)};
+    const x = {type: 'float32', dims: [2, 1024], data: Float32Array.from({length: 2048}, (_, index) => (index + 1) / 16)};
     const expected = [...x.data.slice(0, 1024).reverse(), ...x.data.slice(1024).reverse()].map((value) => -value);
     for (const weightStreamingBudget of [undefined, 0]) {
       const engine = await Engine.load(output, {backend: 'tensorrt', weightStreamingBudget});
