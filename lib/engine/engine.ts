@@ -192,7 +192,7 @@ export class Engine<Inputs extends TensorTypes = TensorTypes, Outputs extends Te
 
   /**
    * Takes the weights of another ONNX file of the same graph; for plans that were built to be refitted, and on the CPU.
-   * Runs that begin before it resolves may have either weights.
+   * Meanwhile runs wait or have either weights, and bindings may be refused with ERR_BUSY.
    */
   async refit(model: string): Promise<void> {
     if (typeof model !== 'string' || model === '') throw new OptionError('model', 'the path of an ONNX file', model);
