@@ -3,7 +3,10 @@
 Of its vocabulary only the tokens of the sentences it is tried on are kept, so that the model travels lightly; the rest
 of it is as published. Batch and sequence are dynamic. Also writes the sentences' token ids and masks.
 
-    python3 bench/engines/export_encoder.py bench/prompts bench/.models
+The mask is widened to four dimensions outside the model, as transformers' own widening is traced into some 60 nodes of
+index arithmetic; --as-it-is exports that too.
+
+    python3 bench/engines/export_encoder.py bench/prompts bench/.models [--as-it-is]
 """
 
 import json
@@ -19,11 +22,14 @@ from transformers import BertConfig, BertModel
 
 SENTENCES = 24
 BATCH = 8
+# Added to what is not to be attended to: nothing is left of it, in half precision too.
+MASKED = -1e4
 EMBEDDING = "embeddings.word_embeddings.weight"
 
 
 def main():
     prompts, models = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
+    as_it_is = "--as-it-is" in sys.argv[3:]
     tokenizer = Tokenizer.from_file(str(models / "minilm" / "tokenizer.json"))
     tokenizer.no_padding()
     tokenizer.no_truncation()
@@ -54,7 +60,10 @@ def main():
             self.model = model
 
         def forward(self, input_ids, attention_mask):
-            return self.model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+            if not as_it_is:
+                attention_mask = (1 - attention_mask[:, None, None, :].float()) * MASKED
+            types = None if as_it_is else torch.zeros_like(input_ids)
+            return self.model(input_ids=input_ids, attention_mask=attention_mask, token_type_ids=types).last_hidden_state
 
     ids = torch.tensor([padded[0], padded[0]])
     dynamic = {0: "batch", 1: "sequence"}
