@@ -7,7 +7,7 @@ import {cpu} from '../cpu.js';
 import {AbortError, FormatError, OptionError, TensorrtNodeError, throwIfAborted, UnsupportedError} from '../errors.js';
 import type {NativeDeviceInfo} from '../native/addon.js';
 import {Device} from '../native/device.js';
-import type {NativeEngine, NativeTensorInfo} from '../native/engine_addon.js';
+import type {NativeEngine} from '../native/engine_addon.js';
 import {CudaError, rethrowTyped, translated} from '../native/errors.js';
 import {requireAddon} from '../native/load.js';
 import {openTensorrt, tensorrtCandidates} from '../native/tensorrt_libraries.js';
@@ -201,24 +201,20 @@ async function loadOnCpu(modelPath: string, manifest: EngineManifest | undefined
   const name = manifest?.name ?? path.basename(modelPath, path.extname(modelPath));
   // A path the caller gives is the caller's choice, as weights may differ.
   const sha256 = options.model === undefined ? manifest?.source.sha256 : undefined;
-  const native = await CpuEngine.load({name, modelPath: path.resolve(modelPath), sha256, contexts, threads, signal});
+  // The ranges that the plan has: what goes here goes there.
+  const profiles = new Map(manifest?.inputs.map((each) => [each.name, each.profiles ?? []]));
+  const native = await CpuEngine.load({name, modelPath: path.resolve(modelPath), sha256, profiles, contexts, threads, signal});
   onProgress?.({phase: 'load', done: 1, total: 1, unit: 'steps', detail: 'ready'});
   return {
     native,
     backend: 'cpu',
     description: `${native.description} (${reason})`,
     manifest,
-    tensors: withProfiles(native.info().tensors, manifest),
+    tensors: native.info().tensors,
     contexts,
     maxQueue,
     allocate: (bytes) => new ArrayBuffer(bytes),
   };
-}
-
-/** The ranges that the plan would have: a shape that goes here goes there. */
-function withProfiles(tensors: readonly NativeTensorInfo[], manifest: EngineManifest | undefined): NativeTensorInfo[] {
-  const profiles = new Map(manifest?.inputs.map((each) => [each.name, each.profiles ?? []]));
-  return tensors.map((tensor) => ({...tensor, profiles: profiles.get(tensor.name) ?? []}));
 }
 
 async function isFolder(source: string): Promise<boolean> {

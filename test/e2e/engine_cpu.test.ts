@@ -6,7 +6,7 @@ import {describe, expect, it} from 'vitest';
 import {DataType} from '../../lib/onnx/data_type.js';
 import {GraphBuilder} from '../../lib/onnx/graph_builder.js';
 import {writeModel} from '../../lib/onnx/write.js';
-import {AFFINE_WEIGHTS, affine, affineOf, identity, sum} from '../support/engine_models.js';
+import {AFFINE_WEIGHTS, affine, affineOf, expand, identity, sum} from '../support/engine_models.js';
 import {temporaryFolder} from '../support/temporary_folder.js';
 import {program} from './helpers/child.js';
 import {describeEngines} from './helpers/engine_contract.js';
@@ -48,6 +48,21 @@ describe('refit', () => {
     await expect(engine.refit(await file())).rejects.toMatchObject({name: 'FormatError', message: expect.stringMatching(message)});
     const data = Float32Array.of(1, 2, 3, 4);
     expect((await engine.run({x: {type: 'float32', dims: [1, 4], data}})).y!.data).toEqual(affineOf(data));
+  });
+});
+
+describe('a binding', () => {
+  it('of a model that can make nothing of zeros knows its outputs from the first run on', async () => {
+    await using engine = await Engine.load<{x: 'float32'; shape: 'int64'}, {y: 'float32'}>(await written('expand', expand()), {threads: 1});
+    using binding = engine.bind();
+    expect(binding.outputs.y.dims).toEqual([-1, -1]);
+    expect(binding.outputs.y.data).toHaveLength(0);
+    expect(() => binding.runSync()).toThrow(expect.objectContaining({code: 'ERR_BACKEND', message: expect.stringContaining('Expand')}));
+    binding.inputs.x.data.set([1, 2, 3]);
+    binding.inputs.shape.data.set([2n, 3n]);
+    binding.runSync();
+    expect(binding.outputs.y.dims).toEqual([2, 3]);
+    expect(binding.outputs.y.data).toEqual(Float32Array.of(1, 2, 3, 1, 2, 3));
   });
 });
 

@@ -1,12 +1,12 @@
 import {cp, readFile, rm, writeFile} from 'node:fs/promises';
 
-import {buildEngine, Engine} from 'tensorrt-node';
+import {type BuildOptions, buildEngine, Engine} from 'tensorrt-node';
 import {beforeAll, describe, expect, it} from 'vitest';
 
 import type {EngineManifest} from '../../lib/engine/manifest.js';
 import type {Model} from '../../lib/onnx/model.js';
 import {writeModel} from '../../lib/onnx/write.js';
-import {AFFINE_WEIGHTS, affine, affineOf} from '../support/engine_models.js';
+import {AFFINE_WEIGHTS, affine, affineOf, expand} from '../support/engine_models.js';
 import {temporaryFolder} from '../support/temporary_folder.js';
 import {program} from './helpers/child.js';
 import {command} from './helpers/command.js';
@@ -19,7 +19,7 @@ beforeAll(async () => {
   env = await useSimulatedTensorrt();
 });
 
-async function built(name: string, model: Model, profiles: Profiles, options: object = {}): Promise<string> {
+async function built(name: string, model: Model, profiles: NonNullable<BuildOptions['profiles']>, options: object = {}): Promise<string> {
   const file = folder(`${name}.onnx`);
   await writeModel(model, file);
   const output = folder(name);
@@ -202,6 +202,29 @@ describe('an engine folder', () => {
         });
       } else expect(outcome).toMatchObject({code: expected.code, message: expect.stringContaining(expected.text), typed: true});
     });
+  });
+});
+
+describe('an input that holds a shape', () => {
+  it.each(['tensorrt', 'cpu'] as const)('has values in the range of the profile: %s', async (backend) => {
+    const profiles = [{shape: {min: [1, 3], opt: [2, 3], max: [4, 3], values: true}}];
+    await using engine = await Engine.load(await built(`expand-${backend}`, expand(), profiles), {backend, threads: 1});
+    const row = {type: 'float32', dims: [1, 3], data: Float32Array.of(1, 2, 3)} as const;
+    const shape = (...values: bigint[]) => ({type: 'int64', dims: [2], data: BigInt64Array.from(values)}) as const;
+    const {y} = await engine.run({x: row, shape: shape(3n, 3n)});
+    expect(y).toEqual({type: 'float32', dims: [3, 3], data: Float32Array.of(1, 2, 3, 1, 2, 3, 1, 2, 3)});
+    await expect(engine.run({x: row, shape: shape(5n, 3n)})).rejects.toMatchObject({
+      option: 'inputs.shape',
+      message: expect.stringContaining('a shape with values [1 to 4, 3], got [ 5, 3 ]'),
+    });
+    using binding = engine.bind();
+    (binding.inputs.x!.data as Float32Array).set(row.data);
+    for (const rows of [1n, 4n, 2n]) {
+      (binding.inputs.shape!.data as BigInt64Array).set([rows, 3n]);
+      await binding.run();
+      expect(binding.outputs.y!.dims).toEqual([Number(rows), 3]);
+      expect([...(binding.outputs.y!.data as Float32Array)]).toEqual(Array.from({length: Number(rows)}, () => [1, 2, 3]).flat());
+    }
   });
 });
 

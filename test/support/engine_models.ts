@@ -75,3 +75,13 @@ export function slow(size: number, products: number): Model {
   graph.output('y', DataType.FLOAT, ['n', size]);
   return graph.build();
 }
+
+/** `y` is `x`, [1, 3], repeated to the shape that `shape`, [2], holds: [rows, 3]. */
+export function expand(): Model {
+  const graph = builder('expand');
+  graph.input('x', DataType.FLOAT, [1, 3]);
+  graph.input('shape', DataType.INT64, [2]);
+  graph.op('Expand', ['x', 'shape'], {output: 'y'});
+  graph.output('y', DataType.FLOAT, ['rows', 'columns']);
+  return graph.build();
+}

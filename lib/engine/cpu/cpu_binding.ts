@@ -21,7 +21,8 @@ export class CpuBinding implements NativeBinding {
       const byteLength = tensorBytes(type, dims[index]!);
       return {buffer: new ArrayBuffer(byteLength), byteOffset: 0, byteLength, dims: dims[index]!};
     });
-    this.#outputs = engine.runSync(this.#feeds);
+    for (const [index, info] of inputs.entries()) fillShape(info, this.#feeds[index]!.buffer);
+    this.#outputs = tryRun(engine, this.#feeds) ?? tensors.filter(({mode}) => mode === 'output').map(unknownOutput);
   }
 
   get inputs(): readonly ArrayBuffer[] {
@@ -81,4 +82,28 @@ export class CpuBinding implements NativeBinding {
       return {dims: result.dims, buffer};
     });
   }
+}
+
+/** An input that holds a shape begins with one that the plan was optimised for, as on TensorRT. */
+function fillShape({type, profiles}: NativeTensorInfo, buffer: ArrayBuffer): void {
+  const values = profiles[0]?.values?.opt;
+  if (values === undefined) return;
+  if (type === 'int64') new BigInt64Array(buffer).set(values.map(BigInt));
+  else if (type === 'int32') new Int32Array(buffer).set(values);
+}
+
+/** What a run with zeros gives; undefined where the model cannot make anything of them. */
+function tryRun(engine: Pick<CpuEngine, 'runSync'>, feeds: readonly NativeTensorData[]): TensorMessage[] | undefined {
+  try {
+    return engine.runSync(feeds);
+  } catch (error) {
+    if (error instanceof TensorrtNodeError && error.code === 'ERR_BACKEND') return undefined;
+    throw error;
+  }
+}
+
+/** Until the first run: empty, unless the model says its shape. */
+function unknownOutput({type, dims}: NativeTensorInfo): TensorMessage {
+  const known = dims.every((dim) => dim >= 0);
+  return {dims, buffer: new ArrayBuffer(known ? tensorBytes(type, dims) : 0)};
 }

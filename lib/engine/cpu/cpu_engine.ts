@@ -18,6 +18,8 @@ export interface CpuEngineOptions {
   modelPath: string;
   /** Refuses a model with another hash. */
   sha256?: string;
+  /** Of inputs, by name: what a plan of the same model takes. None: any shape that the model does. */
+  profiles?: ReadonlyMap<string, NativeTensorInfo['profiles']>;
   /** Runs that are under way at once, each on a thread of its own. */
   contexts: number;
   /** ONNX Runtime's threads for all of them together. */
@@ -50,7 +52,7 @@ export class CpuEngine implements NativeEngine {
   }
 
   /** Throws FormatError, UnsupportedError, TensorrtNodeError (ERR_BACKEND), AbortError. */
-  static async load({name, modelPath, sha256, contexts, threads, signal}: CpuEngineOptions): Promise<CpuEngine> {
+  static async load({name, modelPath, sha256, profiles, contexts, threads, signal}: CpuEngineOptions): Promise<CpuEngine> {
     const each = Math.max(1, Math.floor(threads / contexts));
     const start = (more = {}) => CpuThread.start({modelPath, threads: each, spinning: contexts === 1, signal, ...more});
     // Alone, so that a model that does not load is read once.
@@ -64,7 +66,7 @@ export class CpuEngine implements NativeEngine {
     }
     const {inputs, outputs, version} = first.ready;
     const counts = contexts === 1 ? `${each} ${plural('thread', each)}` : `${contexts} contexts of ${each} ${plural('thread', each)}`;
-    return new CpuEngine(infoOf(name, inputs, outputs), started, `ONNX Runtime ${version} on the CPU, ${counts}`);
+    return new CpuEngine(infoOf(name, inputs, outputs, profiles), started, `ONNX Runtime ${version} on the CPU, ${counts}`);
   }
 
   info(): NativeEngineInfo {
@@ -91,7 +93,7 @@ export class CpuEngine implements NativeEngine {
     return {result: result as NativeRun['result'], cancel};
   }
 
-  /** Runs once, with zeros, since nothing else tells the shapes of outputs. */
+  /** Runs once, since nothing else tells the shapes of outputs. */
   bind(dims: readonly (readonly number[])[]): NativeBinding {
     if (this.#disposed !== undefined) throw disposed();
     return new CpuBinding(this, this.#info.tensors, dims);
@@ -143,20 +145,21 @@ export class CpuEngine implements NativeEngine {
   }
 }
 
-function infoOf(name: string, inputs: readonly ModelTensor[], outputs: readonly ModelTensor[]): NativeEngineInfo {
-  const tensor = (mode: 'input' | 'output', {name: own, type, dims}: ModelTensor): NativeTensorInfo => ({
-    name: own,
-    mode,
-    type,
-    dims,
-    location: 'host',
-    isShapeTensor: false,
-    profiles: [],
-  });
+function infoOf(
+  name: string,
+  inputs: readonly ModelTensor[],
+  outputs: readonly ModelTensor[],
+  profiles: CpuEngineOptions['profiles'] = new Map(),
+): NativeEngineInfo {
+  const tensor = (mode: 'input' | 'output', {name: own, type, dims}: ModelTensor): NativeTensorInfo => {
+    const ranges = mode === 'input' ? (profiles.get(own) ?? []) : [];
+    const isShapeTensor = ranges.some(({values}) => values !== undefined);
+    return {name: own, mode, type, dims, location: 'host', isShapeTensor, profiles: ranges};
+  };
   return {
     name,
     tensors: [...inputs.map((each) => tensor('input', each)), ...outputs.map((each) => tensor('output', each))],
-    profiles: 0,
+    profiles: Math.max(0, ...[...profiles.values()].map(({length}) => length)),
     layers: 0,
     deviceMemoryBytes: 0,
     streamableWeightsBytes: 0,
