@@ -11,23 +11,23 @@ import type {CalibrationOptions, Preprocess} from '../engine/build/calibration/o
 import type {LayerOverride, LayerPrecision, Profile, ProfileRange} from '../engine/build/options.js';
 import {UsageError} from './errors.js';
 
-const UNITS: Readonly<Record<string, number>> = {
-  '': 1,
-  B: 1,
-  kB: 1e3,
-  MB: 1e6,
-  GB: 1e9,
-  TB: 1e12,
-  KiB: 2 ** 10,
-  MiB: 2 ** 20,
-  GiB: 2 ** 30,
-  TiB: 2 ** 40,
-};
+const UNITS: ReadonlyMap<string, number> = new Map([
+  ['', 1],
+  ['B', 1],
+  ['kB', 1e3],
+  ['MB', 1e6],
+  ['GB', 1e9],
+  ['TB', 1e12],
+  ['KiB', 2 ** 10],
+  ['MiB', 2 ** 20],
+  ['GiB', 2 ** 30],
+  ['TiB', 2 ** 40],
+]);
 
 /** '4GiB', '500MB' or a number of bytes. */
 export function bytes(text: string): number {
   const match = /^(\d+(?:\.\d+)?)\s*([A-Za-z]*)$/.exec(text.trim());
-  const unit = match && UNITS[match[2]!];
+  const unit = match && UNITS.get(match[2]!);
   if (!unit) throw new InvalidArgumentError("It is not a size such as '4GiB' or a number of bytes.");
   return Math.round(Number(match[1]) * unit);
 }
