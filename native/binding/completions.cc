@@ -27,6 +27,12 @@ void Completions::watch(std::shared_ptr<Completion> completion) {
   poller_->start();
 }
 
+void Completions::listen(Clock::time_point until) {
+  ++listeners_;
+  listenUntil_ = std::max(listenUntil_, until);
+  if (poller_ != nullptr) poller_->start();
+}
+
 void Completions::stop() {
   {
     const std::lock_guard lock(mutex_);
@@ -70,7 +76,7 @@ bool Completions::turn() noexcept {
     // The environment is closing: nobody waits any more.
     return false;
   }
-  return !polled_.empty();
+  return !polled_.empty() || (listeners_ > 0 && Clock::now() < listenUntil_);
 }
 
 void Completions::settleAll(std::vector<std::shared_ptr<Completion>>& over) {

@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <cstddef>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -44,6 +45,11 @@ class Completions final : public Stoppable {
   // The work has just been queued; settle() follows once, unless the environment ends first. Kept until then.
   void watch(std::shared_ptr<Completion> completion);
 
+  // Something that another thread will post is expected until then: the loop goes on turning, to hear of it at once.
+  void listen(std::chrono::steady_clock::time_point until);
+  // As often as listen(), when it was heard.
+  void heard() noexcept { --listeners_; }
+
   void stop() override;
   // stop(), and lets go of what is under way, which may wait for it. Before the environment's end.
   void close();
@@ -71,6 +77,8 @@ class Completions final : public Stoppable {
   // Asked after in every turn of the loop.
   std::vector<std::shared_ptr<Completion>> polled_;
   std::vector<std::shared_ptr<Completion>> over_;
+  std::size_t listeners_ = 0;
+  Clock::time_point listenUntil_ = Clock::time_point::min();
 
   std::mutex mutex_;
   std::condition_variable changed_;

@@ -11,6 +11,7 @@ namespace tensorrt_node::binding {
 
 class EngineRuns;
 struct BindingActivity;
+struct RunPace;
 
 // (request) -> Promise<NativeEngine>
 Napi::Value loadEngine(const Napi::CallbackInfo& info);
@@ -42,6 +43,7 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
 
   Parts parts_;
   std::shared_ptr<BindingActivity> activity_;
+  std::shared_ptr<RunPace> pace_;
 };
 
 }  // namespace tensorrt_node::binding

@@ -63,7 +63,8 @@ std::size_t bits(TensorType type) noexcept {
   return 64;
 }
 
-Range dimsRange(const nvinfer1::ICudaEngine& engine, const char* name, int profile) {
+Range dimsRange(const nvinfer1::ICudaEngine& engine, const char* name, int profile, const Shape& dims) {
+  if (std::none_of(dims.begin(), dims.end(), [](std::int64_t dim) { return dim < 0; })) return {dims, dims, dims};
   const auto get = [&](OptProfileSelector select) { return toShape(engine.getProfileShape(name, profile, select)); };
   return {get(OptProfileSelector::kMIN), get(OptProfileSelector::kOPT), get(OptProfileSelector::kMAX)};
 }
@@ -118,7 +119,7 @@ TensorInfo describeTensor(const nvinfer1::ICudaEngine& engine, const char* name,
                                  engine.getTensorFormatDesc(name, profile) + ", only row-major tensors are supported",
                              "build the engine without setting allowed formats of inputs and outputs");
     if (!tensor.input) continue;
-    ProfileRange range{dimsRange(engine, name, profile), std::nullopt};
+    ProfileRange range{dimsRange(engine, name, profile, tensor.dims), std::nullopt};
     if (tensor.shapeTensor) range.values = valuesRange(engine, tensor, profile, valuesV2);
     tensor.profiles.push_back(std::move(range));
   }
