@@ -286,3 +286,19 @@ describe('commands', () => {
     expect(results[4].gpu).toBeUndefined();
   });
 });
+
+describe('the process', () => {
+  it.each([
+    ['ends with an engine loaded and idle', 'idle', false],
+    ['waits for a run under way', 'running', false],
+    ['exits in the middle of a run', 'exit', false],
+    ['exits while an engine loads', 'exit-loading', false],
+    ['uses engines in worker threads, which exit in the middle of runs', 'workers', false],
+    ['gives back all that engines and bindings took', 'dispose', true],
+  ])('%s', async (_name, mode, leaks) => {
+    const engineFolder = await built(`affine-${mode}`, affine(), RANGE);
+    const simulator = `operationNs=20000,report=stderr,exitCode=7,leaks=${leaks ? 1 : 0}`;
+    const printed = await program('engine/endings.mjs', {...env, TENSORRT_NODE_SIMULATOR: simulator, ENGINE: engineFolder, MODE: mode});
+    expect(printed).toBe(mode === 'running' ? 'answered' : 'ready');
+  });
+});

@@ -27,6 +27,23 @@ if (!isMainThread) {
   void load();
   console.log('ready');
   setTimeout(() => process.exit(0), 20);
+} else if (process.env.MODE === 'dispose') {
+  for (let round = 0; round < 5; round++) {
+    const engine = await load();
+    const bindings = [engine.bind({x: [2, 4]}), engine.bind({x: [3, 4]}, {graph: false, timing: true})];
+    const pinned = engine.allocate('x', [64, 4]);
+    const runs = Array.from({length: 20}, (_, index) => engine.run({x: index % 2 === 0 ? x : pinned}));
+    const settled = Promise.allSettled([...runs, ...bindings.map((binding) => binding.run())]);
+    bindings[round % 2].dispose();
+    await engine.dispose();
+    await settled;
+  }
+  // Pinned tensors and results go with the garbage.
+  for (let round = 0; round < 5; round++) {
+    globalThis.gc();
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  console.log('ready');
 } else {
   for (let index = 0; index < 4; index++) {
     const worker = new Worker(new URL(import.meta.url));
