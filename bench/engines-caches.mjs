@@ -48,6 +48,7 @@ if (options.hit !== undefined) {
       say(`${name}: ${error.stack}\n${(error.log ?? []).join('\n')}`);
     }
   }
+  if (cold.length === 0) process.exit(1);
   const ratios = cold.map(({ratio}) => ratio);
   const hits = cold.map(({beyondHashing}) => beyondHashing);
   results.record({
