@@ -8,7 +8,8 @@ import {AbortError, FormatError, OptionError, TensorrtNodeError, throwIfAborted,
 import type {NativeDeviceInfo} from '../native/addon.js';
 import {Device} from '../native/device.js';
 import type {NativeEngine} from '../native/engine_addon.js';
-import {CudaError, rethrowTyped, translated} from '../native/errors.js';
+import {rethrowTyped, translated} from '../native/errors.js';
+import {findDevice} from '../native/find_device.js';
 import {requireAddon} from '../native/load.js';
 import {openTensorrt, tensorrtCandidates} from '../native/tensorrt_libraries.js';
 import {onAbort} from '../on_abort.js';
@@ -107,16 +108,7 @@ interface Gpu {
 /** Driver, the GPU asked for, and TensorRT; or the first of them that is missing. */
 function findGpu({device, tensorrtPath}: Checked): Gpu | {error: TensorrtNodeError} {
   try {
-    const addon = requireAddon();
-    const {status, problem, hint} = translated(() => addon.loadDriver());
-    if (status !== 'ready') throw new CudaError('ERR_CUDA', problem, undefined, undefined, hint || undefined);
-    const devices = translated(() => addon.devices());
-    const info = devices.find(({ordinal}) => ordinal === device);
-    if (info === undefined) {
-      // A number that no GPU has is a mistake, where there is any GPU.
-      if (devices.length > 0) throw new OptionError('device', `from 0 to ${devices.length - 1}, the GPUs of this process`, device);
-      throw new CudaError('ERR_CUDA', 'the driver sees no GPU', undefined, undefined, 'check nvidia-smi and CUDA_VISIBLE_DEVICES');
-    }
+    const info = findDevice(requireAddon(), device);
     return {info, tensorrtVersion: openTensorrt({path: tensorrtPath}).version};
   } catch (error) {
     if (error instanceof TensorrtNodeError) return {error};

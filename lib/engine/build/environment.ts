@@ -1,8 +1,9 @@
 /** What a build runs on. Whatever is missing is told before anything is read, hashed or started. */
 
-import {OptionError, TensorrtNodeError} from '../../errors.js';
-import type {Addon, NativeDeviceInfo} from '../../native/addon.js';
-import {CudaError, TensorrtError, translated} from '../../native/errors.js';
+import {TensorrtNodeError} from '../../errors.js';
+import type {Addon} from '../../native/addon.js';
+import {TensorrtError, translated} from '../../native/errors.js';
+import {findDevice} from '../../native/find_device.js';
 import {requireAddon} from '../../native/load.js';
 import {tensorrtCandidates} from '../../native/tensorrt_libraries.js';
 
@@ -24,7 +25,7 @@ export function findEnvironment(device: number, tensorrtPath: string | undefined
   const addon = requireAddon();
   if (addon.buildEngine === undefined)
     throw new TensorrtNodeError('ERR_ADDON', 'the native addon is older than this package', 'npm rebuild tensorrt-node');
-  const {computeMajor, computeMinor, name} = findDevice(addon, device);
+  const {computeMajor, computeMinor, name} = findDevice(addon, device, 'building engines needs a GPU: ');
   const {infer, version, parser, parserProblem} = translated(() => addon.openTensorrt(candidates));
   if (parser === undefined) {
     throw new TensorrtError(
@@ -34,24 +35,4 @@ export function findEnvironment(device: number, tensorrtPath: string | undefined
     );
   }
   return {addon, device, gpu: {name, computeCapability: `${computeMajor}.${computeMinor}`}, tensorrt: [infer], tensorrtVersion: version};
-}
-
-function findDevice(addon: Addon, device: number): NativeDeviceInfo {
-  const driver = translated(() => addon.loadDriver());
-  if (driver.status !== 'ready') {
-    throw new CudaError('ERR_CUDA', `building engines needs a GPU: ${driver.problem}`, undefined, undefined, driver.hint || undefined);
-  }
-  const devices = translated(() => addon.devices());
-  if (devices.length === 0) {
-    throw new CudaError(
-      'ERR_CUDA',
-      'building engines needs a GPU, and the driver sees none',
-      undefined,
-      undefined,
-      'check nvidia-smi and CUDA_VISIBLE_DEVICES',
-    );
-  }
-  const found = devices.find(({ordinal}) => ordinal === device);
-  if (found === undefined) throw new OptionError('device', `one of the GPUs here, 0 to ${devices.length - 1}`, device);
-  return found;
 }
