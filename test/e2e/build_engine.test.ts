@@ -136,6 +136,36 @@ describe('buildEngine', () => {
   });
 });
 
+describe('options', () => {
+  it.each<[BuildOptions, object]>([
+    [{precision: 'tf32'}, {precision: 'tf32'}],
+    [{precision: 'bf16', layers: [{pattern: '*', precision: 'fp32'}]}, {precision: 'bf16'}],
+    [{typing: 'strong'}, {stronglyTyped: true}],
+    [{sparsity: true, optimizationLevel: 2, workspace: 2 ** 20, tacticSources: ['cublas']}, {options: {workspace: 2 ** 20}}],
+    [{hardwareCompatibility: 'ampere-plus'}, {gpu: {hardwareCompatibility: 'ampere-plus'}}],
+    [{versionCompatible: true, excludeLeanRuntime: true}, {tensorrt: {versionCompatible: true}}],
+    [{refit: true}, {refittable: true, stripped: false}],
+    [{strip: true}, {stripped: true}],
+    [
+      {refit: true, strip: true},
+      {refittable: true, stripped: true},
+    ],
+    [{weightStreaming: true}, {weightStreaming: true, stronglyTyped: true}],
+    [{profilingVerbosity: 'none', maxAuxStreams: 0, averageTimingIterations: 2, tiling: 'none'}, {}],
+  ])('%j builds an engine that loads', async (options, manifest) => {
+    const result = await buildEngine(model, {...options, cache: freshCache(), timingCache: false});
+    expect(result).toMatchObject({warnings: [], manifest});
+    await using engine = await Engine.load(result.folder);
+    const {y} = await engine.run({x: {type: 'float32', dims: [1, 4], data: new Float32Array(4)}});
+    expect([...(y!.data as Float32Array)]).toEqual([10, 20, 30]);
+  });
+
+  it('that only the builder can refuse are its error', async () => {
+    const build = buildEngine(model, {cache: freshCache(), profiles: [{x: {min: [1], opt: [1], max: [1], values: true}}]});
+    await expect(build).rejects.toMatchObject({code: expect.stringMatching(/ERR_BUILD|ERR_OPTION/)});
+  });
+});
+
 describe('a builder process that fails', () => {
   it.each<[string, object, string | undefined]>([
     ['abort', {process: {code: null, signal: 'SIGABRT'}, message: expect.stringContaining('SIGABRT')}, undefined],

@@ -34,7 +34,8 @@ export function nativeRequest(
     profilingVerbosity: options.profilingVerbosity ?? 'detailed',
     maxAuxStreams: options.maxAuxStreams,
     averageTimingIterations: options.averageTimingIterations,
-    tilingOptimizationLevel: options.tiling,
+    // Told only where it is asked for: older versions do not know it.
+    tilingOptimizationLevel: options.tiling === 'none' ? undefined : options.tiling,
     profiles,
     layers: (options.layers ?? []).map(({pattern, precision, outputType}) => ({
       pattern,
