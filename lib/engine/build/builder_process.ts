@@ -61,8 +61,8 @@ class BuilderProcess {
     const {request, mergeTimingsInto, log, signal, program = PROGRAM} = run;
     // No execArgv: a debugger's port or a loader of the parent's is not the child's.
     this.#child = fork(program, [], {serialization: 'advanced', execArgv: [], stdio: ['ignore', 'pipe', 'pipe', 'ipc']});
-    log.read(this.#child.stdout!);
-    log.read(this.#child.stderr!);
+    // A process that could not be started has none.
+    for (const stream of [this.#child.stdout, this.#child.stderr]) if (stream) log.read(stream);
     const release = signal && onAbort(signal, () => this.#stop(new AbortError(signal.reason)));
     this.ended = new Promise<Built>((resolve, reject) => {
       this.#child.on('error', (cause) => {
