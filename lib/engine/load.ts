@@ -10,7 +10,7 @@ import {Device} from '../native/device.js';
 import type {NativeEngine} from '../native/engine_addon.js';
 import {rethrowTyped, translated} from '../native/errors.js';
 import {findDevice} from '../native/find_device.js';
-import {requireAddon} from '../native/load.js';
+import {addonHint, requireAddon} from '../native/load.js';
 import {openTensorrt, tensorrtCandidates} from '../native/tensorrt_libraries.js';
 import {onAbort} from '../on_abort.js';
 import {abortSignal, integer, object, oneOf} from '../options.js';
@@ -108,7 +108,9 @@ interface Gpu {
 /** Driver, the GPU asked for, and TensorRT; or the first of them that is missing. */
 function findGpu({device, tensorrtPath}: Checked): Gpu | {error: TensorrtNodeError} {
   try {
-    const info = findDevice(requireAddon(), device);
+    const addon = requireAddon();
+    if (addon.loadEngine === undefined) throw new TensorrtNodeError('ERR_ADDON', 'the native addon is older than this package', addonHint);
+    const info = findDevice(addon, device);
     return {info, tensorrtVersion: openTensorrt({path: tensorrtPath}).version};
   } catch (error) {
     if (error instanceof TensorrtNodeError) return {error};
@@ -130,7 +132,7 @@ async function loadOnTensorrt(folder: string, {info: gpu, tensorrtVersion}: Gpu,
       plan,
       contexts,
       weightStreamingBudget,
-      refitFrom: manifest.stripped ? modelOf(folder, manifest, model) : undefined,
+      refitFrom: manifest.stripped ? modelOf(folder, manifest, model, 'the plan holds no weights') : undefined,
     }),
   );
   const native = await abandonable(loading.catch(rethrowTyped), signal);
@@ -165,7 +167,7 @@ function abandonable(loading: Promise<NativeEngine>, signal: AbortSignal | undef
 async function loadFolderOnCpu(folder: string, reason: string, options: Checked): Promise<LoadedEngine> {
   const manifest = await readManifest(folder);
   try {
-    return await loadOnCpu(modelOf(folder, manifest, options.model), manifest, reason, options);
+    return await loadOnCpu(modelOf(folder, manifest, options.model, `the CPU backend runs it (${reason})`), manifest, reason, options);
   } catch (error) {
     if (!(error instanceof FormatError) || error.code !== 'ERR_NOT_FOUND' || options.model !== undefined) throw error;
     throw new FormatError(
@@ -178,10 +180,11 @@ async function loadFolderOnCpu(folder: string, reason: string, options: Checked)
   }
 }
 
-function modelOf(folder: string, {source}: EngineManifest, model: string | undefined): string {
+/** `needs`: what it is for, should it be missing. */
+function modelOf(folder: string, {source}: EngineManifest, model: string | undefined, needs: string): string {
   if (model !== undefined) return path.resolve(model);
   if (source.file !== undefined) return path.resolve(folder, source.file);
-  throw new OptionError('model', 'the path of the ONNX file this engine was built from, as its manifest does not say it', model);
+  throw new OptionError('model', `the path of the ONNX file that the engine was built from: its manifest names none, and ${needs}`, model);
 }
 
 async function loadOnCpu(modelPath: string, manifest: EngineManifest | undefined, reason: string, options: Checked): Promise<LoadedEngine> {

@@ -148,6 +148,12 @@ describe('an engine folder', () => {
     });
     await using engine = await Engine.load(other, {backend: 'cpu', model: folder('other.onnx'), threads: 1});
     expect(engine.backend).toBe('cpu');
+    delete manifest.source.file;
+    await writeFile(folder('other', 'manifest.json'), JSON.stringify(manifest));
+    await expect(Engine.load(other, {backend: 'cpu'})).rejects.toMatchObject({
+      option: 'model',
+      message: expect.stringContaining("its manifest names none, and the CPU backend runs it (backend: 'cpu')"),
+    });
     manifest.source.file = '../gone.onnx';
     await writeFile(folder('other', 'manifest.json'), JSON.stringify(manifest));
     await expect(Engine.load(other, {backend: 'cpu'})).rejects.toMatchObject({code: 'ERR_NOT_FOUND', hint: 'give `model` its path'});
