@@ -41,6 +41,8 @@ bool Capture::isJoined() const {
 
 void Capture::end() {
   ended_ = true;
+  // The last of them may hold this alive.
+  const auto self = shared_from_this();
   for (const auto& each : queues_) {
     const auto queue = each.lock();
     if (queue == nullptr) continue;

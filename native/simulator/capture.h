@@ -24,7 +24,7 @@ struct GraphNode {
 // Nodes are listed in an order in which they can run.
 using GraphNodes = std::vector<GraphNode>;
 
-class Capture {
+class Capture : public std::enable_shared_from_this<Capture> {
  public:
   Capture(const Queue& origin, CUstreamCaptureMode mode);
 

@@ -80,7 +80,10 @@ CUresult cuStreamDestroy(CUstream stream) {
   return callThatFrees(SIMULATOR_SYMBOL(cuStreamDestroy), Needs::context, [&](World& state, Lock&) {
     const auto queue = state.stream(stream, "cuStreamDestroy");
     if (queue == nullptr) return CUDA_ERROR_INVALID_HANDLE;
-    if (queue->capture != nullptr) queue->capture->invalidate();
+    if (queue->capture != nullptr) {
+      queue->capture->invalidate();
+      if (queue->capture->beganOn(*queue)) queue->capture->end();
+    }
     queue->close();
     state.closing.push_back(queue);
     state.streams.erase(valueOf(stream));

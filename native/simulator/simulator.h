@@ -49,7 +49,7 @@ typedef enum SimulatorFindingKind {
   SIMULATOR_DEVICE_WIDE_SYNC,
   // An "asynchronous" copy from or to memory that is not pinned: the driver makes the host wait.
   SIMULATOR_PAGEABLE_COPY,
-  // A stream or event that was destroyed, or never existed.
+  // A stream, event or graph that was destroyed, or never existed.
   SIMULATOR_DEAD_HANDLE,
   // A CUDA call inside a host function.
   SIMULATOR_CALL_IN_HOST_FUNCTION,
@@ -106,7 +106,7 @@ typedef struct SimulatorKernel {
 // Queues a kernel on a stream (a CUstream), or captures it, as cuLaunchKernel does. A CUresult.
 int simulatorLaunch(void* stream, const SimulatorKernel* kernel);
 
-// Adds a finding for each allocation, stream, event and context that is still alive and not yet reported.
+// Adds a finding for each allocation, stream, event, graph and context that is still alive and not yet reported.
 void simulatorFindLeaks(void);
 // What was found since the reset, in order; the array is good until the next call of any function here or of the
 // driver.

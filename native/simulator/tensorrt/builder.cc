@@ -1,10 +1,12 @@
 #include "builder.h"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <iostream>
+#include <map>
 #include <thread>
 
 #include "archive.h"
@@ -101,6 +103,25 @@ std::vector<Ranges> profilesOf(const Graph& graph, const Config& config) {
   return profiles;
 }
 
+// Dimensions of one name have one range in a profile.
+void checkDimensionNames(const Network& network, const Ranges& ranges) {
+  std::map<std::string, std::array<int64_t, 3>> named;
+  for (int32_t i = 0; i < network.getNbInputs(); ++i) {
+    const nvinfer1::ITensor& input = *network.getInput(i);
+    const auto range = ranges.shapes.find(input.getName());
+    if (range == ranges.shapes.end()) continue;
+    for (std::size_t d = 0; d < range->second[0].size(); ++d) {
+      const char* const name = input.getDimensionName(static_cast<int32_t>(d));
+      if (name == nullptr) continue;
+      const std::array<int64_t, 3> extent{range->second[0][d], range->second[1][d], range->second[2][d]};
+      if (named.try_emplace(name, extent).first->second != extent)
+        throw std::runtime_error(
+            "Input dimensions with this name have different constant values or have contradictory IOptimizationProfile "
+            "kMIN/kMAX constraints.");
+    }
+  }
+}
+
 // What the timing of a layer depends on.
 std::uint64_t keyOf(const Node& node, const Config& config) {
   Writer key;
@@ -155,6 +176,7 @@ Plan planOf(Graph graph, const Network& network, const Config& config) {
   plan.stronglyTyped = network.getFlag(nvinfer1::NetworkDefinitionCreationFlag::kSTRONGLY_TYPED);
   plan.name = network.getName();
   plan.profiles = profilesOf(graph, config);
+  for (const Ranges& each : plan.profiles) checkDimensionNames(network, each);
   plan.graph = std::move(graph);
   return plan;
 }

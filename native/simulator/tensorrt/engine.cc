@@ -1,8 +1,6 @@
 #include "engine.h"
 
 #include <algorithm>
-#include <cstdlib>
-#include <iostream>
 
 #include "execution_context.h"
 #include "host_memory.h"
@@ -37,9 +35,7 @@ Engine::Engine(Plan plan, DeviceMemory weights, nvinfer1::ILogger& logger)
 }
 
 Engine::~Engine() {
-  if (contexts_ == 0) return;
-  std::cerr << "simulated TensorRT: an engine was destroyed before its execution contexts" << std::endl;
-  std::abort();
+  if (contexts_ > 0) end("an engine was destroyed before its execution contexts");
 }
 
 const Value* Engine::find(const char* tensor) const {
@@ -196,8 +192,9 @@ nvinfer1::Dims Engine::getProfileShape(char const* tensor, int32_t profile,
 char const* Engine::getIOTensorName(int32_t index) const noexcept {
   if (index < 0 || index >= getNbIOTensors()) return nullptr;
   const auto at = static_cast<std::size_t>(index);
-  const auto& [inputs, outputs] = std::tie(plan_.graph.inputs, plan_.graph.outputs);
-  return at < inputs.size() ? inputs[at].name.c_str() : outputs[at - inputs.size()].name.c_str();
+  const Graph& graph = plan_.graph;
+  return at < graph.inputs.size() ? graph.inputs[at].name.c_str()
+                                  : graph.outputs[at - graph.inputs.size()].name.c_str();
 }
 
 nvinfer1::IRefitter* Engine::createRefitter(nvinfer1::ILogger& logger) noexcept {

@@ -30,6 +30,7 @@ class NetworkTensor final : public nvinfer1::ITensor, public nvinfer1::apiv::VTe
   bool isShapeTensor() const noexcept override { return isShape_; }
   bool isExecutionTensor() const noexcept override { return !isShape_; }
   char const* getDimensionName(int32_t index) const noexcept override;
+  void setDimensionName(int32_t index, char const* name) noexcept override;
   void setAllowedFormats(nvinfer1::TensorFormats formats) noexcept override { formats_ = formats; }
   nvinfer1::TensorFormats getAllowedFormats() const noexcept override { return formats_; }
 
@@ -43,7 +44,6 @@ class NetworkTensor final : public nvinfer1::ITensor, public nvinfer1::apiv::VTe
   NOT_SIMULATED(void, resetDynamicRange, (), )
   NOT_SIMULATED(float, getDynamicRangeMin, (), const)
   NOT_SIMULATED(float, getDynamicRangeMax, (), const)
-  NOT_SIMULATED(void, setDimensionName, (int32_t, char const*), )
 
  private:
   std::string name_;
@@ -51,7 +51,7 @@ class NetworkTensor final : public nvinfer1::ITensor, public nvinfer1::apiv::VTe
   const bool isShape_;
   const DataType type_;
   const Shape dims_;
-  const std::vector<std::string> dimNames_;
+  std::vector<std::string> dimNames_;
   nvinfer1::TensorFormats formats_ = 1;
 };
 #undef INTERFACE

@@ -22,6 +22,11 @@ char const* NetworkTensor::getDimensionName(int32_t index) const noexcept {
   return index >= 0 && at < dimNames_.size() && !dimNames_[at].empty() ? dimNames_[at].c_str() : nullptr;
 }
 
+void NetworkTensor::setDimensionName(int32_t index, char const* name) noexcept {
+  const auto at = static_cast<std::size_t>(index);
+  if (index >= 0 && at < dimNames_.size()) dimNames_[at] = name == nullptr ? "" : name;
+}
+
 Layer::Layer(const Node& node, std::vector<nvinfer1::ITensor*> inputs, std::vector<nvinfer1::ITensor*> outputs)
     : name_(node.name), op_(node.op), inputs_(std::move(inputs)), outputs_(std::move(outputs)) {
   mLayer = this;

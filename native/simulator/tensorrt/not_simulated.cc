@@ -7,17 +7,20 @@
 
 namespace simulated_tensorrt {
 
-void notSimulated(const char* interface, const char* method) {
-  std::cerr << "simulated TensorRT: " << interface << "::" << method << " is not simulated" << std::endl;
+void end(const std::string& why) {
+  std::cerr << "simulated TensorRT: " << why << std::endl;
   std::abort();
+}
+
+void notSimulated(const char* interface, const char* method) {
+  end(std::string(interface) + "::" + method + " is not simulated");
 }
 
 void since(int minor, const char* interface, const char* method) {
   const Version version = settings().version;
   if (version.major > 10 || version.minor >= minor) return;
-  std::cerr << "simulated TensorRT: TensorRT " << version.text() << " has no " << interface << "::" << method
-            << ", which came with 10." << minor << std::endl;
-  std::abort();
+  end("TensorRT " + version.text() + " has no " + interface + "::" + method + ", which came with 10." +
+      std::to_string(minor));
 }
 
 }  // namespace simulated_tensorrt

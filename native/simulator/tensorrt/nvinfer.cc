@@ -2,6 +2,7 @@
 #include <NvInfer.h>
 
 #include <memory>
+#include <string>
 
 #include "builder.h"
 #include "engine.h"
@@ -18,7 +19,7 @@ namespace {
 bool serves(nvinfer1::ILogger* logger, std::int32_t version, const char* factory) {
   if (logger == nullptr || version / 10000 != settings().version.major) return false;
   if (hasContext()) return true;
-  notSimulated(factory, "without a current CUDA context");
+  end(std::string(factory) + " without a current CUDA context");
 }
 
 }  // namespace
