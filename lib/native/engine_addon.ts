@@ -95,7 +95,7 @@ export interface NativeProfileRange {
   values?: boolean;
 }
 
-/** Called on the JavaScript thread. */
+/** Called on the JavaScript thread. What it throws ends the build with ERR_ADDON. */
 export interface NativeBuildListener {
   /** From TensorRT's progress monitor. `steps` and `parent` come with the start. */
   progress(event: {event: 'start' | 'step' | 'finish'; phase: string; parent?: string; steps?: number; step?: number}): void;

@@ -2,11 +2,13 @@
 
 #include <atomic>
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "../tensorrt/builder.h"
 #include "../tensorrt/libraries.h"
@@ -34,25 +36,36 @@ class OneBuild {
   static inline std::atomic<bool> building_ = false;
 };
 
-// Takes what a build tells to the listener in JavaScript, the property of the promise's owner.
+// Takes what a build tells to the listener in JavaScript, a property of the promise's owner.
 class ListenerCalls final : public tensorrt::BuildListener {
  public:
-  ListenerCalls(Instance& instance, std::uint64_t number) noexcept : instance_(instance), number_(number) {}
+  ListenerCalls(Instance& instance, std::uint64_t number, std::shared_ptr<tensorrt::BuildControl> control) noexcept
+      : instance_(instance), number_(number), control_(std::move(control)) {}
 
   void progress(tensorrt::Progress progress) override {
-    instance_.post([this_ = &instance_, number = number_, progress = std::move(progress)](Napi::Env env) {
-      call(*this_, number, "progress", {describe(env, progress)});
-    });
+    post("progress", [progress = std::move(progress)](Napi::Env env) { return Arguments{describe(env, progress)}; });
   }
   void batchWanted() override {
-    instance_.post([this_ = &instance_, number = number_](Napi::Env) { call(*this_, number, "batchWanted", {}); });
+    post("batchWanted", [](Napi::Env) { return Arguments{}; });
   }
 
  private:
-  static void call(Instance& instance, std::uint64_t number, const char* method,
-                   const std::initializer_list<napi_value>& arguments) {
-    const auto listener = instance.owner(number).Get("listener").As<Napi::Object>();
-    listener.Get(method).As<Napi::Function>().Call(listener, arguments);
+  using Arguments = std::vector<napi_value>;
+
+  template <typename MakeArguments>
+  void post(const char* method, MakeArguments makeArguments) {
+    const auto call = [&instance = instance_, number = number_, control = control_, method,
+                       makeArguments = std::move(makeArguments)](Napi::Env env) {
+      try {
+        const auto listener = instance.owner(number).Get("listener").As<Napi::Object>();
+        listener.Get(method).As<Napi::Function>().Call(listener, makeArguments(env));
+      } catch (const Napi::Error& error) {
+        // Nobody is there to throw to.
+        const std::string message = std::string(method) + "() of the build's listener threw: " + error.Message();
+        control->fail(std::make_exception_ptr(std::runtime_error(message)));
+      }
+    };
+    instance_.post(call);
   }
 
   static Napi::Object describe(Napi::Env env, const tensorrt::Progress& progress) {
@@ -78,6 +91,7 @@ class ListenerCalls final : public tensorrt::BuildListener {
 
   Instance& instance_;
   const std::uint64_t number_;
+  const std::shared_ptr<tensorrt::BuildControl> control_;
 };
 
 Napi::Value describe(Napi::Env env, const tensorrt::BuildResult& result) {
@@ -136,7 +150,7 @@ Napi::Value buildEngine(const Napi::CallbackInfo& info) {
                        number = pending.number]() -> Instance::MakeValue {
       const std::shared_ptr<Gpu> gpu = Gpu::open(device);
       const tensorrt::Libraries libraries = tensorrt::Libraries::open(candidates);
-      ListenerCalls listener(instance, number);
+      ListenerCalls listener(instance, number, control);
       const tensorrt::BuildResult result = tensorrt::build(libraries, gpu->context, request, listener, *control);
       return [result](Napi::Env there) { return describe(there, result); };
     };
