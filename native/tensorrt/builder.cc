@@ -12,6 +12,7 @@
 #include "../files/whole_file.h"
 #include "builder_config.h"
 #include "calibrator.h"
+#include "dimension_names.h"
 #include "error.h"
 #include "factories.h"
 #include "layer_overrides.h"
@@ -77,6 +78,7 @@ class Build {
     parse(*parser_, request_.model);
     control_.throwIfStopped();
     carryPlugins(*config_, *parser_);
+    clearBrokenNames(*network_, request_.profiles);
     addProfiles(*builder_, *config_, *network_, request_.profiles, version_);
     result.unmatched = applyOverrides(*network_, request_.layers);
     if (request_.calibration) calibrateFrom(context, listener);
