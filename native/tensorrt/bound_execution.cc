@@ -72,22 +72,13 @@ BoundExecution::BoundExecution(std::shared_ptr<const Engine> shared, const std::
       if (!fixed(i)) outputDims_[i] = engine().outputs()[i].dims;
   } catch (...) {
     // The destructor will not be called.
-    drain();
+    execution_.drain();
     throw;
   }
 }
 
 BoundExecution::~BoundExecution() {
-  drain();
-}
-
-void BoundExecution::drain() noexcept {
-  try {
-    execution_.stream().synchronize();
-  } catch (const cuda::CudaError&) {
-    // The context is lost, and its work with it.
-    return;
-  }
+  execution_.drain();
 }
 
 void BoundExecution::fillInputs(std::vector<std::int64_t> Range::*values) {
@@ -179,7 +170,7 @@ bool BoundExecution::over() {
     return execution_.stream().idle();
   } catch (...) {
     // Nothing may touch the memory any more when the caller gets it back.
-    drain();
+    execution_.drain();
     throw;
   }
 }

@@ -61,7 +61,6 @@ class BoundExecution {
   void queue();
   void warmUp(bool graph);
   void record();
-  void drain() noexcept;
   void fillInputs(std::vector<std::int64_t> Range::*values);
   std::vector<std::size_t> largestOutputs();
   bool hasHostInput() const noexcept;

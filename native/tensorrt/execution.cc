@@ -60,9 +60,18 @@ Execution::Execution(std::shared_ptr<const Engine> engine, const std::string& na
 }
 
 Execution::~Execution() {
-  // Its memory outlives the context: members are destroyed in reverse.
   const cuda::Current current(*engine_->memory().context, std::nothrow);
+  drain();
   context_.reset();
+}
+
+void Execution::drain() const noexcept {
+  try {
+    stream_.synchronize();
+  } catch (const cuda::CudaError&) {
+    // The context is lost, and its work with it.
+    return;
+  }
 }
 
 void Execution::check(bool done, const char* call, const std::string& what) const {

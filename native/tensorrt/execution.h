@@ -24,17 +24,21 @@ struct InputView {
   std::span<const std::byte> bytes;
 };
 
-// For one thread at a time. Work it queued must be done before it is destroyed.
+// For one thread at a time.
 class Execution {
  public:
   // Throws TensorrtError and CudaError.
   Execution(std::shared_ptr<const Engine> engine, const std::string& name);
+  // Waits for the work it queued.
   ~Execution();
   Execution(const Execution&) = delete;
   Execution& operator=(const Execution&) = delete;
 
   const Engine& engine() const noexcept { return *engine_; }
   const cuda::Stream& stream() const noexcept { return stream_; }
+
+  // Blocks until the work is done, or lost.
+  void drain() const noexcept;
 
   // Makes everything ready for inputs of these shapes, in the engine's order: profile, addresses, device memory. The
   // content of inputs that the engine reads on the host is copied. Nothing is done where all is as it was last time.
