@@ -46,6 +46,13 @@ describe('openModel', () => {
     expect((await open(await written('net.onnx', model))).inputs.map(({name}) => name)).toEqual(['x']);
   });
 
+  it("knows nothing of a dimension that is called '?'", async () => {
+    const model = GraphBuilder.create({name: 'paddle', opsets: {'': 17}});
+    model.op('Relu', [model.input('x', DataType.FLOAT, ['?', 3, '?', 'w'])], {output: 'y'});
+    model.output('y', DataType.FLOAT, ['?', 3, '?', 'w']);
+    expect((await open(await written('paddle.onnx', model.build()))).inputs).toMatchObject([{dims: ['', 3, '', 'w']}]);
+  });
+
   it.each<[string, unknown, object]>([
     ['nothing', undefined, {code: 'ERR_OPTION', option: 'model'}],
     ['an empty path', '', {code: 'ERR_OPTION', option: 'model'}],

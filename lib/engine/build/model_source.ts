@@ -19,7 +19,7 @@ import type {TensorType} from '../tensor.js';
 export interface ModelInput {
   name: string;
   type: TensorType;
-  /** Each a number, a symbol's name, or '' where nothing is known. */
+  /** Each a number, a symbol's name, or '' where nothing is known; Paddle's exporter writes '?' for that. */
   dims: (number | string)[];
 }
 
@@ -89,7 +89,7 @@ function describe(model: Model, path: string, isFile: boolean, name: string): Mo
         throw new UnsupportedError(`${model.label}: input '${input.name}' is ${dataTypeName(info.type)}, which TensorRT cannot take`);
       if (info.dims === undefined)
         throw new UnsupportedError(`${model.label}: input '${input.name}' has no rank`, 'export the model with the shapes of its inputs');
-      return {name: input.name, type, dims: info.dims};
+      return {name: input.name, type, dims: info.dims.map((dim) => (dim === '?' ? '' : dim))};
     });
   return {model, inputs, path, isFile, name};
 }
