@@ -15,6 +15,7 @@ import {
   readManifest,
 } from 'tensorrt-node';
 import {afterEach, beforeAll, describe, expect, it} from 'vitest';
+import {writeNpy} from '../../lib/npy/npy.js';
 import {writeModel} from '../../lib/onnx/write.js';
 import {affine, sum} from '../support/engine_models.js';
 import {temporaryFolder} from '../support/temporary_folder.js';
@@ -418,6 +419,29 @@ describe('tensorrt-node build', () => {
     const result = JSON.parse(json.stdout) as BuildResult;
     expect(result).toMatchObject({cached: true, manifest: {inputs: [{name: 'x'}]}});
     expect(text.stdout).toBe(`${result.folder}\n`);
+  });
+
+  it('calibrates from a folder, and says what pictures need', async () => {
+    const arrays = folder('arrays');
+    await mkdir(arrays);
+    await writeNpy(join(arrays, 'a.npy'), {type: 'float32', dims: [3, 4], data: new Float32Array(12).fill(1)});
+    const flags = ['--precision', 'int8', '--cache', freshCache(), '--calibration-folder', arrays];
+    const built = await command(['build', model, ...flags, '--calibration-batch-size', '3', '--json']);
+    expect(built).toMatchObject({code: 0, stderr: expect.stringContaining('calibrate: 1 batches')});
+    expect(JSON.parse(built.stdout)).toMatchObject({cached: false, manifest: {options: {calibration: {batchSize: 3}}}});
+    expect(JSON.parse((await command(['build', model, ...flags, '--calibration-batch-size', '3', '--json'])).stdout)).toMatchObject({
+      cached: true,
+    });
+    expect(await command(['build', model, ...flags, '--calibration-batch-size', '4'])).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('calibration.folder must be a folder with at least 4 samples'),
+    });
+    await writeFile(join(arrays, 'a.png'), 'no picture');
+    await writeFile(folder('preprocess.mjs'), 'export default () => ({})');
+    expect(await command(['build', model, ...flags, '--preprocess', folder('preprocess.mjs')])).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/npm install sharp|is not a picture/),
+    });
   });
 
   it("names what is wrong, and shows the log's last lines", async () => {
