@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdio>
+#include <memory>
 
 #include "archive.h"
 #include "kernel.h"
@@ -47,15 +48,20 @@ class Stream {
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;
 
-  void read(void* const* bindings, std::vector<Input>& inputs) {
+  void read(const std::vector<void*>& bindings, std::vector<Input>& inputs) {
     std::vector<SimulatorRange> ranges;
     for (std::size_t i = 0; i < inputs.size(); ++i) ranges.push_back({bindings[i], inputs[i].bytes, 0});
-    const int queued = launch(reinterpret_cast<cudaStream_t>(stream_), "calibration", ranges, 0, [&inputs, bindings] {
-      for (std::size_t i = 0; i < inputs.size(); ++i)
-        inputs[i].digest = digest({static_cast<const char*>(bindings[i]), inputs[i].bytes}, inputs[i].digest);
+    // Its own copy: a wait that fails leaves the work behind.
+    const auto read = std::make_shared<std::vector<Input>>(inputs);
+    const int queued = launch(reinterpret_cast<cudaStream_t>(stream_), "calibration", ranges, 0, [read, bindings] {
+      for (std::size_t i = 0; i < read->size(); ++i) {
+        Input& input = (*read)[i];
+        input.digest = digest({static_cast<const char*>(bindings[i]), input.bytes}, input.digest);
+      }
     });
     if (queued != CUDA_SUCCESS || cuStreamSynchronize(stream_) != CUDA_SUCCESS)
       throw std::runtime_error("Cuda failure while calibrating: a batch cannot be read");
+    inputs = *read;
   }
 
  private:
@@ -103,7 +109,7 @@ std::string calibrate(const Graph& graph, const Config& config, nvinfer1::ILogge
   Stream stream;
   std::size_t batches = 0;
   for (; calibrator.getBatch(bindings.data(), names.data(), static_cast<int32_t>(names.size())); ++batches)
-    stream.read(bindings.data(), inputs);
+    stream.read(bindings, inputs);
   if (batches == 0)
     throw std::runtime_error(
         "Calibration failure occurred with no scaling factors detected. This could be due to no "
