@@ -299,7 +299,8 @@ TEST(a_context_that_is_not_waited_for_is_found) {
   execution.enqueue();
   auto output = engine->memory().pinned->allocate(execution.outputBytes(0));
   execution.copyOutput(0, output.bytes());
-  test::elements<float>(output);
+  // Only said: read in earnest, it would be a data race of the test's own.
+  cuda::noteHostAccess(output.data(), output.size(), false);
   execution.stream().synchronize();
   CHECK_CONTAINS(test::takeOnlyFinding(SIMULATOR_RACE), "the host reads");
 }
