@@ -57,17 +57,20 @@ void TimingCache::save(const std::string& path) const {
 
 void mergeTimingCache(const Libraries& libraries, const std::string& into, const std::string& from) {
   const LogCapture log;
+  // Caches outlive the configs they are attached to.
+  std::optional<TimingCache> added;
+  std::optional<TimingCache> all;
   const std::unique_ptr<nvinfer1::IBuilder> builder = createBuilder(libraries);
   const std::unique_ptr<nvinfer1::IBuilderConfig> intoConfig = createConfig(*builder);
   const std::unique_ptr<nvinfer1::IBuilderConfig> fromConfig = createConfig(*builder);
-  const TimingCache added(*fromConfig, from);
-  if (!added.used())
+  added.emplace(*fromConfig, from);
+  if (!added->used())
     throw TensorrtError("IBuilderConfig::setTimingCache",
                         log.explain(from + ": is missing, or is no timing cache of this device and TensorRT"));
-  TimingCache all(*intoConfig, into);
-  if (!all.native().combine(added.native(), false))
+  all.emplace(*intoConfig, into);
+  if (!all->native().combine(added->native(), false))
     throw TensorrtError("ITimingCache::combine", log.explain(from + ": cannot be added to " + into));
-  all.save(into);
+  all->save(into);
 }
 
 }  // namespace tensorrt_node::tensorrt
