@@ -37,6 +37,7 @@ const {values: options} = parseArgs({
     /** The driver's library, for trying this without a GPU. */
     driver: {type: 'string', default: process.env.TENSORRT_NODE_CUDA_DRIVER ?? 'libcuda.so.1'},
     python: {type: 'string', default: 'python3'},
+    level: {type: 'string'},
     save: {type: 'boolean'},
   },
 });
@@ -54,7 +55,7 @@ if (existsSync(modelFile('encoder'))) await measureEncoder();
 
 async function measure(name, prefix) {
   const {latency: shapes} = models[name];
-  const {folder} = await ensureEngine(name, options.precision);
+  const {folder} = await ensureEngine(name, options.precision, {level: options.level});
   const loop = await startLoop(path.join(folder, 'model.plan'), shapes);
   const engine = await Engine.load(folder, {backend: 'tensorrt', contexts});
   const bindings = Array.from({length: contexts}, () => engine.bind(shapes));

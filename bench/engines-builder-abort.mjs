@@ -27,6 +27,7 @@ const {values: options} = parseArgs({
     hidden: {type: 'string', default: '14336'},
     layers: {type: 'string', default: '8'},
     seconds: {type: 'string', default: '240'},
+    level: {type: 'string'},
     save: {type: 'boolean'},
   },
 });
@@ -34,7 +35,7 @@ const [size, hidden, layers] = [options.size, options.hidden, options.layers].ma
 
 const results = new Results('engines.jsonl', await machine());
 const scratch = mkdtempSync(path.join(tmpdir(), 'engines-builder-abort-'));
-const {folder} = await ensureEngine('classifier', 'fp16');
+const {folder} = await ensureEngine('classifier', 'fp16', {level: options.level});
 const engine = await Engine.load(folder, {backend: 'tensorrt'});
 const {feeds} = models.classifier.cases().next().value;
 const [output] = engine.outputs;

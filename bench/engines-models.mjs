@@ -35,6 +35,7 @@ const {values: options} = parseArgs({
     rebuild: {type: 'boolean', default: false},
     /** Builds at once; more are sooner through, and their seconds no longer comparable. */
     builds: {type: 'string', default: '1'},
+    level: {type: 'string'},
     save: {type: 'boolean'},
   },
 });
@@ -56,7 +57,7 @@ if (onGpu) {
   const left = [...wanted];
   const builder = async () => {
     for (let next = left.shift(); next !== undefined; next = left.shift()) {
-      await ensureEngine(...next, {rebuild: options.rebuild}).catch((error) => failed.set(next, error));
+      await ensureEngine(...next, {rebuild: options.rebuild, level: options.level}).catch((error) => failed.set(next, error));
     }
   };
   await Promise.all(Array.from({length: builds}, builder));

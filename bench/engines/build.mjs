@@ -1,6 +1,6 @@
 /** Engines of the real models, kept between the benchmarks of one visit to a GPU machine. */
 
-import {existsSync, readFileSync} from 'node:fs';
+import {appendFileSync, existsSync, mkdirSync, readFileSync} from 'node:fs';
 import path from 'node:path';
 
 import {buildEngine, inspect} from '../../dist/index.js';
@@ -16,14 +16,19 @@ export function buildOptions(name, precision) {
 
 export const engineFolder = (name, precision) => path.join(modelsFolder, 'engines', `${name}-${precision}`);
 
-/** {folder, planBytes, seconds, layers}. */
-export async function ensureEngine(name, precision, {rebuild = false} = {}) {
+/** {folder, planBytes, seconds, layers}. `level`: the builder's optimization level, TensorRT's own if left out. The build's log stays beside the folder. */
+export async function ensureEngine(name, precision, {rebuild = false, level} = {}) {
   const folder = engineFolder(name, precision);
   if (rebuild || !existsSync(path.join(folder, 'manifest.json'))) {
     say(`building ${name} in ${precision} …`);
     // A real build, with no engine to stand in for it; but what is known of kernels' times saves the GPU's.
     const timingCache = path.join(modelsFolder, 'engines', 'timing.cache');
-    await buildEngine(models[name].file, {...buildOptions(name, precision), output: folder, cache: false, timingCache});
+    const start = performance.now();
+    mkdirSync(path.dirname(folder), {recursive: true});
+    const onLog = ({severity, message}) =>
+      appendFileSync(`${folder}.log`, `${((performance.now() - start) / 1000).toFixed(1)} ${severity} ${message}\n`);
+    const options = {...buildOptions(name, precision), ...(level !== undefined && {optimizationLevel: Number(level)})};
+    await buildEngine(models[name].file, {...options, output: folder, cache: false, timingCache, onLog});
   }
   const {plan, buildSeconds, layers} = JSON.parse(readFileSync(path.join(folder, 'manifest.json'), 'utf8'));
   return {folder, planBytes: plan.bytes, seconds: buildSeconds, layers};

@@ -1,6 +1,6 @@
 /** Looking things up in a graph: attributes of nodes, who makes and who takes a value, its type and shape. */
 
-import type {AttributeProto, GraphProto, NodeProto, TensorProto, ValueInfoProto} from './onnx_pb.js';
+import type {AttributeProto, GraphProto, NodeProto, TensorProto, TensorShapeProto_Dimension, ValueInfoProto} from './onnx_pb.js';
 
 export function attribute(node: NodeProto, name: string): AttributeProto | undefined {
   return node.attribute.find((each) => each.name === name);
@@ -50,8 +50,14 @@ export function tensorInfo({type}: ValueInfoProto): TensorInfo | undefined {
   const {elemType, shape} = type.value.value;
   return {
     type: elemType,
-    dims: shape?.dim.map(({value}) => (value.case === 'dimValue' ? Number(value.value) : value.case === 'dimParam' ? value.value : '')),
+    dims: shape?.dim.map(dimOf),
   };
+}
+
+function dimOf({value}: TensorShapeProto_Dimension): number | string {
+  // Some exporters write -1 for what they do not know.
+  if (value.case === 'dimValue') return value.value < 0n ? '' : Number(value.value);
+  return value.case === 'dimParam' ? value.value : '';
 }
 
 /** An index of one graph as it was when the index was made. Values that nested graphs take count as taken by the node that holds them. */

@@ -33,16 +33,17 @@ std::string missing(nvinfer1::IRefitter& refitter) {
 void refitFromOnnx(const Libraries& libraries, nvinfer1::ICudaEngine& engine, const std::string& model) {
   const LogCapture log;
   nvinfer1::ILogger& logger = Logger::instance();
-  if (!engine.isRefittable())
-    throw TensorrtError("ICudaEngine::isRefittable", "the plan was built without 'refit', so its weights are fixed",
-                        "build it with refit");
   const auto createRefitter = libraries.infer<decltype(createInferRefitter_INTERNAL)>("createInferRefitter_INTERNAL");
   const auto createParser =
       libraries.parser<decltype(createNvOnnxParserRefitter_INTERNAL)>("createNvOnnxParserRefitter_INTERNAL");
   const std::unique_ptr<nvinfer1::IRefitter> refitter(
       static_cast<nvinfer1::IRefitter*>(createRefitter(&engine, &logger, NV_TENSORRT_VERSION)));
+  // Plans for refits with the same weights do not call themselves refittable, so that is not asked first.
   if (refitter == nullptr)
-    throw TensorrtError("createInferRefitter", log.explain("TensorRT makes no refitter for the engine"));
+    throw TensorrtError("createInferRefitter",
+                        log.explain(engine.isRefittable() ? "TensorRT makes no refitter for the engine"
+                                                          : "the plan was built without 'refit': its weights are fixed"),
+                        "build it with refit");
   const std::unique_ptr<nvonnxparser::IParserRefitter> parser(
       static_cast<nvonnxparser::IParserRefitter*>(createParser(refitter.get(), &logger, NV_ONNX_PARSER_VERSION)));
   if (parser == nullptr)
