@@ -3,7 +3,7 @@
 export type {ModelLimits, TokenLogprob} from './backend/backend.js';
 export {Binding} from './engine/binding.js';
 export {type BuildResult, buildEngine} from './engine/build/build.js';
-export {BuildError, type BuildLogLine} from './engine/build/build_error.js';
+export {BuildError, type BuildLogLine, type ProcessEnd} from './engine/build/build_error.js';
 export type {CalibrationImage, CalibrationOptions, Preprocess} from './engine/build/calibration/options.js';
 export type {BuildOptions, LayerOverride, LayerPrecision, Precision, Profile, ProfileRange} from './engine/build/options.js';
 export {
@@ -45,6 +45,7 @@ export {
   type TensorrtInspection,
 } from './inspect.js';
 export {formatInspection} from './inspect_format.js';
+export {CudaError, TensorrtError} from './native/errors.js';
 export type {OnProgress, Progress} from './progress.js';
 export type {ChatMessage} from './tokenizer/chat.js';
 export type {TextTokenizer} from './tokenizer/tokenizer.js';

@@ -1,11 +1,11 @@
 /** `manifest.json` of an engine folder: what the plan beside it is, and what it runs on. */
 
-import {readFile, stat} from 'node:fs/promises';
 import {join, resolve} from 'node:path';
 
-import {FormatError} from '../errors.js';
+import {FormatError, OptionError} from '../errors.js';
 import {JsonField, JsonProblem} from './json_check.js';
 import {TENSOR_TYPES, type TensorType} from './tensor.js';
+import {openToRead, readWhole} from './whole_file.js';
 
 export interface ManifestTensor {
   name: string;
@@ -61,10 +61,11 @@ export const PLAN_FILE = 'model.plan';
 const MAX_MANIFEST_BYTES = 16 * 1024 * 1024;
 
 /**
- * Reads and checks the manifest of an engine folder. Throws FormatError: ERR_NOT_FOUND where there is none,
+ * Reads and checks the manifest of an engine folder. Throws OptionError; FormatError: ERR_NOT_FOUND where there is none,
  * ERR_MANIFEST where a field is not what it must be; the message names the field.
  */
 export async function readManifest(folder: string): Promise<EngineManifest> {
+  if (typeof folder !== 'string' || folder === '') throw new OptionError('folder', 'the path of an engine folder', folder);
   const file = join(resolve(folder), MANIFEST_FILE);
   const text = await readText(file);
   try {
@@ -83,12 +84,13 @@ export function serializeManifest(manifest: EngineManifest): string {
 
 async function readText(file: string): Promise<string> {
   try {
-    const found = await stat(file);
+    await using handle = await openToRead(file);
+    const found = await handle.stat();
     if (!found.isFile()) throw new FormatError('ERR_MANIFEST', file, 'is not a file');
     if (found.size > MAX_MANIFEST_BYTES) {
       throw new FormatError('ERR_MANIFEST', file, `has ${found.size} bytes, and a manifest at most ${MAX_MANIFEST_BYTES}`);
     }
-    return await readFile(file, 'utf8');
+    return Buffer.from(await readWhole(handle, found.size)).toString('utf8');
   } catch (cause) {
     const code = (cause as NodeJS.ErrnoException).code;
     if (code !== 'ENOENT' && code !== 'ENOTDIR') throw cause;
@@ -111,9 +113,11 @@ function checkManifest(json: unknown): EngineManifest {
     throw new JsonProblem("'inputs' must all have as many profiles");
   }
   const outputs = root.get('outputs').array().map(checkTensor);
-  const names = [...inputs, ...outputs].map(({name}) => name);
-  const twice = names.find((name, index) => names.indexOf(name) !== index);
-  if (twice !== undefined) throw new JsonProblem(`'${twice}' is the name of two tensors`);
+  const names = new Set<string>();
+  for (const {name} of [...inputs, ...outputs]) {
+    if (names.has(name)) throw new JsonProblem(`'${name}' is the name of two tensors`);
+    names.add(name);
+  }
   return {
     formatVersion: 1,
     name: root.get('name').string(),

@@ -1,7 +1,9 @@
+import {execFile} from 'node:child_process';
 import {createHash} from 'node:crypto';
 import {mkdir, mkdtemp, rm, symlink, writeFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
+import {promisify} from 'node:util';
 
 import {afterEach, beforeEach, describe, expect, it} from 'vitest';
 
@@ -158,6 +160,18 @@ describe('loadPlan', () => {
     await expect(loadPlan(folder, HERE)).rejects.toMatchObject({code: 'ERR_PLAN', message: expect.stringContaining('is not a file')});
   });
 
+  it('does not wait for a pipe in the place of a file', async () => {
+    await write(MANIFEST);
+    for (const [name, code] of [
+      ['model.plan', 'ERR_PLAN'],
+      ['manifest.json', 'ERR_MANIFEST'],
+    ] as const) {
+      await rm(join(folder, name));
+      await promisify(execFile)('mkfifo', [join(folder, name)]);
+      await expect(loadPlan(folder, HERE)).rejects.toMatchObject({code, message: expect.stringContaining('is not a file')});
+    }
+  });
+
   it('ends with its signal', async () => {
     await write(MANIFEST);
     await expect(loadPlan(folder, HERE, {signal: AbortSignal.abort()})).rejects.toThrow(AbortError);
@@ -182,14 +196,23 @@ describe('loadPlan', () => {
     else await expect(loaded).rejects.toMatchObject({code: 'ERR_PLAN_MISMATCH', message: expect.stringContaining(problem)});
   });
 
+  it('says how the plan was calibrated', async () => {
+    await write({...MANIFEST, options: {precision: 'int8', calibration: {algorithm: 'min-max', batchSize: 8, maxBatches: 20}}});
+    await expect(loadPlan(folder, {...HERE, tensorrtVersion: '10.7.0'})).rejects.toMatchObject({
+      hint: expect.stringMatching(
+        /--precision int8 --calibration-folder SAMPLES --calibration-algorithm min-max --calibration-batch-size 8 --calibration-batches 20$/,
+      ),
+    });
+  });
+
   it('quotes what a manifest puts into the command', async () => {
     await write({
       ...MANIFEST,
       source: {...MANIFEST.source, file: "$(rm -rf '.').onnx"},
-      options: {precision: '`x`', refit: true, layers: 5},
+      options: {precision: '`x`', refit: true, layers: 5, profiles: [{x: null}]},
     });
     await expect(loadPlan(folder, {...HERE, tensorrtVersion: '10.7.0'})).rejects.toMatchObject({
-      hint: `build it again: npx tensorrt-node build '${folder}/$(rm -rf '\\''.'\\'').onnx' ${folder} --precision '\`x\`' --refit`,
+      hint: `build it again: npx tensorrt-node build '${folder}/$(rm -rf '\\''.'\\'').onnx' ${folder} --precision '\`x\`' --profile 'x=?' --refit`,
     });
   });
 });

@@ -1,12 +1,12 @@
 /** The plan of an engine folder, checked against the manifest before TensorRT sees a byte: a plan is code. */
 
 import {createHash} from 'node:crypto';
-import {open} from 'node:fs/promises';
 import {join, resolve} from 'node:path';
 
 import {FormatError, throwIfAborted} from '../errors.js';
 import {rebuildCommand} from './build/command_line.js';
 import {type EngineManifest, PLAN_FILE, readManifest} from './manifest.js';
+import {openToRead, readWhole} from './whole_file.js';
 
 /** What a plan is to run on. */
 export interface PlanTarget {
@@ -38,29 +38,23 @@ export async function readPlan(folder: string, manifest: EngineManifest, signal?
   const file = join(resolve(folder), PLAN_FILE);
   const damaged = (problem: string) => new FormatError('ERR_PLAN', file, problem, rebuildHint(folder, manifest));
   const {bytes, sha256} = manifest.plan;
-  await using handle = await open(file, 'r').catch((cause: NodeJS.ErrnoException) => {
+  await using handle = await openToRead(file).catch((cause: NodeJS.ErrnoException) => {
     if (cause.code !== 'ENOENT') throw cause;
     throw new FormatError('ERR_NOT_FOUND', file, 'no such file', rebuildHint(folder, manifest), {cause});
   });
   const found = await handle.stat();
   if (!found.isFile()) throw damaged('is not a file');
   if (found.size !== bytes) throw damaged(`has ${found.size} bytes where the manifest says ${bytes}`);
-  const plan = new Uint8Array(bytes);
   const hash = createHash('sha256');
-  for (let done = 0; done < bytes; ) {
+  const plan = await readWhole(handle, bytes, (piece) => {
     throwIfAborted(signal);
-    const {bytesRead} = await handle.read(plan, done, Math.min(bytes - done, READ_BYTES), done);
-    if (bytesRead === 0) throw damaged(`ends after ${done} bytes where the manifest says ${bytes}`);
-    hash.update(plan.subarray(done, done + bytesRead));
-    done += bytesRead;
-  }
+    hash.update(piece);
+  });
+  if (plan.byteLength < bytes) throw damaged(`ends after ${plan.byteLength} bytes where the manifest says ${bytes}`);
   const digest = hash.digest('hex');
   if (digest !== sha256) throw damaged(`has the SHA-256 ${digest} where the manifest says ${sha256}`);
   return plan;
 }
-
-/** Small enough for the event loop to breathe between the hashes of two pieces. */
-const READ_BYTES = 4 * 1024 * 1024;
 
 /** Throws FormatError (ERR_PLAN_MISMATCH) if the plan cannot run on `target`. */
 export function checkTarget(folder: string, manifest: EngineManifest, {tensorrtVersion, gpu}: PlanTarget): void {

@@ -4,10 +4,10 @@
  */
 
 import {existsSync} from 'node:fs';
-import {readFile} from 'node:fs/promises';
 
 import type {NativeBuild, NativeBuildRequest} from '../../native/engine_addon.js';
 import {requireAddon} from '../../native/load.js';
+import {openToRead, readWhole} from '../whole_file.js';
 import {lockFile} from './file_lock.js';
 import type {FromBuilder, PlainError, ToBuilder} from './messages.js';
 
@@ -56,13 +56,18 @@ async function run({request, mergeTimingsInto}: ToBuilder & {type: 'build'}): Pr
   const engine = await addon.loadEngine({
     device: request.device,
     tensorrt: request.tensorrt,
-    plan: await readFile(request.plan),
+    plan: await readPlan(request.plan),
     contexts: 1,
     ...(request.flags.includes('strip-plan') ? {refitFrom: request.model} : {}),
   });
   const info = engine.info();
   await engine.dispose();
   return {type: 'built', result, info, timingsProblem: await timingsProblem()};
+}
+
+async function readPlan(file: string): Promise<Uint8Array> {
+  await using handle = await openToRead(file);
+  return await readWhole(handle, (await handle.stat()).size);
 }
 
 async function mergeTimings({device, tensorrt, timingCacheOut}: NativeBuildRequest, into: string | undefined): Promise<undefined> {

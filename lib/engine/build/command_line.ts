@@ -3,6 +3,7 @@
 import {join, relative, resolve} from 'node:path';
 
 import type {EngineManifest} from '../manifest.js';
+import {DEFAULT_MAX_BATCHES} from './calibration/options.js';
 
 type Flag = (value: unknown) => string[];
 
@@ -22,6 +23,7 @@ const FLAGS: Readonly<Record<string, Flag>> = {
   profiles: (value) => (Array.isArray(value) ? value.flatMap((profile) => ['--profile', formatProfile(profile)]) : []),
   layers: (value) => (Array.isArray(value) ? value.flatMap((layer) => ['--layer', formatLayer(layer)]) : []),
   layerConstraints: (value) => (value === 'prefer' ? ['--layer-constraints', 'prefer'] : []),
+  calibration: calibrationFlags,
   sparsity: present('--sparsity'),
   optimizationLevel: text('--optimization-level'),
   workspace: text('--workspace'),
@@ -42,14 +44,25 @@ const FLAGS: Readonly<Record<string, Flag>> = {
 export function rebuildCommand(folder: string, {source, options}: EngineManifest): string {
   const model = source.file === undefined ? 'MODEL.onnx' : shortest(join(resolve(folder), source.file));
   const flags = Object.entries(FLAGS).flatMap(([name, flag]) => (Object.hasOwn(options, name) ? flag(options[name]) : []));
-  const calibrated = Object.hasOwn(options, 'calibration') ? ['--calibration-folder', 'PICTURES'] : [];
-  return ['npx', 'tensorrt-node', 'build', model, shortest(resolve(folder)), ...flags, ...calibrated].map(quote).join(' ');
+  return ['npx', 'tensorrt-node', 'build', model, shortest(resolve(folder)), ...flags].map(quote).join(' ');
+}
+
+/** What it was calibrated with is not in the manifest, but how. */
+function calibrationFlags(value: unknown): string[] {
+  const {algorithm, batchSize, maxBatches} = (value ?? {}) as Record<string, unknown>;
+  return [
+    '--calibration-folder',
+    'SAMPLES',
+    ...(algorithm === 'entropy2' ? [] : text('--calibration-algorithm')(algorithm)),
+    ...text('--calibration-batch-size')(batchSize),
+    ...(maxBatches === DEFAULT_MAX_BATCHES ? [] : text('--calibration-batches')(maxBatches)),
+  ];
 }
 
 /** 'x=1x3x224x224:8x3x224x224:32x3x224x224,y=…', as --profile takes it. */
 function formatProfile(profile: unknown): string {
-  const inputs = Object.entries((profile ?? {}) as Record<string, {min?: unknown; opt?: unknown; max?: unknown; values?: unknown}>);
-  return inputs.map(([name, range]) => `${name}${range.values === true ? ':=' : '='}${formatRange(range)}`).join(',');
+  const inputs = Object.entries((profile ?? {}) as Record<string, ({values?: unknown} & Parameters<typeof formatRange>[0]) | null>);
+  return inputs.map(([name, range]) => `${name}${range?.values === true ? ':=' : '='}${formatRange(range ?? {})}`).join(',');
 }
 
 export function formatRange(range: {min?: unknown; opt?: unknown; max?: unknown}): string {

@@ -1,7 +1,7 @@
 /** Feeds the calibrator from an iterable, one batch ahead of what it wants. */
 
 import {OptionError} from '../../../errors.js';
-import type {NativeTensorInfo} from '../../../native/engine_addon.js';
+import type {NativeBatchTensor, NativeTensorData, NativeTensorInfo} from '../../../native/engine_addon.js';
 import type {OnProgress} from '../../../progress.js';
 import {InputCheck} from '../../input_check.js';
 import type {Tensor, TensorType} from '../../tensor.js';
@@ -86,7 +86,7 @@ export class IterableBatches implements BatchSource {
   #checked(given: Given): Batch {
     try {
       const tensors = this.#check.tensors(given);
-      return Object.fromEntries(tensors.map((tensor, index) => [this.expected[index]!.name, {...tensor, dims: [...tensor.dims]}]));
+      return Object.fromEntries(tensors.map((tensor, index) => [this.expected[index]!.name, alone(tensor)]));
     } catch (error) {
       if (!(error instanceof OptionError)) throw error;
       // 'inputs.x' of the check is one of this batch's.
@@ -94,4 +94,10 @@ export class IterableBatches implements BatchSource {
       throw new OptionError(option, error.allowed, error.value);
     }
   }
+}
+
+/** In a buffer of its own: a message to another process carries the whole of it, such as all samples of a file. */
+function alone({buffer, byteOffset, byteLength, dims}: NativeTensorData): NativeBatchTensor {
+  const own = byteLength === buffer.byteLength ? buffer : buffer.slice(byteOffset, byteOffset + byteLength);
+  return {buffer: own, byteOffset: 0, byteLength, dims: [...dims]};
 }

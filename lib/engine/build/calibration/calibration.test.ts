@@ -59,6 +59,14 @@ describe('IterableBatches', () => {
     expect(progress.map(({done}) => done)).toEqual([1, 2, 3]);
   });
 
+  it('gives a part of a larger buffer as one of its own, as messages carry whole buffers', async () => {
+    const all = Float32Array.of(9, 9, 1, 2, 3, 4, 9, 9);
+    const source = new IterableBatches([{x: {type: 'float32', dims: [2, 2], data: all.subarray(2, 6)}}], [X], 1, undefined);
+    const {x} = (await source.next())!;
+    expect([...new Float32Array(x!.buffer)]).toEqual([1, 2, 3, 4]);
+    expect(x).toMatchObject({byteOffset: 0, byteLength: 16, dims: [2, 2]});
+  });
+
   it('ends an iterable that it leaves, and does not wait for one that hangs', async () => {
     let ended = false;
     async function* batches() {
