@@ -47,6 +47,8 @@ export interface NativeBuildRequest {
   tensorrt: readonly string[];
   /** The ONNX file; external data lies beside it. */
   model: string;
+  /** A file to read in its place; external data is still beside `model`. */
+  rewrittenModel?: string;
   /** The file to write the plan to. */
   plan: string;
   /** A timing cache to start from, if that file exists. */

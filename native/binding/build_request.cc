@@ -115,6 +115,7 @@ std::vector<std::string> textsOf(const Napi::Object& object, const char* name) {
 tensorrt::BuildRequest buildRequest(const Napi::Object& request) {
   tensorrt::BuildRequest result;
   result.model = textOf(request, "model");
+  result.rewrittenModel = optional(request, "rewrittenModel", textOf);
   result.plan = textOf(request, "plan");
   result.timingCache = optional(request, "timingCache", textOf);
   result.timingCacheOut = optional(request, "timingCacheOut", textOf);

@@ -41,6 +41,8 @@ struct CalibrationRequest {
 
 struct BuildRequest {
   std::string model;
+  // A file to read in the model's place; external data is still beside the model.
+  std::optional<std::string> rewrittenModel;
   std::string plan;
   std::optional<std::string> timingCache;
   std::optional<std::string> timingCacheOut;

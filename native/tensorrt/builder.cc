@@ -12,7 +12,6 @@
 #include "../files/whole_file.h"
 #include "builder_config.h"
 #include "calibrator.h"
-#include "dimension_names.h"
 #include "error.h"
 #include "factories.h"
 #include "layer_overrides.h"
@@ -25,10 +24,19 @@
 namespace tensorrt_node::tensorrt {
 namespace {
 
-void parse(nvonnxparser::IParser& parser, const std::string& model) {
+void parse(nvonnxparser::IParser& parser, const BuildRequest& request) {
+  const std::string& model = request.model;
   const LogCapture log;
-  constexpr auto verbosity = static_cast<int>(nvinfer1::ILogger::Severity::kWARNING);
-  if (!parser.parseFromFile(model.c_str(), verbosity)) throw parserError(parser, "IParser::parseFromFile", model, log);
+  if (!request.rewrittenModel) {
+    constexpr auto verbosity = static_cast<int>(nvinfer1::ILogger::Severity::kWARNING);
+    if (!parser.parseFromFile(model.c_str(), verbosity))
+      throw parserError(parser, "IParser::parseFromFile", model, log);
+    return;
+  }
+  const std::optional<std::vector<std::byte>> bytes = files::readIfThere(*request.rewrittenModel);
+  if (!bytes) throw TensorrtError("IParser::parse", *request.rewrittenModel + ": there is no such file");
+  if (!parser.parse(bytes->data(), bytes->size(), model.c_str()))
+    throw parserError(parser, "IParser::parse", model, log);
 }
 
 // A plan for other versions carries the plugins it needs.
@@ -75,10 +83,9 @@ class Build {
   BuildResult run(const std::shared_ptr<const cuda::Context>& context, BuildListener& listener) {
     BuildResult result;
     configure(*config_, request_, version_);
-    parse(*parser_, request_.model);
+    parse(*parser_, request_);
     control_.throwIfStopped();
     carryPlugins(*config_, *parser_);
-    clearBrokenNames(*network_, request_.profiles);
     addProfiles(*builder_, *config_, *network_, request_.profiles, version_);
     result.unmatched = applyOverrides(*network_, request_.layers);
     if (request_.calibration) calibrateFrom(context, listener);

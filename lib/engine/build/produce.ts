@@ -1,7 +1,7 @@
 /** Runs the builder and writes an engine folder's content. */
 
 import {createHash} from 'node:crypto';
-import {mkdir, stat} from 'node:fs/promises';
+import {mkdir, stat, writeFile} from 'node:fs/promises';
 import {dirname, join} from 'node:path';
 
 import {throwIfAborted} from '../../errors.js';
@@ -12,6 +12,7 @@ import {BuildError} from './build_error.js';
 import type {BuildLog} from './build_log.js';
 import {type Built, runBuilder} from './builder_process.js';
 import {writeManifest} from './engine_folder.js';
+import {inputShapes} from './input_shapes.js';
 import {hashFile} from './model_source.js';
 import type {PreparedBuild} from './prepare.js';
 import {BuildProgress} from './progress.js';
@@ -48,7 +49,13 @@ export async function produce(folder: string, production: Production): Promise<P
   const hadTimings = timingCache !== undefined && (await isFile(timingCache));
   if (timingCache !== undefined) await mkdir(dirname(timingCache), {recursive: true});
   const timingCacheOut = timingCache && join(work, 'timings');
-  const request = nativeRequest(prepared, {plan, timingCache, timingCacheOut, calibrationCacheOut});
+  const shapes = inputShapes(source.model, prepared.profiles);
+  const model = shapes && join(work, 'model.onnx');
+  if (model !== undefined) await writeFile(model, shapes!.model, {signal});
+  const request = nativeRequest(
+    {...prepared, profiles: shapes?.profiles ?? prepared.profiles},
+    {model, plan, timingCache, timingCacheOut, calibrationCacheOut},
+  );
   throwIfAborted(signal);
   onProgress?.({phase: 'build', done: 0, unit: 'steps', detail: 'starting'});
   const built = await runBuilder({

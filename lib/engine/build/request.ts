@@ -6,6 +6,8 @@ import type {PreparedBuild} from './prepare.js';
 
 /** Files of one build. */
 export interface BuildFiles {
+  /** The model with other inputs, if it is not to be built as it is. */
+  model?: string;
   plan: string;
   timingCache?: string;
   timingCacheOut?: string;
@@ -22,6 +24,7 @@ export function nativeRequest(
     device: environment.device,
     tensorrt: environment.tensorrt,
     model: source.path,
+    rewrittenModel: files.model,
     plan: files.plan,
     timingCache: files.timingCache,
     timingCacheOut: files.timingCacheOut,
