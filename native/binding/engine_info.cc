@@ -3,6 +3,8 @@
 #include <cmath>
 #include <stdexcept>
 
+#include "../tensorrt/data_type.h"
+
 namespace tensorrt_node::binding {
 namespace {
 

@@ -33,9 +33,9 @@ void initialise(const TensorInfo& tensor, std::span<std::byte> bytes, Values whi
   if (!bytes.empty()) std::memset(bytes.data(), 0, bytes.size());
   if (tensor.profiles.empty() || !tensor.profiles.front().values) return;
   const std::vector<std::int64_t>& values = (*tensor.profiles.front().values).*which;
-  if (tensor.type == TensorType::int64) {
+  if (tensor.type == nvinfer1::DataType::kINT64) {
     writeValues<std::int64_t>(bytes, values);
-  } else if (tensor.type == TensorType::int32) {
+  } else if (tensor.type == nvinfer1::DataType::kINT32) {
     writeValues<std::int32_t>(bytes, values);
   }
 }
@@ -126,8 +126,10 @@ void BoundExecution::warmUp(bool graph) {
 }
 
 void BoundExecution::record() {
-  refits_ = engine().refits();
+  const std::uint64_t refits = engine().refits();
   graph_ = cuda::Graph::capture(execution_.stream(), [this] { queue(); });
+  // Not before: a graph of the weights before must not pass for one of these.
+  refits_ = refits;
 }
 
 void BoundExecution::queue() {

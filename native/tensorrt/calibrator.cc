@@ -9,7 +9,6 @@
 #include "../cuda/copy.h"
 #include "../cuda/driver.h"
 #include "../files/whole_file.h"
-#include "data_type.h"
 #include "error.h"
 
 // Superseded by explicit quantization in 10.1, and there until major 11.
@@ -19,12 +18,6 @@ namespace tensorrt_node::tensorrt {
 namespace {
 
 constexpr const char* kCall = "IInt8Calibrator::getBatch";
-
-std::size_t byteCount(const CalibrationInput& input) {
-  std::size_t elements = 1;
-  for (const std::int64_t dim : input.dims) elements *= static_cast<std::size_t>(dim);
-  return (elements * bitsOf(input.type) + 7) / 8;
-}
 
 template <typename Interface>
 class Calibrator final : public Interface {
@@ -56,7 +49,7 @@ CalibrationFeed::CalibrationFeed(const CalibrationRequest& request, std::vector<
       listener_(listener),
       control_(control) {
   for (CalibrationInput& input : inputs) {
-    const std::size_t bytes = byteCount(input);
+    const std::size_t bytes = tensorBytes(input.type, input.dims);
     slots_.push_back({std::move(input), bytes, {}, {}});
   }
   if (request_.cache) cache_ = files::readIfThere(*request_.cache);

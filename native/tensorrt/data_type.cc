@@ -8,7 +8,7 @@ namespace {
 using nvinfer1::DataType;
 
 struct Named {
-  std::string_view name;
+  const char* name;
   DataType type;
   std::size_t bits;
 };
@@ -21,18 +21,28 @@ constexpr std::array kTypes{
     Named{"bool", DataType::kBOOL, 8},      Named{"int4", DataType::kINT4, 4},
 };
 
+const Named* find(DataType type) noexcept {
+  for (const Named& each : kTypes)
+    if (each.type == type) return &each;
+  return nullptr;
+}
+
 }  // namespace
 
 std::optional<DataType> dataType(std::string_view name) noexcept {
   for (const Named& each : kTypes)
-    if (each.name == name) return each.type;
+    if (name == each.name) return each.type;
   return std::nullopt;
 }
 
+const char* typeName(DataType type) noexcept {
+  const Named* const known = find(type);
+  return known == nullptr ? nullptr : known->name;
+}
+
 std::size_t bitsOf(DataType type) noexcept {
-  for (const Named& each : kTypes)
-    if (each.type == type) return each.bits;
-  return 64;
+  const Named* const known = find(type);
+  return known == nullptr ? 64 : known->bits;
 }
 
 }  // namespace tensorrt_node::tensorrt

@@ -28,7 +28,7 @@ bool equal(std::span<const std::byte> left, const cuda::PinnedBlock& right) noex
 }
 
 // The elements of an input that holds a shape.
-std::vector<std::int64_t> shapeValues(TensorType type, std::span<const std::byte> bytes) {
+std::vector<std::int64_t> shapeValues(nvinfer1::DataType type, std::span<const std::byte> bytes) {
   std::vector<std::int64_t> values;
   const auto read = [&]<typename Integer>(Integer element) {
     for (std::size_t at = 0; at + sizeof element <= bytes.size(); at += sizeof element) {
@@ -36,9 +36,9 @@ std::vector<std::int64_t> shapeValues(TensorType type, std::span<const std::byte
       values.push_back(element);
     }
   };
-  if (type == TensorType::int64) {
+  if (type == nvinfer1::DataType::kINT64) {
     read(std::int64_t{});
-  } else if (type == TensorType::int32) {
+  } else if (type == nvinfer1::DataType::kINT32) {
     read(std::int32_t{});
   }
   return values;

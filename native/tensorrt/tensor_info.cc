@@ -4,6 +4,7 @@
 #include <limits>
 #include <stdexcept>
 
+#include "data_type.h"
 #include "error.h"
 
 namespace tensorrt_node::tensorrt {
@@ -12,55 +13,13 @@ namespace {
 using nvinfer1::DataType;
 using nvinfer1::OptProfileSelector;
 
-TensorType typeOf(const nvinfer1::ICudaEngine& engine, const char* name) {
+DataType typeOf(const nvinfer1::ICudaEngine& engine, const char* name) {
   const DataType type = engine.getTensorDataType(name);
-  switch (type) {
-    case DataType::kFLOAT:
-      return TensorType::float32;
-    case DataType::kHALF:
-      return TensorType::float16;
-    case DataType::kBF16:
-      return TensorType::bfloat16;
-    case DataType::kFP8:
-      return TensorType::float8e4m3fn;
-    case DataType::kINT8:
-      return TensorType::int8;
-    case DataType::kUINT8:
-      return TensorType::uint8;
-    case DataType::kINT32:
-      return TensorType::int32;
-    case DataType::kINT64:
-      return TensorType::int64;
-    case DataType::kBOOL:
-      return TensorType::boolean;
-    case DataType::kINT4:
-      return TensorType::int4;
-    default:
-      throw UnsupportedError("tensor '" + std::string(name) + "' has TensorRT's data type " +
-                                 std::to_string(static_cast<int>(type)) + ", which is not supported here",
-                             "cast it to another type at the edge of the network");
-  }
-}
-
-std::size_t bits(TensorType type) noexcept {
-  switch (type) {
-    case TensorType::int4:
-      return 4;
-    case TensorType::float8e4m3fn:
-    case TensorType::int8:
-    case TensorType::uint8:
-    case TensorType::boolean:
-      return 8;
-    case TensorType::float16:
-    case TensorType::bfloat16:
-      return 16;
-    case TensorType::float32:
-    case TensorType::int32:
-      return 32;
-    case TensorType::int64:
-      return 64;
-  }
-  return 64;
+  if (typeName(type) == nullptr)
+    throw UnsupportedError("tensor '" + std::string(name) + "' has TensorRT's data type " +
+                               std::to_string(static_cast<int>(type)) + ", which is not supported here",
+                           "cast it to another type at the edge of the network");
+  return type;
 }
 
 Range dimsRange(const nvinfer1::ICudaEngine& engine, const char* name, int profile, const Shape& dims) {
@@ -128,33 +87,7 @@ TensorInfo describeTensor(const nvinfer1::ICudaEngine& engine, const char* name,
 
 }  // namespace
 
-const char* typeName(TensorType type) noexcept {
-  switch (type) {
-    case TensorType::float32:
-      return "float32";
-    case TensorType::float16:
-      return "float16";
-    case TensorType::bfloat16:
-      return "bfloat16";
-    case TensorType::float8e4m3fn:
-      return "float8e4m3fn";
-    case TensorType::int8:
-      return "int8";
-    case TensorType::uint8:
-      return "uint8";
-    case TensorType::int32:
-      return "int32";
-    case TensorType::int64:
-      return "int64";
-    case TensorType::boolean:
-      return "bool";
-    case TensorType::int4:
-      return "int4";
-  }
-  return "unknown";
-}
-
-std::size_t tensorBytes(TensorType type, std::span<const std::int64_t> dims) {
+std::size_t tensorBytes(DataType type, std::span<const std::int64_t> dims) {
   if (std::any_of(dims.begin(), dims.end(), [](std::int64_t dim) { return dim < 0; }))
     throw std::invalid_argument("a tensor of shape " + shapeText(dims) + " has no size");
   if (std::find(dims.begin(), dims.end(), 0) != dims.end()) return 0;
@@ -166,7 +99,7 @@ std::size_t tensorBytes(TensorType type, std::span<const std::int64_t> dims) {
       throw std::invalid_argument("a tensor of shape " + shapeText(dims) + " is larger than memory can be");
     elements *= static_cast<std::size_t>(dim);
   }
-  return (elements * bits(type) + 7) / 8;
+  return (elements * bitsOf(type) + 7) / 8;
 }
 
 std::string shapeText(std::span<const std::int64_t> dims) {

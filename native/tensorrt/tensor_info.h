@@ -15,11 +15,6 @@ namespace tensorrt_node::tensorrt {
 // Dimensions, -1 where dynamic.
 using Shape = std::vector<std::int64_t>;
 
-enum class TensorType { float32, float16, bfloat16, float8e4m3fn, int8, uint8, int32, int64, boolean, int4 };
-
-// ONNX's name of the type: "float32".
-const char* typeName(TensorType type) noexcept;
-
 struct Range {
   std::vector<std::int64_t> min;
   std::vector<std::int64_t> opt;
@@ -36,7 +31,8 @@ struct ProfileRange {
 struct TensorInfo {
   std::string name;
   bool input = false;
-  TensorType type = TensorType::float32;
+  // One that has a typeName().
+  nvinfer1::DataType type = nvinfer1::DataType::kFLOAT;
   Shape dims;
   // The engine reads or writes it in host memory.
   bool host = false;
@@ -48,7 +44,7 @@ struct TensorInfo {
 
 // Bytes of a dense tensor; elements of four bits are rounded up to whole bytes. Throws std::invalid_argument for a
 // dimension below 0 and for more bytes than there are.
-std::size_t tensorBytes(TensorType type, std::span<const std::int64_t> dims);
+std::size_t tensorBytes(nvinfer1::DataType type, std::span<const std::int64_t> dims);
 
 // "[8, 3, 48, 320]".
 std::string shapeText(std::span<const std::int64_t> dims);

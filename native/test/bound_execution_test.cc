@@ -165,6 +165,20 @@ TEST(new_weights_are_in_the_next_replay) {
   CHECK(bound.usesGraph());
 }
 
+TEST(old_weights_are_not_replayed_when_new_ones_cannot_be_recorded) {
+  test::TemporaryFolder folder;
+  const std::string other = folder.write("other.onnx", test::productModel({-1, 4}, 3).bytes());
+  const auto engine = test::load(test::productPlan({"refit"}));
+  trt::BoundExecution bound(engine, {{1, 4}}, {}, "test");
+  fill(bound, 0, 1);
+  engine->refit(other);
+  simulatorFail("cuStreamBeginCapture_v2", 1, 1, CUDA_ERROR_OUT_OF_MEMORY);
+  CHECK_THROWS(bound.launch(), cuda::CudaError);
+  bound.launch();
+  bound.wait();
+  checkOutput(bound, 12);
+}
+
 TEST(a_binding_that_goes_waits_for_its_run_and_gives_all_memory_back) {
   test::slowDown(1'000'000);
   const auto engine = test::load(test::productPlan());

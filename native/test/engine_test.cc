@@ -32,7 +32,7 @@ TEST(an_engine_tells_the_values_of_inputs_that_hold_shapes) {
                                   [](const trt::TensorInfo& each) { return each.name == "s"; });
   CHECK(found != engine->inputs().end());
   CHECK(found->host && found->shapeTensor);
-  CHECK_EQUAL(trt::typeName(found->type), std::string("int64"));
+  CHECK(found->type == nvinfer1::DataType::kINT64);
   CHECK_EQUAL(trt::shapeText(found->profiles.at(0).values->max), "[12, 3]");
 }
 
@@ -75,11 +75,11 @@ TEST(weights_come_from_another_model) {
 }
 
 TEST(sizes_of_tensors_are_checked) {
-  CHECK_EQUAL(trt::tensorBytes(trt::TensorType::int4, std::vector<std::int64_t>{3, 3}), 5U);
-  CHECK_EQUAL(trt::tensorBytes(trt::TensorType::float32, std::vector<std::int64_t>{}), 4U);
-  CHECK_EQUAL(trt::tensorBytes(trt::TensorType::int64, std::vector<std::int64_t>{1L << 62, 0}), 0U);
-  CHECK_THROWS(trt::tensorBytes(trt::TensorType::int64, std::vector<std::int64_t>{1L << 40, 1L << 40}),
+  CHECK_EQUAL(trt::tensorBytes(nvinfer1::DataType::kINT4, std::vector<std::int64_t>{3, 3}), 5U);
+  CHECK_EQUAL(trt::tensorBytes(nvinfer1::DataType::kFLOAT, std::vector<std::int64_t>{}), 4U);
+  CHECK_EQUAL(trt::tensorBytes(nvinfer1::DataType::kINT64, std::vector<std::int64_t>{1L << 62, 0}), 0U);
+  CHECK_THROWS(trt::tensorBytes(nvinfer1::DataType::kINT64, std::vector<std::int64_t>{1L << 40, 1L << 40}),
                std::invalid_argument);
-  CHECK_THROWS(trt::tensorBytes(trt::TensorType::int8, std::vector<std::int64_t>{-1}), std::invalid_argument);
+  CHECK_THROWS(trt::tensorBytes(nvinfer1::DataType::kINT8, std::vector<std::int64_t>{-1}), std::invalid_argument);
   CHECK_THROWS(trt::toDims(std::vector<std::int64_t>(9, 1)), std::invalid_argument);
 }
