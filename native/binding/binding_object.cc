@@ -134,9 +134,10 @@ Napi::Value BindingObject::outputDims(const Napi::CallbackInfo& info) {
 Napi::Value BindingObject::run(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
     Bound& each = idle();
+    Completions& completions = Instance::of(info.Env()).completions(info.Env());
     each.execution().launch();
     const Napi::Promise promise = each.begin(info.Env());
-    Instance::of(info.Env()).completions(info.Env()).watch(bound_);
+    completions.watch(bound_);
     return promise;
   });
 }

@@ -3,6 +3,7 @@
 #include <sys/prctl.h>
 
 #include <algorithm>
+#include <system_error>
 #include <utility>
 
 namespace tensorrt_node::binding {
@@ -19,10 +20,7 @@ Completions::~Completions() {
 void Completions::watch(std::shared_ptr<Completion> completion) {
   completion->start_ = Clock::now();
   const auto step = completion->policy_.next(std::chrono::nanoseconds(0));
-  if (!step.spin || poller_ == nullptr) {
-    keepWatch(std::move(completion), step);
-    return;
-  }
+  if ((!step.spin || poller_ == nullptr) && keepWatch(completion, step)) return;
   polled_.push_back(std::move(completion));
   poller_->start();
 }
@@ -62,9 +60,7 @@ bool Completions::turn() noexcept {
         return true;
       }
       const auto step = each->policy_.next(now - each->start_);
-      if (step.spin) return false;
-      keepWatch(std::move(each), step);
-      return true;
+      return !step.spin && keepWatch(each, step);
     });
     if (!over_.empty()) {
       const Napi::HandleScope handles(env_);
@@ -73,8 +69,8 @@ bool Completions::turn() noexcept {
       settleAll(over_);
     }
   } catch (...) {
-    // The environment is closing: nobody waits any more.
-    return false;
+    // The environment is closing: nobody waits for these any more.
+    over_.clear();
   }
   return !polled_.empty() || (listeners_ > 0 && Clock::now() < listenUntil_);
 }
@@ -88,12 +84,19 @@ void Completions::settleAll(std::vector<std::shared_ptr<Completion>>& over) {
   over.clear();
 }
 
-void Completions::keepWatch(std::shared_ptr<Completion> completion, cuda::CompletionPolicy::Step step) {
-  instance_.keepAlive(env_);
+// Leaves it to the thread. False where the system has no thread for it: then the loop has to go on asking.
+bool Completions::keepWatch(const std::shared_ptr<Completion>& completion, cuda::CompletionPolicy::Step step) {
   const std::lock_guard lock(mutex_);
-  watched_.push_back({std::move(completion), step});
-  if (!thread_.joinable()) thread_ = std::thread([this] { guard(); });
+  try {
+    if (!thread_.joinable()) thread_ = std::thread([this] { guard(); });
+  } catch (const std::system_error&) {
+    if (poller_ == nullptr) throw;
+    return false;
+  }
+  watched_.push_back({completion, step});
+  instance_.keepAlive(env_);
   changed_.notify_all();
+  return true;
 }
 
 // What the thread found, on the JavaScript thread.

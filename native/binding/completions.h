@@ -65,7 +65,7 @@ class Completions final : public Stoppable {
   bool turn() noexcept;
   void deliver();
   void settleAll(std::vector<std::shared_ptr<Completion>>& over);
-  void keepWatch(std::shared_ptr<Completion> completion, cuda::CompletionPolicy::Step step);
+  bool keepWatch(const std::shared_ptr<Completion>& completion, cuda::CompletionPolicy::Step step);
   void guard();
   bool guardOnce(Clock::time_point& wake);
 

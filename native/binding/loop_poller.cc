@@ -40,6 +40,14 @@ const Uv* uv() {
   return complete ? &table : nullptr;
 }
 
+// Bun has all of these functions, and ends the process when one is called.
+bool runsOnLibuv(Napi::Env env) {
+  const Napi::Value process = env.Global().Get("process");
+  if (!process.IsObject()) return false;
+  const Napi::Value versions = process.As<Napi::Object>().Get("versions");
+  return versions.IsObject() && versions.As<Napi::Object>().Get("bun").IsUndefined();
+}
+
 }  // namespace
 
 struct LoopPoller::Handle {
@@ -74,7 +82,7 @@ struct LoopPoller::Handle {
 
 std::unique_ptr<LoopPoller> LoopPoller::make(Napi::Env env, std::function<bool()> poll) {
   uv_loop_s* loop = nullptr;
-  if (uv() == nullptr || napi_get_uv_event_loop(env, &loop) != napi_ok) return nullptr;
+  if (uv() == nullptr || !runsOnLibuv(env) || napi_get_uv_event_loop(env, &loop) != napi_ok) return nullptr;
   auto handle = std::make_unique<Handle>();
   handle->poll = std::move(poll);
   handle->storage.resize(uv()->handleSize(kIdle) / sizeof(std::max_align_t) + 1);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string_view>
+#include <vector>
 
 #include "../cuda/error.h"
 #include "error.h"
@@ -19,8 +20,9 @@ bool saysOutOfMemory(const std::string& line) noexcept {
 }  // namespace
 
 void throwFailure(const char* call, const LogCapture& log, const std::string& what, const std::string& hint) {
-  const std::string text = log.explain(what);
-  if (std::any_of(log.errors().begin(), log.errors().end(), saysOutOfMemory))
+  const std::vector<std::string> lines = log.errors();
+  const std::string text = withLines(what, lines);
+  if (std::any_of(lines.begin(), lines.end(), saysOutOfMemory))
     throw cuda::CudaError(CUDA_ERROR_OUT_OF_MEMORY, call, text);
   throw TensorrtError(call, text, hint);
 }

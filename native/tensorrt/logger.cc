@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <new>
@@ -16,6 +17,11 @@ constexpr std::size_t kKept = 20;
 // Below kINTERNAL_ERROR, so that nothing is echoed.
 std::atomic<int> echoed{-1};
 thread_local LogCapture* capturing = nullptr;
+
+void append(std::vector<std::string>& kept, const char* message) {
+  if (kept.size() == kKept) kept.erase(kept.begin());
+  kept.emplace_back(message);
+}
 
 char letter(Severity severity) noexcept {
   switch (severity) {
@@ -64,13 +70,32 @@ void Logger::log(Severity severity, const char* message) noexcept {
   // Memory may have run out; a line is lost then.
   try {
     if (static_cast<int>(severity) <= echoed.load(std::memory_order_relaxed)) writeLine(severity, message);
-    if (capturing != nullptr) capturing->add(severity, message);
+    if (severity > Severity::kERROR) return;
+    if (capturing != nullptr) {
+      capturing->add(message);
+    } else {
+      addStray(message);
+    }
   } catch (...) {
     return;
   }
 }
 
-LogCapture::LogCapture() noexcept : outer_(capturing) {
+void Logger::addStray(const char* message) {
+  const std::lock_guard lock(mutex_);
+  append(stray_, message);
+  strayCount_.fetch_add(1, std::memory_order_release);
+}
+
+std::vector<std::string> Logger::strayAfter(std::uint64_t count) const {
+  const std::lock_guard lock(mutex_);
+  const std::uint64_t after = strayCount_.load(std::memory_order_relaxed) - count;
+  const auto wanted = static_cast<std::ptrdiff_t>(std::min<std::uint64_t>(after, stray_.size()));
+  return {stray_.end() - wanted, stray_.end()};
+}
+
+LogCapture::LogCapture() noexcept
+    : outer_(capturing), strayBefore_(Logger::instance().strayCount_.load(std::memory_order_acquire)) {
   capturing = this;
 }
 
@@ -78,15 +103,22 @@ LogCapture::~LogCapture() {
   capturing = outer_;
 }
 
-void LogCapture::add(Severity severity, const char* message) {
-  if (severity > Severity::kERROR) return;
-  if (errors_.size() == kKept) errors_.erase(errors_.begin());
-  errors_.emplace_back(message);
+void LogCapture::add(const char* message) {
+  append(errors_, message);
+}
+
+std::vector<std::string> LogCapture::errors() const {
+  return errors_.empty() ? Logger::instance().strayAfter(strayBefore_) : errors_;
 }
 
 std::string LogCapture::explain(const std::string& what) const {
+  return withLines(what, errors());
+}
+
+std::string withLines(const std::string& what, const std::vector<std::string>& lines) {
   std::string text = what;
-  for (const std::string& error : errors_) text += "\n  " + error;
+  if (!lines.empty()) text += ':';
+  for (const std::string& line : lines) text += "\n  " + line;
   return text;
 }
 

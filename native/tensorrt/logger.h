@@ -3,6 +3,9 @@
 
 #include <NvInferRuntime.h>
 
+#include <atomic>
+#include <cstdint>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -20,8 +23,20 @@ class Logger final : public nvinfer1::ILogger {
   void log(Severity severity, const char* message) noexcept override;
 
  private:
+  friend class LogCapture;
   Logger() = default;
+  void addStray(const char* message);
+  // The last 20 at the most of those that came after the first `count`.
+  std::vector<std::string> strayAfter(std::uint64_t count) const;
+
+  mutable std::mutex mutex_;
+  // Errors logged on threads that capture nothing, which are TensorRT's own: the last 20, and how many there were.
+  std::vector<std::string> stray_;
+  std::atomic<std::uint64_t> strayCount_ = 0;
 };
+
+// `what`, a colon and the lines below it; `what` alone when there are none.
+std::string withLines(const std::string& what, const std::vector<std::string>& lines);
 
 // Collects the errors that TensorRT logs on this thread while it lives; of nested ones the innermost alone.
 class LogCapture {
@@ -31,16 +46,18 @@ class LogCapture {
   LogCapture(const LogCapture&) = delete;
   LogCapture& operator=(const LogCapture&) = delete;
 
-  // Errors, in order; at most the last 20.
-  const std::vector<std::string>& errors() const noexcept { return errors_; }
+  // Errors, in order; at most the last 20. Where this thread logged none, what TensorRT's own threads logged meanwhile:
+  // they work for whoever calls it.
+  std::vector<std::string> errors() const;
   // `what` and the errors logged: what a TensorrtError says.
   std::string explain(const std::string& what) const;
 
  private:
   friend class Logger;
-  void add(nvinfer1::ILogger::Severity severity, const char* message);
+  void add(const char* message);
 
   LogCapture* const outer_;
+  const std::uint64_t strayBefore_;
   std::vector<std::string> errors_;
 };
 

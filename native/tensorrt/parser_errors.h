@@ -5,6 +5,7 @@
 #include <NvOnnxParser.h>
 
 #include <string>
+#include <vector>
 
 #include "error.h"
 #include "logger.h"
@@ -17,11 +18,12 @@ std::string describe(const nvonnxparser::IParserError& error);
 // Of a parser or a refitter's parser that failed on `model`; falls back on what was logged.
 template <typename Parser>
 TensorrtError parserError(const Parser& parser, const char* call, const std::string& model, const LogCapture& log) {
-  std::string message = model + ": TensorRT's ONNX parser refuses it:";
+  std::vector<std::string> lines;
   const auto count = parser.getNbErrors();
-  for (auto i = decltype(count){0}; i < count; ++i) message += "\n  " + describe(*parser.getError(i));
-  if (count == 0) message = log.explain(message);
-  return TensorrtError(call, message, "check the model with onnx.checker; operators that TensorRT lacks need a plugin");
+  for (auto i = decltype(count){0}; i < count; ++i) lines.push_back(describe(*parser.getError(i)));
+  if (lines.empty()) lines = log.errors();
+  return TensorrtError(call, withLines(model + ": TensorRT's ONNX parser refuses it", lines),
+                       "check the model with onnx.checker; operators that TensorRT lacks need a plugin");
 }
 
 }  // namespace tensorrt_node::tensorrt

@@ -23,9 +23,9 @@ std::string missing(nvinfer1::IRefitter& refitter) {
   if (count <= 0) return {};
   std::vector<const char*> names(static_cast<std::size_t>(count));
   refitter.getMissingWeights(count, names.data());
-  std::string text = "; it lacks " + std::to_string(count) + " weights:";
+  std::string text = " (it lacks " + std::to_string(count) + " weights:";
   for (std::size_t i = 0; i < names.size() && i < kNamed; ++i) text += std::string(i == 0 ? " " : ", ") + names[i];
-  return names.size() > kNamed ? text + ", …" : text;
+  return text + (names.size() > kNamed ? ", …)" : ")");
 }
 
 }  // namespace
@@ -40,10 +40,11 @@ void refitFromOnnx(const Libraries& libraries, nvinfer1::ICudaEngine& engine, co
       static_cast<nvinfer1::IRefitter*>(createRefitter(&engine, &logger, NV_TENSORRT_VERSION)));
   // Plans for refits with the same weights do not call themselves refittable, so that is not asked first.
   if (refitter == nullptr)
-    throw TensorrtError("createInferRefitter",
-                        log.explain(engine.isRefittable() ? "TensorRT makes no refitter for the engine"
-                                                          : "the plan was built without 'refit': its weights are fixed"),
-                        "build it with refit");
+    throw TensorrtError(
+        "createInferRefitter",
+        log.explain(engine.isRefittable() ? "TensorRT makes no refitter for the engine"
+                                          : "the plan was built without 'refit': its weights are fixed"),
+        "build it with refit");
   const std::unique_ptr<nvonnxparser::IParserRefitter> parser(
       static_cast<nvonnxparser::IParserRefitter*>(createParser(refitter.get(), &logger, NV_ONNX_PARSER_VERSION)));
   if (parser == nullptr)

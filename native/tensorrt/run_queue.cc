@@ -36,7 +36,7 @@ void await(const cuda::Event& event, cuda::CompletionPolicy& policy, Clock::time
 
 }  // namespace
 
-// One context. Used by its thread alone once that runs.
+// One context. Used by its thread alone once that runs, but while it is idle.
 struct RunQueue::Worker {
   Worker(std::shared_ptr<const Engine> engine, const std::string& name)
       : execution(std::make_unique<Execution>(std::move(engine), name)), end(execution->stream().context()) {}
@@ -45,6 +45,8 @@ struct RunQueue::Worker {
   cuda::Event end;
   cuda::CompletionPolicy policy;
   std::vector<InputView> views;
+  // With the queue's lock.
+  bool busy = false;
   std::thread thread;
 };
 
@@ -137,6 +139,7 @@ void RunQueue::serve(Worker& worker) {
     std::shared_ptr<Run> run = std::move(waiting_.front());
     waiting_.pop_front();
     ++underWay_;
+    worker.busy = true;
     lock.unlock();
 
     std::vector<RunOutput> outputs;
@@ -153,6 +156,7 @@ void RunQueue::serve(Worker& worker) {
     run.reset();
 
     lock.lock();
+    worker.busy = false;
     if (--underWay_ == 0 && paused_) changed_.notify_all();
   }
 }
@@ -162,14 +166,22 @@ bool RunQueue::wanted(const Run& run) {
   return !run.cancelled_;
 }
 
+// The memory of contexts that have no run; they begin one only with the lock.
+void RunQueue::forgetIdle() {
+  const std::lock_guard lock(mutex_);
+  for (const auto& worker : workers_)
+    if (!worker->busy) worker->execution->forget();
+}
+
 std::vector<RunOutput> RunQueue::perform(Worker& worker, Run& run) {
   try {
     return attempt(worker, run);
   } catch (const cuda::CudaError& error) {
     if (error.result() != CUDA_ERROR_OUT_OF_MEMORY) throw;
   }
-  // What this context held for other shapes, and what lies idle, may be enough together.
+  // What contexts hold for shapes that nobody runs now, and what lies idle, may be enough together.
   worker.execution->forget();
+  forgetIdle();
   engine_->memory().device->trim();
   engine_->memory().pinned->trim();
   try {

@@ -76,6 +76,7 @@ class RunQueue {
   std::vector<RunOutput> perform(Worker& worker, Run& run);
   std::vector<RunOutput> attempt(Worker& worker, Run& run);
   bool wanted(const Run& run);
+  void forgetIdle();
 
   const std::shared_ptr<const Engine> engine_;
   std::vector<std::unique_ptr<Worker>> workers_;

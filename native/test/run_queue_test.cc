@@ -1,6 +1,7 @@
 // Runs of an engine: many threads, every shape, and every way they can end.
 #include "tensorrt/run_queue.h"
 
+#include <algorithm>
 #include <atomic>
 #include <random>
 #include <thread>
@@ -180,6 +181,43 @@ TEST(memory_that_runs_out_is_asked_for_once_more) {
   test::AwaitedRun run(rows(*engine, 64, 1));
   queue.submit(run.run);
   checkRows(run.result.get().at(0), 64, 1);
+  checkWorks(queue, *engine);
+}
+
+TEST(contexts_without_a_run_give_their_memory_to_one_that_has_none_left) {
+  const std::string plan = test::productPlan();
+  // What one context takes for two rows, and for 64.
+  const auto taken = [&](std::int64_t count) {
+    const auto engine = test::load(plan);
+    trt::RunQueue queue(engine, 1);
+    test::AwaitedRun run(rows(*engine, count, 1));
+    queue.submit(run.run);
+    run.result.get();
+    return engine->memory().device->stats().reservedBytes;
+  };
+  const std::size_t small = taken(2);
+  const std::size_t large = taken(64);
+  const std::size_t limit = std::max(large, 2 * small);
+  // Else it would fit beside the other context's.
+  CHECK(large + small > limit);
+
+  test::slowDown(1'000'000);
+  const auto engine = test::load(plan, test::memory(limit));
+  trt::RunQueue queue(engine, 2);
+  // Until both contexts have run.
+  while (engine->memory().device->stats().usedBlocks < 6) {
+    test::AwaitedRun first(rows(*engine, 2, 1));
+    test::AwaitedRun second(rows(*engine, 2, 2));
+    queue.submit(first.run);
+    queue.submit(second.run);
+    checkRows(first.result.get().at(0), 2, 1);
+    checkRows(second.result.get().at(0), 2, 2);
+  }
+  // A context still counts as busy for a moment after its result.
+  queue.whileIdle([] {});
+  test::AwaitedRun run(rows(*engine, 64, 3));
+  queue.submit(run.run);
+  checkRows(run.result.get().at(0), 64, 3);
   checkWorks(queue, *engine);
 }
 

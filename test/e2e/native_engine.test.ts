@@ -42,6 +42,10 @@ describe('engines', () => {
     expect(await onSimulator('exit', {driver: `operationNs=${ns}`, leaks: false})).toBe('done');
   });
 
+  it('run where there is no libuv', async () => {
+    expect(await onSimulator('no_libuv', {driver: 'operationNs=500000'})).toBe('done');
+  });
+
   it('wait for long runs too', async () => {
     expect(await onSimulator('bind', {driver: 'operationNs=600000'})).toBe('done');
   });
@@ -54,7 +58,7 @@ describe('errors of engines', () => {
     expect(errors).toMatchObject({
       empty: refused,
       garbage: refused,
-      truncated: {...refused, message: expect.stringMatching(/TensorRT 10\.6\.0 refuses the plan\n.*truncated/)},
+      truncated: {...refused, message: expect.stringMatching(/TensorRT 10\.6\.0 refuses the plan:\n.*truncated/)},
       noLibrary: {code: 'ERR_TENSORRT', call: 'dlopen', message: expect.stringContaining('nothing.so')},
       noDevice: {code: 'ERR_CUDA', call: 'cuDeviceGet', message: expect.stringContaining('device 9')},
       noContexts: {code: 'ERR_ADDON', message: 'contexts: expected 1 to 1024'},
