@@ -198,7 +198,9 @@ CUresult cuCtxGetDevice(CUdevice* device) {
 CUresult cuCtxPushCurrent(CUcontext context) {
   return call(SIMULATOR_SYMBOL(cuCtxPushCurrent), Needs::initialised, [&](World& state, Lock&) {
     if (!exists(state, deviceOf(context))) return CUDA_ERROR_INVALID_CONTEXT;
-    contextStack().push_back(context);
+    ContextStack& stack = contextStack();
+    if (stack.size == stack.contexts.size()) return CUDA_ERROR_OUT_OF_MEMORY;
+    stack.contexts[stack.size++] = context;
     return CUDA_SUCCESS;
   });
 }
@@ -207,7 +209,7 @@ CUresult cuCtxPopCurrent(CUcontext* context) {
   return callThatFrees(SIMULATOR_SYMBOL(cuCtxPopCurrent), Needs::initialised, [&](World&, Lock&) {
     if (contextStack().empty()) return CUDA_ERROR_INVALID_CONTEXT;
     *context = contextStack().back();
-    contextStack().pop_back();
+    --contextStack().size;
     return CUDA_SUCCESS;
   });
 }

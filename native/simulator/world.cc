@@ -230,9 +230,9 @@ const Access*& runningHostFunction() noexcept {
   return running;
 }
 
-std::vector<CUcontext>& contextStack() noexcept {
-  thread_local std::vector<CUcontext> contexts;
-  return contexts;
+ContextStack& contextStack() noexcept {
+  thread_local ContextStack stack{};
+  return stack;
 }
 
 }  // namespace simulator

@@ -3,7 +3,9 @@
 
 #include <cuda.h>
 
+#include <array>
 #include <condition_variable>
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -12,6 +14,7 @@
 #include <random>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 #include "faults.h"
@@ -142,7 +145,19 @@ std::mutex& engine();
 
 // The access of the host function that this thread is running; null on any other thread.
 const Access*& runningHostFunction() noexcept;
-// The contexts made current on this thread.
-std::vector<CUcontext>& contextStack() noexcept;
+
+// The contexts made current on a thread. It has no destructor: handlers of the process's exit, which call the driver,
+// run after the main thread's variables are destroyed.
+struct ContextStack {
+  std::array<CUcontext, 64> contexts;
+  std::size_t size;
+
+  [[nodiscard]] bool empty() const noexcept { return size == 0; }
+  [[nodiscard]] CUcontext back() const noexcept { return contexts[size - 1]; }
+};
+static_assert(std::is_trivially_destructible_v<ContextStack>);
+
+// This thread's.
+ContextStack& contextStack() noexcept;
 
 }  // namespace simulator
