@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <exception>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -43,6 +44,9 @@ class ListenerCalls final : public tensorrt::BuildListener {
       : instance_(instance), number_(number), control_(std::move(control)) {}
 
   void progress(tensorrt::Progress progress) override {
+    // All that a build loads is there when it has begun, and must find nothing under way when it takes itself apart.
+    static std::once_flag loaded;
+    std::call_once(loaded, Instance::stopAllAtExit);
     post("progress", [progress = std::move(progress)](Napi::Env env) { return Arguments{describe(env, progress)}; });
   }
   void batchWanted() override {
@@ -150,6 +154,9 @@ Napi::Value buildEngine(const Napi::CallbackInfo& info) {
                        number = pending.number]() -> Instance::MakeValue {
       const std::shared_ptr<Gpu> gpu = Gpu::open(device);
       const tensorrt::Libraries libraries = tensorrt::Libraries::open(candidates);
+      // For what comes before the first progress.
+      static std::once_flag opened;
+      std::call_once(opened, Instance::stopAllAtExit);
       ListenerCalls listener(instance, number, control);
       const tensorrt::BuildResult result = tensorrt::build(libraries, gpu->context, request, listener, *control);
       return [result](Napi::Env there) { return describe(there, result); };

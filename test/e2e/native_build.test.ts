@@ -1,8 +1,11 @@
 /** The addon's builds and locks as lib/native/engine_addon.ts has them, on the simulated driver and TensorRT. */
 
+import {existsSync} from 'node:fs';
+import {mkdtemp, rm} from 'node:fs/promises';
+import {tmpdir} from 'node:os';
 import path from 'node:path';
 
-import {beforeAll, describe, expect, it} from 'vitest';
+import {beforeAll, describe, expect, it, onTestFinished} from 'vitest';
 
 import {program, projectFile, runNode, simulatedDriver} from './helpers/child.js';
 
@@ -28,8 +31,15 @@ describe('builds', () => {
   });
 
   it('end with the process', async () => {
-    const settings = {...environment('buildSteps=1000000,buildStepMs=1'), TENSORRT_NODE_SIMULATOR: 'report=stderr,leaks=0,exitCode=7'};
+    const folder = await mkdtemp(path.join(tmpdir(), 'native-build-'));
+    onTestFinished(() => rm(folder, {recursive: true}));
+    const TIMINGS = path.join(folder, 'timings');
+    const simulator = environment('buildSteps=1000000,buildStepMs=1');
+    // The process's memory is the kernel's to free.
+    const settings = {...simulator, TENSORRT_NODE_SIMULATOR: 'report=stderr,leaks=0,exitCode=7', TIMINGS};
     expect(await program('native_build/exit.mjs', settings)).toBe('done');
+    // Written behind a build that was cancelled: TensorRT was not taken apart under it.
+    expect(existsSync(TIMINGS)).toBe(true);
   });
 
   it.each([
