@@ -1,9 +1,11 @@
 #include "logger.h"
 
+#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <cstddef>
 #include <new>
 
@@ -13,6 +15,7 @@ namespace {
 using Severity = nvinfer1::ILogger::Severity;
 
 constexpr std::size_t kKept = 20;
+constexpr int kPatienceMs = 5000;
 
 // Below kINTERNAL_ERROR, so that nothing is echoed.
 std::atomic<int> echoed{-1};
@@ -39,6 +42,14 @@ char letter(Severity severity) noexcept {
   return 'V';
 }
 
+// After a write that failed. Node makes pipes non-blocking, and the reader of a long log may be late.
+bool canGoOn(int error) noexcept {
+  if (error == EINTR) return true;
+  if (error != EAGAIN) return false;
+  ::pollfd reader{STDERR_FILENO, POLLOUT, 0};
+  return ::poll(&reader, 1, kPatienceMs) > 0;
+}
+
 // One line, whatever the message holds, in as few writes as the system takes.
 void writeLine(Severity severity, const char* message) {
   std::string line = "[tensorrt] ";
@@ -48,9 +59,12 @@ void writeLine(Severity severity, const char* message) {
   line += '\n';
   for (std::size_t written = 0; written < line.size();) {
     const ::ssize_t count = ::write(STDERR_FILENO, line.data() + written, line.size() - written);
-    // Nobody reads: a log is not worth failing for.
-    if (count <= 0) return;
-    written += static_cast<std::size_t>(count);
+    if (count > 0) {
+      written += static_cast<std::size_t>(count);
+    } else if (!canGoOn(errno)) {
+      // Nobody reads: a log is not worth failing for.
+      return;
+    }
   }
 }
 

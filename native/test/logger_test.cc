@@ -1,6 +1,10 @@
 // Errors that TensorRT logs, and whose call they explain.
 #include "tensorrt/logger.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <chrono>
 #include <string>
 #include <thread>
 #include <vector>
@@ -73,4 +77,31 @@ TEST(errors_of_another_call_explain_only_that) {
     CHECK_EQUAL(other.errors().size(), 1U);
   }).join();
   CHECK_EQUAL(capture.explain("it failed"), "it failed");
+}
+
+TEST(no_line_is_lost_when_its_reader_is_late) {
+  int ends[2];
+  CHECK_EQUAL(::pipe2(ends, O_CLOEXEC), 0);
+  CHECK_EQUAL(::fcntl(ends[1], F_SETFL, O_NONBLOCK), 0);
+  const int before = ::dup(STDERR_FILENO);
+  ::dup2(ends[1], STDERR_FILENO);
+  ::close(ends[1]);
+  const std::string line(1000, 'x');
+  constexpr std::size_t kLines = 300;
+  std::thread writer([&] {
+    trt::Logger::instance().echo(Severity::kERROR);
+    for (std::size_t i = 0; i < kLines; ++i) log(line);
+    trt::Logger::instance().echo(static_cast<Severity>(-1));
+    ::dup2(before, STDERR_FILENO);
+  });
+  // Until the pipe, of 64 KiB, is full.
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  std::string read;
+  char piece[4096];
+  for (::ssize_t count = 0; (count = ::read(ends[0], piece, sizeof piece)) > 0;)
+    read.append(piece, static_cast<std::size_t>(count));
+  writer.join();
+  ::close(ends[0]);
+  ::close(before);
+  CHECK_EQUAL(read.size(), kLines * ("[tensorrt] E " + line + "\n").size());
 }
