@@ -33,6 +33,13 @@ export function object<T extends object>(option: string, value: T): T {
   throw new OptionError(option, 'an object', value);
 }
 
+/** Throws OptionError for a field that is none of `allowed`: a misspelt option must not be an option left out. */
+export function noOthers(option: string, value: object, allowed: readonly string[]): void {
+  const unknown = Object.keys(value).find((name) => !allowed.includes(name));
+  if (unknown === undefined) return;
+  throw new OptionError(`${option}.${unknown}`, `one of ${allowed.join(', ')}`, (value as Record<string, unknown>)[unknown]);
+}
+
 export function abortSignal(value: AbortSignal | undefined): AbortSignal | undefined {
   if (value === undefined || value instanceof AbortSignal) return value;
   throw new OptionError('signal', 'an AbortSignal', value);

@@ -4,7 +4,7 @@ import {AbortError, OptionError, TensorrtNodeError, throwIfAborted} from '../err
 import type {NativeEngine, NativeTensorInfo} from '../native/engine_addon.js';
 import {rethrowTyped, translated, typed} from '../native/errors.js';
 import {onAbort} from '../on_abort.js';
-import {abortSignal, object} from '../options.js';
+import {abortSignal, noOthers, object} from '../options.js';
 import {Binding} from './binding.js';
 import {InputCheck, type InputValue} from './input_check.js';
 import {type EngineLayer, parseLayers} from './layers.js';
@@ -151,6 +151,7 @@ export class Engine<Inputs extends TensorTypes = TensorTypes, Outputs extends Te
    */
   bind(dims: {readonly [Name in keyof Inputs]?: readonly number[]} = {}, options: BindOptions = {}): Binding<Inputs, Outputs> {
     const {graph = true, timing = false} = object('options', options);
+    noOthers('options', options, ['graph', 'timing']);
     if (typeof graph !== 'boolean') throw new OptionError('graph', 'true or false', graph);
     if (typeof timing !== 'boolean') throw new OptionError('timing', 'true or false', timing);
     this.#checkOpen();

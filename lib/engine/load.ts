@@ -13,10 +13,11 @@ import {findDevice} from '../native/find_device.js';
 import {addonHint, requireAddon} from '../native/load.js';
 import {openTensorrt, tensorrtCandidates} from '../native/tensorrt_libraries.js';
 import {onAbort} from '../on_abort.js';
-import {abortSignal, integer, object, oneOf} from '../options.js';
+import {abortSignal, integer, noOthers, object, oneOf} from '../options.js';
 import type {OnProgress} from '../progress.js';
 import type {LoadedEngine} from './engine.js';
 import {type EngineManifest, readManifest} from './manifest.js';
+import {checkModelHash} from './model_hash.js';
 import {loadPlan} from './plan.js';
 
 export interface EngineLoadOptions {
@@ -42,6 +43,19 @@ export interface EngineLoadOptions {
   signal?: AbortSignal;
   onProgress?: OnProgress;
 }
+
+const OPTIONS: readonly (keyof EngineLoadOptions)[] = [
+  'backend',
+  'device',
+  'contexts',
+  'maxQueue',
+  'model',
+  'weightStreamingBudget',
+  'threads',
+  'tensorrtPath',
+  'signal',
+  'onProgress',
+];
 
 interface Checked extends EngineLoadOptions {
   device: number;
@@ -84,6 +98,7 @@ function check(options: EngineLoadOptions): Checked {
     signal,
   } = object('options', options);
   const {onProgress, tensorrtPath} = options;
+  noOthers('options', options, OPTIONS);
   oneOf('backend', backend, ['auto', 'tensorrt', 'cpu']);
   integer('device', device, {min: 0, max: 1023});
   integer('contexts', contexts, {min: 1, max: 256});
@@ -123,6 +138,9 @@ async function loadOnTensorrt(folder: string, {info: gpu, tensorrtVersion}: Gpu,
   const computeCapability = `${gpu.computeMajor}.${gpu.computeMinor}`;
   onProgress?.({phase: 'load', done: 0, total: 2, unit: 'steps', detail: 'plan'});
   const {manifest, plan} = await loadPlan(folder, {tensorrtVersion, gpu: {name: gpu.name, computeCapability}}, {signal});
+  const refitFrom = manifest.stripped ? modelOf(folder, manifest, model, 'the plan holds no weights') : undefined;
+  // A path the caller gives is the caller's choice, as on the CPU.
+  if (refitFrom !== undefined && model === undefined) await checkModelHash(refitFrom, manifest.source.sha256, signal);
   onProgress?.({phase: 'load', done: 1, total: 2, unit: 'steps', detail: 'engine'});
   throwIfAborted(signal);
   const loading = translated(() =>
@@ -132,35 +150,55 @@ async function loadOnTensorrt(folder: string, {info: gpu, tensorrtVersion}: Gpu,
       plan,
       contexts,
       weightStreamingBudget,
-      refitFrom: manifest.stripped ? modelOf(folder, manifest, model, 'the plan holds no weights') : undefined,
+      refitFrom,
     }),
   );
   const native = await abandonable(loading.catch(rethrowTyped), signal);
-  onProgress?.({phase: 'load', done: 2, total: 2, unit: 'steps', detail: 'ready'});
-  return {
-    native,
-    backend: 'tensorrt',
-    description: `TensorRT ${tensorrtVersion} on ${gpu.name}, ${contexts} ${contexts === 1 ? 'context' : 'contexts'}`,
-    manifest,
-    tensors: translated(() => native.info()).tensors,
-    contexts,
-    maxQueue,
-    allocate: (bytes) => Device.open(device).allocatePinned(bytes).buffer,
-  };
+  return await orDisposed(native, () => {
+    onProgress?.({phase: 'load', done: 2, total: 2, unit: 'steps', detail: 'ready'});
+    return {
+      native,
+      backend: 'tensorrt',
+      description: `TensorRT ${tensorrtVersion} on ${gpu.name}, ${contexts} ${contexts === 1 ? 'context' : 'contexts'}`,
+      manifest,
+      tensors: translated(() => native.info()).tensors,
+      contexts,
+      maxQueue,
+      allocate: (bytes) => Device.open(device).allocatePinned(bytes).buffer,
+    };
+  });
+}
+
+/** What `describe` makes of an engine that is loaded; nobody else will dispose of it if that throws, as listeners may. */
+async function orDisposed(native: NativeEngine, describe: () => LoadedEngine): Promise<LoadedEngine> {
+  try {
+    return describe();
+  } catch (error) {
+    await native.dispose().catch(() => {});
+    throw error;
+  }
 }
 
 /** TensorRT cannot be stopped while it loads: what comes of it after an abort is freed when it comes. */
 function abandonable(loading: Promise<NativeEngine>, signal: AbortSignal | undefined): Promise<NativeEngine> {
   if (signal === undefined) return loading;
   return new Promise((resolve, reject) => {
+    let abandoned = false;
     const forget = onAbort(signal, () => {
+      abandoned = true;
       reject(new AbortError(signal.reason));
-      loading.then(
-        (native) => native.dispose(),
-        () => {},
-      );
     });
-    loading.then(resolve, reject).finally(forget);
+    loading.then(
+      (native) => {
+        forget();
+        if (abandoned) native.dispose().catch(() => {});
+        else resolve(native);
+      },
+      (error) => {
+        forget();
+        reject(error);
+      },
+    );
   });
 }
 
@@ -199,24 +237,30 @@ async function loadOnCpu(modelPath: string, manifest: EngineManifest | undefined
   // The ranges that the plan has: what goes here goes there.
   const profiles = new Map(manifest?.inputs.map((each) => [each.name, each.profiles ?? []]));
   const native = await CpuEngine.load({name, modelPath: path.resolve(modelPath), sha256, profiles, contexts, threads, signal});
-  onProgress?.({phase: 'load', done: 1, total: 1, unit: 'steps', detail: 'ready'});
-  return {
-    native,
-    backend: 'cpu',
-    description: `${native.description} (${reason})`,
-    manifest,
-    tensors: native.info().tensors,
-    contexts,
-    maxQueue,
-    allocate: (bytes) => new ArrayBuffer(bytes),
-  };
+  return await orDisposed(native, () => {
+    onProgress?.({phase: 'load', done: 1, total: 1, unit: 'steps', detail: 'ready'});
+    return {
+      native,
+      backend: 'cpu',
+      description: `${native.description} (${reason})`,
+      manifest,
+      tensors: native.info().tensors,
+      contexts,
+      maxQueue,
+      allocate: (bytes) => new ArrayBuffer(bytes),
+    };
+  });
 }
 
 async function isFolder(source: string): Promise<boolean> {
   try {
     return (await stat(source)).isDirectory();
   } catch (cause) {
-    throw new FormatError('ERR_NOT_FOUND', source, 'no such file or folder', undefined, {cause});
+    const {code} = cause as NodeJS.ErrnoException;
+    const missing = code === 'ENOENT' || code === 'ENOTDIR';
+    throw new FormatError('ERR_NOT_FOUND', source, missing ? 'no such file or folder' : `cannot be looked at (${code})`, undefined, {
+      cause,
+    });
   }
 }
 

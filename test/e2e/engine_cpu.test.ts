@@ -51,6 +51,15 @@ describe('refit', () => {
   });
 });
 
+describe('inputs', () => {
+  it('whose dimensions the model writes as negative are dynamic', async () => {
+    await using engine = await Engine.load(await written('negative', identity(DataType.FLOAT, -7)), {threads: 1});
+    expect(engine.inputs).toMatchObject([{name: 'x', dims: [-1, 3]}]);
+    const x = {type: 'float32', dims: [2, 3], data: Float32Array.of(1, 2, 3, 4, 5, 6)} as const;
+    expect((await engine.run({x})).y).toMatchObject({dims: [2, 3], data: x.data});
+  });
+});
+
 describe('a binding', () => {
   it('of a model that can make nothing of zeros knows its outputs from the first run on', async () => {
     await using engine = await Engine.load<{x: 'float32'; shape: 'int64'}, {y: 'float32'}>(await written('expand', expand()), {threads: 1});
@@ -87,6 +96,12 @@ describe('load refuses', () => {
     ['a model that is no path', async () => folder(), {model: 5}, {option: 'model'}],
     ['a budget below zero', async () => folder(), {weightStreamingBudget: -1}, {option: 'weightStreamingBudget'}],
     ['a path of TensorRT that is none', async () => folder(), {tensorrtPath: ''}, {option: 'tensorrtPath'}],
+    [
+      'an option that is none',
+      async () => folder(),
+      {context: 4},
+      {option: 'options.context', allowed: expect.stringContaining('contexts')},
+    ],
     ['a signal that is none', async () => folder(), {signal: {}}, {option: 'signal'}],
     ['a listener that is none', async () => folder(), {onProgress: 'yes'}, {option: 'onProgress'}],
   ])('%s', async (_name, source, options, error) => {
@@ -108,6 +123,16 @@ describe('load refuses', () => {
     const controller = new AbortController();
     const loading = Engine.load(file, {signal: controller.signal, onProgress: () => controller.abort('enough')});
     await expect(loading).rejects.toMatchObject({name: 'AbortError', cause: 'enough'});
+  });
+
+  it('nothing that its listener throws, at any step', async () => {
+    const file = await written('affine', affine());
+    for (const step of [0, 1]) {
+      const onProgress = ({done}: {done: number}) => {
+        if (done === step) throw new RangeError(`thrown at ${done}`);
+      };
+      await expect(Engine.load(file, {onProgress})).rejects.toThrow(new RangeError(`thrown at ${step}`));
+    }
   });
 
   it('to tell of layers, and says why', async () => {

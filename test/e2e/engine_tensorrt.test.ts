@@ -241,6 +241,20 @@ describe('weights', () => {
     expect((await engine.run({x})).y!.data).toEqual(affineOf(x.data));
   });
 
+  it('of a stripped plan are those it was built with, unless the caller says otherwise', async () => {
+    const stripped = await built('stripped-changed', affine(), RANGE, {strip: true, refit: true});
+    const file = folder('stripped-changed.onnx');
+    await writeModel(affine(AFFINE_WEIGHTS.map((each) => 2 * each)), file);
+    await expect(Engine.load(stripped)).rejects.toMatchObject({
+      code: 'ERR_ONNX',
+      path: file,
+      message: expect.stringContaining('not the model that the engine was built from'),
+    });
+    await using engine = await Engine.load(stripped, {model: file});
+    const one = {type: 'float32', dims: [1, 4], data: Float32Array.of(1, 0, 0, 0)} as const;
+    expect([...((await engine.run({x: one})).y!.data as Float32Array)]).toEqual([12, 16, 36]);
+  });
+
   it('of a refittable plan can be those of another file', async () => {
     const doubled = folder('doubled.onnx');
     await writeModel(affine(AFFINE_WEIGHTS.map((each) => 2 * each)), doubled);

@@ -9,11 +9,11 @@ function builder(name: string): GraphBuilder {
 }
 
 /** `y` is `x`, [n, 3] of any type. */
-export function identity(type: DataType): Model {
+export function identity(type: DataType, rows: string | number = 'n'): Model {
   const graph = builder('identity');
-  graph.input('x', type, ['n', 3]);
+  graph.input('x', type, [rows, 3]);
   graph.op('Identity', ['x'], {output: 'y'});
-  graph.output('y', type, ['n', 3]);
+  graph.output('y', type, [rows, 3]);
   return graph.build();
 }
 

@@ -2,7 +2,7 @@
 
 import {OptionError} from '../../errors.js';
 import type {NativeTacticSource} from '../../native/engine_addon.js';
-import {abortSignal, integer, object, oneOf} from '../../options.js';
+import {abortSignal, integer, noOthers, object, oneOf} from '../../options.js';
 import type {OnProgress} from '../../progress.js';
 import type {BuildLogLine} from './build_error.js';
 import {type CalibrationOptions, checkCalibration} from './calibration/options.js';
@@ -99,9 +99,7 @@ const TACTIC_SOURCES: readonly NativeTacticSource[] = ['cublas', 'cublas-lt', 'c
 /** Throws OptionError for whatever can be told to be wrong without the model and TensorRT. */
 export function checkOptions(options: BuildOptions): void {
   object('options', options);
-  const unknown = Object.keys(options).find((name) => !CHECKS.has(name));
-  if (unknown !== undefined)
-    throw new OptionError(`options.${unknown}`, `one of ${[...CHECKS.keys()].join(', ')}`, options[unknown as keyof BuildOptions]);
+  noOthers('options', options, [...CHECKS.keys()]);
   for (const [name, check] of CHECKS) {
     const value: unknown = options[name as keyof BuildOptions];
     if (value !== undefined) check(name, value);
@@ -189,6 +187,7 @@ function checkRange(name: string, range: ProfileRange): void {
     return;
   }
   const {min, opt, max, values} = object(name, range);
+  noOthers(name, range, ['min', 'opt', 'max', 'values']);
   if (values !== undefined) flag(`${name}.values`, values);
   const least = values ? Number.MIN_SAFE_INTEGER : 0;
   checkNumbers(`${name}.min`, min, least);
@@ -217,6 +216,7 @@ function checkLayers(name: string, value: unknown): void {
   for (const [index, layer] of value.entries()) {
     const at = `${name}[${index}]`;
     const {pattern, precision, outputType} = object(at, layer as LayerOverride);
+    noOthers(at, layer, ['pattern', 'precision', 'outputType']);
     if (typeof pattern !== 'string' || pattern === '') throw new OptionError(`${at}.pattern`, "a pattern such as '/encoder/*'", pattern);
     if (precision !== undefined) oneOf(`${at}.precision`, precision, LAYER_PRECISIONS);
     if (outputType !== undefined) oneOf(`${at}.outputType`, outputType, LAYER_PRECISIONS);

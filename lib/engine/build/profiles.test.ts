@@ -112,6 +112,34 @@ describe('derivedProfiles', () => {
       },
     ],
     [
+      'a state of a recurrent network beside a batch, nothing named',
+      [input('x', '', ''), input('state', 2, '', 128)],
+      {
+        x: [
+          [1, 1],
+          [1, 128],
+          [8, 512],
+        ],
+        state: [
+          [2, 1, 128],
+          [2, 1, 128],
+          [2, 8, 128],
+        ],
+      },
+    ],
+    [
+      'features of one recording, which look like a state',
+      [input('features', 1, '', 80), input('tokens', 'seq_len')],
+      {
+        features: [
+          [1, 1, 80],
+          [1, 128, 80],
+          [1, 512, 80],
+        ],
+        tokens: [[1], [128], [512]],
+      },
+    ],
+    [
       'a first dimension that is a length',
       [input('x', 'seq_len', 4)],
       {

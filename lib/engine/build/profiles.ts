@@ -68,21 +68,25 @@ const LENGTH_NAME = /seq|len|time|token|frame|sample/i;
 
 /**
  * One profile for inputs with dynamic shapes, [] if there are none. Each dynamic dimension is a batch (the first, unless
- * its name says otherwise), a side of a picture or a length; dimensions of one name have one extent.
+ * its name says otherwise, and the middle of a state beside an input with a batch), a side of a picture or a length;
+ * dimensions of one name have one extent.
  */
 export function derivedProfiles(inputs: readonly ModelInput[]): NativeProfile[] {
   if (!inputs.some(isDynamic)) return [];
+  const batched = inputs.some((input) => typeof input.dims[0] === 'string' && extentOf(input, 0, input.dims[0]) === BATCH);
+  const extent = (input: ModelInput, index: number, name: string): Extent =>
+    name === '' && batched && isState(input) ? BATCH : extentOf(input, index, name);
   const named = new Map<string, Extent>();
   // A name means the same everywhere, so the input where it says most about itself decides: its first place.
   for (const input of inputs) {
     for (const [index, dim] of input.dims.entries())
-      if (typeof dim === 'string' && dim !== '' && !named.has(dim)) named.set(dim, extentOf(input, index, dim));
+      if (typeof dim === 'string' && dim !== '' && !named.has(dim)) named.set(dim, extent(input, index, dim));
   }
   const profile: Record<string, NativeProfileRange> = {};
   for (const input of inputs) {
     if (!isDynamic(input)) continue;
     const extents = input.dims.map(
-      (dim, index): Extent => (typeof dim === 'number' ? {min: dim, opt: dim, max: dim} : (named.get(dim) ?? extentOf(input, index, dim))),
+      (dim, index): Extent => (typeof dim === 'number' ? {min: dim, opt: dim, max: dim} : (named.get(dim) ?? extent(input, index, dim))),
     );
     profile[input.name] = {min: extents.map(({min}) => min), opt: extents.map(({opt}) => opt), max: extents.map(({max}) => max)};
   }
@@ -96,6 +100,11 @@ function extentOf(input: ModelInput, index: number, name: string): Extent {
   if (LENGTH_NAME.test(name)) return LENGTH;
   if (index === 0) return BATCH;
   return pictureSides(input).includes(index) ? sideExtent(input, index) : LENGTH;
+}
+
+/** [layers, batch, size], as recurrent networks take theirs. */
+function isState({dims}: ModelInput): boolean {
+  return dims.length === 3 && typeof dims[0] === 'number' && typeof dims[1] === 'string' && typeof dims[2] === 'number';
 }
 
 /** Places of height and width: of [N, C, H, W] or [N, H, W, C] with 1, 3 or 4 channels; none if it is no picture. */

@@ -4,13 +4,14 @@ import * as ort from 'onnxruntime-node';
 
 import {FormatError, UnsupportedError} from '../../errors.js';
 import {DataType, dataTypeName} from '../../onnx/data_type.js';
+import {tensorInfo} from '../../onnx/graph.js';
 import type {GraphProto, ValueInfoProto} from '../../onnx/onnx_pb.js';
 import {readModel} from '../../onnx/read.js';
 import {backendError} from '../../onnxruntime/backend_error.js';
 import {floatTensor} from '../../onnxruntime/float_tensor.js';
 import {guardedRun, type RunGuard} from '../../onnxruntime/run_guard.js';
 import {createSession} from '../../onnxruntime/session.js';
-import {hashModel} from '../build/model_source.js';
+import {checkModelHash} from '../model_hash.js';
 import {describeTensor, type TensorType, tensorArray} from '../tensor.js';
 import type {ModelTensor, TensorMessage} from './messages.js';
 
@@ -43,15 +44,7 @@ export class ModelSession implements AsyncDisposable {
 
   /** Throws FormatError, or UnsupportedError for operators and for types of inputs and outputs. */
   static async load(path: string, {sha256, threads, spinning, guard}: ModelSessionOptions): Promise<ModelSession> {
-    const model = await readModel(path);
-    if (sha256 !== undefined && (await hashModel({model, path}, undefined, undefined)) !== sha256) {
-      throw new FormatError(
-        'ERR_ONNX',
-        path,
-        'is not the model that the engine was built from: its SHA-256 is another',
-        'give `model` the path of the right one, or build the engine again',
-      );
-    }
+    const model = sha256 === undefined ? await readModel(path) : await checkModelHash(path, sha256);
     const {inputs, outputs} = tensorsOf(path, model.graph);
     const session = await guardedRun(guard, () => createSession({path, proto: model.proto, threads, spinning}));
     return new ModelSession(session, guard, inputs, outputs);
@@ -108,15 +101,16 @@ function tensorsOf(path: string, {input, output, initializer}: GraphProto): {inp
   };
 }
 
-function modelTensor(path: string, what: string, {name, type}: ValueInfoProto): ModelTensor {
-  if (type?.value.case !== 'tensorType') throw new UnsupportedError(`${path}: ${what} '${name}' is not a tensor`);
-  const {elemType, shape} = type.value.value;
+function modelTensor(path: string, what: string, value: ValueInfoProto): ModelTensor {
+  const {name} = value;
+  const info = tensorInfo(value);
+  if (info === undefined) throw new UnsupportedError(`${path}: ${what} '${name}' is not a tensor`);
+  const {type: elemType, dims} = info;
   const known = TYPES.get(elemType);
   if (known === undefined) {
     const names = [...TYPES.values()].join(', ');
     throw new UnsupportedError(`${path}: ${what} '${name}' is ${dataTypeName(elemType)}; the CPU backend has ${names}`);
   }
-  if (shape === undefined && what === 'input') throw new UnsupportedError(`${path}: input '${name}' says nothing of its shape`);
-  const dims = (shape?.dim ?? []).map(({value}) => (value.case === 'dimValue' ? Number(value.value) : -1));
-  return {name, type: known, dims};
+  if (dims === undefined && what === 'input') throw new UnsupportedError(`${path}: input '${name}' says nothing of its shape`);
+  return {name, type: known, dims: (dims ?? []).map((dim) => (typeof dim === 'number' ? dim : -1))};
 }

@@ -1,7 +1,7 @@
 /** Where calibration batches come from. */
 
 import {OptionError} from '../../../errors.js';
-import {integer, object, oneOf} from '../../../options.js';
+import {integer, noOthers, object, oneOf} from '../../../options.js';
 import type {Tensor} from '../../tensor.js';
 
 /** A picture to make a tensor of. */
@@ -43,10 +43,11 @@ export const DEFAULT_MAX_BATCHES = 500;
 
 export function checkCalibration(options: CalibrationOptions): void {
   const {batches, folder, preprocess, algorithm, cache, batchSize, maxBatches, key} = object('calibration', options);
+  noOthers('calibration', options, ['batches', 'folder', 'preprocess', 'algorithm', 'cache', 'batchSize', 'maxBatches', 'key']);
   const strings = {folder, cache, key};
   for (const [name, value] of Object.entries(strings)) {
     if (value !== undefined && (typeof value !== 'string' || value === ''))
-      throw new OptionError(`calibration.${name}`, name === 'key' ? 'a string' : 'a path', value);
+      throw new OptionError(`calibration.${name}`, name === 'key' ? 'a name' : 'a path', value);
   }
   if (batches !== undefined && !isIterable(batches)) throw new OptionError('calibration.batches', 'an AsyncIterable or Iterable', batches);
   if (preprocess !== undefined && typeof preprocess !== 'function')
