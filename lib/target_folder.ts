@@ -4,7 +4,7 @@ import {randomUUID} from 'node:crypto';
 import type {Stats} from 'node:fs';
 import {lstat, mkdir, readdir, realpath, rename, rm, rmdir, stat} from 'node:fs/promises';
 import {dirname, join, relative, resolve, sep} from 'node:path';
-
+import {removeAtExit} from './at_exit.js';
 import {OptionError} from './errors.js';
 
 export interface TargetOptions {
@@ -81,6 +81,7 @@ export async function writeFolder(target: string, options: TargetOptions, fill: 
   // Not called after the target, whose name may be as long as a name can be.
   const beside = (suffix: string) => join(parent, `.tensorrt-node-${randomUUID()}.${suffix}`);
   const folder = beside('tmp');
+  const finished = removeAtExit(folder);
   try {
     await mkdir(folder);
     await fill(folder);
@@ -89,6 +90,8 @@ export async function writeFolder(target: string, options: TargetOptions, fill: 
     await rm(folder, {recursive: true, force: true});
     if (made !== undefined) await removeEmpty(parent, made);
     throw error;
+  } finally {
+    finished();
   }
 }
 

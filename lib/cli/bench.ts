@@ -9,6 +9,7 @@ import {describeTensor, type Tensor} from '../engine/tensor.js';
 import {addEngineOptions, type EngineFlags, engineOptions, named, parseShape, readInputs} from './engine_options.js';
 import {UsageError} from './errors.js';
 import {withInterrupt} from './interrupt.js';
+import {number} from './options.js';
 import {createProgressDisplay} from './progress.js';
 import {formatTable} from './table.js';
 
@@ -38,8 +39,8 @@ export function benchCommand(): Command {
     .option('-i, --input <name=file>', "an input's .npy file; the others are random; repeatable", named)
     .option('--shape <name=dims>', "an input's shape, as 1x3x224x224; default: the first profile's optimum; repeatable", named)
     .addOption(new Option('--mode <mode>', 'the call to measure').choices([...MODES, 'all']).default('bind'))
-    .option('--iterations <n>', 'runs to measure', Number, 200)
-    .option('--warm-up <n>', 'runs before those', Number, 20)
+    .option('--iterations <n>', 'runs to measure', number, 200)
+    .option('--warm-up <n>', 'runs before those', number, 20)
     .option('--compare <engine>', "the same inputs on another engine folder or ONNX file, or 'cpu' for this one there")
     .option('--json', 'write the figures as JSON');
   return addEngineOptions(command).action(bench);
@@ -61,7 +62,9 @@ async function bench(source: string, flags: Flags): Promise<void> {
     // Not before the first is gone: they would take each other's memory and cores.
     if (compare !== undefined) {
       await using other =
-        compare === 'cpu' ? await load(source, {backend: 'cpu'}) : await load(compare, {backend: 'auto', model: undefined});
+        compare === 'cpu'
+          ? await load(source, {backend: 'cpu'})
+          : await load(compare, {backend: 'auto', model: undefined, weightStreamingBudget: undefined});
       const at = results.length;
       const outputs = await measure(compare, other, inputs, flags, contexts, signal, results);
       results[at]!.difference = Object.fromEntries(

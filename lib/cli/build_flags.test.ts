@@ -82,7 +82,7 @@ describe('the command of a manifest', () => {
     expect(command).toBe(
       'npx tensorrt-node build m.onnx . --precision int8 --typing weak --profile x=1x4:2x4:8x4,shape:=1:2:3 ' +
         '--layer b=:fp16 --layer a=fp32:fp16 --layer-constraints prefer --workspace 1024 --tactic-sources cublas,cudnn ' +
-        '--refit --calibration-folder PICTURES',
+        '--refit --calibration-folder SAMPLES',
     );
     expect(profile('x=1x4:2x4:8x4,shape:=1:2:3')).toEqual(options.profiles);
   });

@@ -8,22 +8,29 @@ import type {Engine, EngineTensor} from '../engine/engine.js';
 import type {EngineLoadOptions} from '../engine/load.js';
 import {type Tensor, tensorArray} from '../engine/tensor.js';
 import {readNpy} from '../npy/npy.js';
+import {bytes} from './build_flags.js';
 import {UsageError} from './errors.js';
+import {number} from './options.js';
 
-export type EngineFlags = Pick<EngineLoadOptions, 'backend' | 'device' | 'contexts' | 'threads' | 'model' | 'tensorrtPath'>;
+export type EngineFlags = Pick<
+  EngineLoadOptions,
+  'backend' | 'device' | 'contexts' | 'threads' | 'model' | 'weightStreamingBudget' | 'tensorrtPath'
+>;
 
 export function addEngineOptions(command: Command): Command {
   return command
     .addOption(new Option('--backend <name>', 'what runs it').choices(['auto', 'tensorrt', 'cpu']).default('auto'))
-    .option('--device <n>', 'GPU, as CUDA numbers them', Number)
-    .option('--contexts <n>', 'runs that are under way at once', Number)
-    .option('--threads <n>', 'threads of the CPU backend', Number)
+    .option('--device <n>', 'GPU, as CUDA numbers them', number)
+    .option('--contexts <n>', 'runs that are under way at once', number)
+    .option('--threads <n>', 'threads of the CPU backend', number)
     .option('--model <file>', 'the ONNX model, where it is not where the manifest says')
+    .option('--weight-streaming-budget <size>', 'weights kept on the GPU, such as 4GiB; for plans built with weight streaming', bytes)
     .option('--tensorrt-path <path>', 'libnvinfer.so.10, or the folder it is in');
 }
 
-export function engineOptions({backend, device, contexts, threads, model, tensorrtPath}: EngineFlags): EngineFlags {
-  return {backend, device, contexts, threads, model, tensorrtPath};
+export function engineOptions(flags: EngineFlags): EngineFlags {
+  const {backend, device, contexts, threads, model, weightStreamingBudget, tensorrtPath} = flags;
+  return {backend, device, contexts, threads, model, weightStreamingBudget, tensorrtPath};
 }
 
 /** For options like `--input NAME=VALUE`, repeated: a map by name. A name may hold '=', as the last one counts. */

@@ -5,9 +5,11 @@ import {Command} from 'commander';
 import type {EngineTensor} from '../engine/engine.js';
 import type {EngineLayer} from '../engine/layers.js';
 import type {EngineManifest} from '../engine/manifest.js';
+import {OptionError} from '../errors.js';
 import {describe} from './errors.js';
 import {formatBytes} from './format.js';
 import {withInterrupt} from './interrupt.js';
+import {number} from './options.js';
 import {formatTable} from './table.js';
 
 interface Flags {
@@ -29,7 +31,7 @@ export function inspectPlanCommand(): Command {
   return new Command('plan')
     .description('tell of an engine folder: tensors, profiles, memory, and the layers of its plan where TensorRT can load it')
     .argument('<engine>', 'an engine folder')
-    .option('--device <n>', 'GPU, as CUDA numbers them', Number)
+    .option('--device <n>', 'GPU, as CUDA numbers them', number)
     .option('--model <file>', 'the ONNX model, for a plan without weights')
     .option('--tensorrt-path <path>', 'libnvinfer.so.10, or the folder it is in')
     .option('--json', 'write it as JSON')
@@ -59,7 +61,7 @@ async function inspectPlan(folder: string, {device, model, tensorrtPath}: Flags,
       layers: engine.layers(),
     };
   } catch (error) {
-    if (signal.aborted) throw error;
+    if (signal.aborted || (error instanceof OptionError && error.option === 'device')) throw error;
     // The plan may be sound and this machine lack what it needs; a plan that is not the manifest's is refused.
     await readPlan(folder, manifest, signal);
     return {...told, layers: {reason: describe(error)}};

@@ -6,6 +6,8 @@
  * exiting thread forbids further ones and waits for the end of those under way, a step at most.
  */
 
+import {atExit} from '../at_exit.js';
+
 const FORBIDDEN = 0;
 const ACTIVE = 1;
 
@@ -46,18 +48,7 @@ export function forbidRuns(guard: RunGuard): void {
   }
 }
 
-const guards = new Set<RunGuard>();
-
 /** Makes this thread's exit wait for `guard`'s runs, until the returned function is called. */
 export function waitAtExit(guard: RunGuard): () => void {
-  if (guards.size === 0) process.on('exit', forbidAll);
-  guards.add(guard);
-  return () => {
-    guards.delete(guard);
-    if (guards.size === 0) process.off('exit', forbidAll);
-  };
-}
-
-function forbidAll(): void {
-  for (const guard of guards) forbidRuns(guard);
+  return atExit(() => forbidRuns(guard));
 }

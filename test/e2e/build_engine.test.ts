@@ -1,4 +1,4 @@
-import {existsSync} from 'node:fs';
+import {existsSync, utimesSync} from 'node:fs';
 import {mkdir, readdir, readFile, stat, truncate, writeFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
@@ -19,6 +19,7 @@ import {writeNpy} from '../../lib/npy/npy.js';
 import {writeModel} from '../../lib/onnx/write.js';
 import {affine, sum} from '../support/engine_models.js';
 import {temporaryFolder} from '../support/temporary_folder.js';
+import {program} from './helpers/child.js';
 import {command, start} from './helpers/command.js';
 import {useSimulatedTensorrt} from './helpers/simulated_tensorrt.js';
 
@@ -203,6 +204,36 @@ describe('a builder process that fails', () => {
     }
   });
 
+  it('is not taken for one of the model as it was hashed, where that has changed since', async () => {
+    const cache = freshCache();
+    const changing = folder('changing.onnx');
+    await writeModel(affine(), changing);
+    const onProgress = ({phase}: Progress) => phase === 'hash' && utimesSync(changing, new Date(0), new Date(0));
+    await expect(buildEngine(changing, {cache, onProgress})).rejects.toMatchObject({
+      code: 'ERR_BUILD',
+      message: expect.stringMatching(/changing\.onnx or its external data changed.*build it again/),
+    });
+    expect(await left(cache)).toEqual([]);
+  });
+
+  it.each(['output', 'cache'] as const)('goes with a process that exits, and so does all it wrote: %s', async (place) => {
+    const where = folder(`exits-${place}`);
+    await mkdir(join(where, 'tmp'), {recursive: true});
+    const OPTIONS = JSON.stringify(place === 'output' ? {output: join(where, 'engine'), cache: false} : {cache: where});
+    const env = {
+      TENSORRT_NODE_SIMULATOR_TENSORRT: 'build=hang',
+      TENSORRT_NODE_CACHE: where,
+      TMPDIR: join(where, 'tmp'),
+      MODEL: model,
+      OPTIONS,
+    };
+    expect(await program('engine/exit_building.mjs', env)).toBe('building');
+    while ((await builders('environ', (environ) => environ.includes(`TENSORRT_NODE_CACHE=${where}\0`))).length > 0) await sleep(5);
+    expect(await readdir(join(where, 'tmp'))).toEqual([]);
+    expect(await readdir(join(where, 'engines')).catch(() => [])).toEqual([]);
+    expect((await readdir(where)).sort()).toEqual(place === 'output' ? ['tmp'] : ['engines', 'locks', 'timings', 'tmp']);
+  });
+
   it('is not even started for a signal that has fired', async () => {
     const cache = freshCache();
     await expect(buildEngine(model, {cache, signal: AbortSignal.abort()})).rejects.toMatchObject({code: 'ERR_ABORTED'});
@@ -364,7 +395,7 @@ describe('calibration', () => {
 
   it('caches engines whose calibration has a key, also by the calibration cache that it wrote', async () => {
     const cache = freshCache();
-    const file = folder('calibration.cache');
+    const file = folder('ranges', 'calibration.cache');
     const calibration = {batches: [batch(1)], key: 'halves', cache: file};
     expect(await buildEngine(model, {...int8, cache, calibration})).toMatchObject({cached: false, warnings: []});
     expect((await stat(file)).size).toBeGreaterThan(0);

@@ -3,7 +3,7 @@
 import {randomUUID} from 'node:crypto';
 import {mkdir, readdir, rm} from 'node:fs/promises';
 import {join, resolve} from 'node:path';
-
+import {removeAtExit} from '../../at_exit.js';
 import {FormatError, OptionError, throwIfAborted} from '../../errors.js';
 import type {Model} from '../../onnx/model.js';
 import type {OnProgress} from '../../progress.js';
@@ -14,7 +14,7 @@ import {type CachePaths, cachePaths, defaultCacheFolder, timingCacheName} from '
 import {Callbacks} from './callbacks.js';
 import {outputTarget, placeInCache, readEngine, sharePlan, sourceFileFrom, writeManifest} from './engine_folder.js';
 import {type BuildEnvironment, findEnvironment} from './environment.js';
-import {lockFile} from './file_lock.js';
+import {lockFile, tryLockFile} from './file_lock.js';
 import {type BuildOptions, checkOptions, type Profile} from './options.js';
 import {keyOf, type PreparedBuild, prepareBuild} from './prepare.js';
 import {type Produced, type Production, produce} from './produce.js';
@@ -124,16 +124,12 @@ class Build {
     const meanwhile = await this.#look(place, true);
     if (meanwhile !== undefined) return {manifest: meanwhile, cached: true};
     await removeLeftovers(paths.engines, key);
-    const folder = join(paths.engines, `.${key}.${randomUUID()}.tmp`);
-    await mkdir(folder, {recursive: true});
-    try {
+    return await inNewFolder(paths.engines, key, async (folder) => {
       const {manifest, calibratedAs} = await this.#produce(folder, prepared, key);
       if (calibratedAs !== undefined) await this.#placeAgain(paths, folder, manifest, keyOf(prepared, calibratedAs));
       await placeInCache(folder, place);
       return {manifest, cached: false};
-    } finally {
-      await rm(folder, {recursive: true, force: true});
-    }
+    });
   }
 
   /** A sound engine at `place`. */
@@ -146,15 +142,14 @@ class Build {
 
   /** The next build finds the calibration cache that this one wrote, and is the same build all the same. */
   async #placeAgain(paths: CachePaths, from: string, manifest: EngineManifest, key: string): Promise<void> {
-    const folder = join(paths.engines, `.${key}.${randomUUID()}.tmp`);
-    await mkdir(folder, {recursive: true});
-    try {
+    // Whoever holds it builds this very engine, or has just placed it.
+    using lock = tryLockFile((path) => this.environment.addon.tryLock(path), join(paths.locks, `${key}.lock`));
+    if (lock === null) return;
+    await inNewFolder(paths.engines, key, async (folder) => {
       await sharePlan(from, folder);
       await writeManifest(folder, {...manifest, key});
       await placeInCache(folder, join(paths.engines, key));
-    } finally {
-      await rm(folder, {recursive: true, force: true});
-    }
+    });
   }
 
   async #produce(folder: string, prepared: PreparedBuild, key: string): Promise<Produced> {
@@ -204,6 +199,19 @@ class Build {
       profilesDerived: profilesDerived && profiles.length > 0,
       warnings: this.#warnings,
     };
+  }
+}
+
+/** Runs `work` with a new folder in the cache, which is removed again unless it was moved. */
+async function inNewFolder<T>(engines: string, key: string, work: (folder: string) => Promise<T>): Promise<T> {
+  const folder = join(engines, `.${key}.${randomUUID()}.tmp`);
+  const finished = removeAtExit(folder);
+  try {
+    await mkdir(folder, {recursive: true});
+    return await work(folder);
+  } finally {
+    await rm(folder, {recursive: true, force: true});
+    finished();
   }
 }
 

@@ -3,6 +3,7 @@
 import {type ChildProcess, fork} from 'node:child_process';
 import {fileURLToPath} from 'node:url';
 
+import {atExit} from '../../at_exit.js';
 import {AbortError, UnsupportedError} from '../../errors.js';
 import type {NativeBuildRequest, NativeBuildResult, NativeEngineInfo} from '../../native/engine_addon.js';
 import {typed} from '../../native/errors.js';
@@ -63,6 +64,8 @@ class BuilderProcess {
     this.#child = fork(program, [], {serialization: 'advanced', execArgv: [], stdio: ['ignore', 'pipe', 'pipe', 'ipc']});
     // A process that could not be started has none.
     for (const stream of [this.#child.stdout, this.#child.stderr]) if (stream) log.read(stream);
+    // It would end by itself, but might write a little longer.
+    const ended = atExit(() => this.#child.kill('SIGKILL'));
     const release = signal && onAbort(signal, () => this.#stop(new AbortError(signal.reason)));
     this.ended = new Promise<Built>((resolve, reject) => {
       this.#child.on('error', (cause) => {
@@ -79,6 +82,7 @@ class BuilderProcess {
       });
     }).finally(async () => {
       clearTimeout(this.#timer);
+      ended();
       release?.();
       await run.batches?.close();
     });

@@ -23,7 +23,6 @@ const FLAGS: Readonly<Record<string, Flag>> = {
   profiles: (value) => (Array.isArray(value) ? value.flatMap((profile) => ['--profile', formatProfile(profile)]) : []),
   layers: (value) => (Array.isArray(value) ? value.flatMap((layer) => ['--layer', formatLayer(layer)]) : []),
   layerConstraints: (value) => (value === 'prefer' ? ['--layer-constraints', 'prefer'] : []),
-  calibration: calibrationFlags,
   sparsity: present('--sparsity'),
   optimizationLevel: text('--optimization-level'),
   workspace: text('--workspace'),
@@ -38,6 +37,7 @@ const FLAGS: Readonly<Record<string, Flag>> = {
   maxAuxStreams: text('--max-aux-streams'),
   averageTimingIterations: text('--average-timing-iterations'),
   tiling: text('--tiling'),
+  calibration: calibrationFlags,
 };
 
 /** Ready for a shell: whatever a manifest says is quoted. */

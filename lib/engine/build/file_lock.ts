@@ -24,11 +24,17 @@ export async function lockFile(tryLock: TryLock, path: string, {signal, onWait}:
   await mkdir(dirname(path), {recursive: true});
   for (let pause = FIRST_PAUSE; ; pause = Math.min(pause * 2, LONGEST_PAUSE)) {
     throwIfAborted(signal);
-    const lock = translated(() => tryLock(path));
-    if (lock) return {[Symbol.dispose]: () => lock.release()};
+    const lock = tryLockFile(tryLock, path);
+    if (lock) return lock;
     if (pause === FIRST_PAUSE) onWait?.();
     await sleep(pause, undefined, {signal}).catch(() => {
       throw new AbortError(signal?.reason);
     });
   }
+}
+
+/** Null while somebody else holds it. The folder must exist. */
+export function tryLockFile(tryLock: TryLock, path: string): Disposable | null {
+  const lock = translated(() => tryLock(path));
+  return lock && {[Symbol.dispose]: () => lock.release()};
 }

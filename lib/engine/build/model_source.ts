@@ -61,7 +61,8 @@ export async function openModel(
         );
     }
     const path = join(await scratch(), MODEL_FILE);
-    await writeFile(path, given, {signal});
+    await writeFile(path, given);
+    throwIfAborted(signal);
     return describe(model, path, false, model.graph.name || 'model');
   }
   if (given instanceof Model) {
@@ -107,6 +108,12 @@ const TYPES: ReadonlyMap<number, TensorType> = new Map([
   [DataType.INT64, 'int64'],
   [DataType.BOOL, 'bool'],
 ]);
+
+/** Sizes and times of a model's files, by which a change shows. */
+export async function stampModel({model, path}: Pick<ModelSource, 'model' | 'path'>): Promise<string> {
+  const found = await Promise.all([path, ...externalFiles(model)].map((file) => stat(file, {bigint: true})));
+  return found.map(({ino, size, mtimeNs}) => `${ino} ${size} ${mtimeNs}`).join('\n');
+}
 
 /** SHA-256 of the file and of its files of external data, whole and in the order the model names them. */
 export async function hashModel(

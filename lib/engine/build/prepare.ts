@@ -8,7 +8,7 @@ import {Calibration} from './calibration/calibration.js';
 import type {BuildEnvironment} from './environment.js';
 import {requireFeature} from './features.js';
 import {canonicalOptions, engineKey} from './key.js';
-import {hashModel, type ModelSource, openModel} from './model_source.js';
+import {hashModel, type ModelSource, openModel, stampModel} from './model_source.js';
 import type {BuildOptions} from './options.js';
 import {chooseTyping, type Typing, typesOf} from './precision.js';
 import {checkedProfiles, derivedProfiles, type NativeProfile} from './profiles.js';
@@ -23,6 +23,8 @@ export interface PreparedBuild {
   profilesDerived: boolean;
   calibration: Calibration | undefined;
   modelSha256: string;
+  /** Of the model's files, before they were hashed. */
+  modelStamp: string;
   /** With defaults applied. */
   canonical: Readonly<Record<string, unknown>>;
   /** Of this package. */
@@ -50,6 +52,7 @@ export async function prepareBuild(
   const calibration = typing.needsCalibration
     ? await Calibration.open(options.calibration!, source.inputs, profiles[0], signal)
     : undefined;
+  const modelStamp = await stampModel(source);
   const modelSha256 = await hashModel(source, onProgress, signal);
   const canonical = canonicalOptions(options, typing, profiles, calibration?.options);
   return {
@@ -61,6 +64,7 @@ export async function prepareBuild(
     profilesDerived,
     calibration,
     modelSha256,
+    modelStamp,
     canonical,
     version: await packageVersion(),
   };

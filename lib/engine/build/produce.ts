@@ -13,7 +13,7 @@ import type {BuildLog} from './build_log.js';
 import {type Built, runBuilder} from './builder_process.js';
 import {writeManifest} from './engine_folder.js';
 import {inputShapes} from './input_shapes.js';
-import {hashFile} from './model_source.js';
+import {hashFile, stampModel} from './model_source.js';
 import type {PreparedBuild} from './prepare.js';
 import {BuildProgress} from './progress.js';
 import {nativeRequest} from './request.js';
@@ -42,7 +42,6 @@ export async function produce(folder: string, production: Production): Promise<P
   const {prepared, timingCache, scratch, log, onProgress, signal} = production;
   const {source, calibration} = prepared;
   const started = performance.now();
-  const before = await stat(source.path);
   const work = await scratch.folder();
   const plan = join(folder, PLAN_FILE);
   const calibrationCacheOut = join(work, 'calibration.cache');
@@ -62,13 +61,13 @@ export async function produce(folder: string, production: Production): Promise<P
     request,
     mergeTimingsInto: timingCache,
     log,
-    batches: await calibration?.batches(onProgress),
+    batches: await calibration?.start(onProgress),
     onProgress: new BuildProgress(onProgress).take,
     signal,
   });
-  const after = await stat(source.path);
-  if (after.mtimeMs !== before.mtimeMs || after.size !== before.size) {
-    throw new BuildError(`${source.path} changed while the engine was built`, log.last, undefined, 'build it again');
+  // Since it was hashed: the engine would be taken for one of the model as it was.
+  if ((await stampModel(source)) !== prepared.modelStamp) {
+    throw new BuildError(`${source.path} or its external data changed while the engine was built`, log.last, undefined, 'build it again');
   }
   const hash = createHash('sha256');
   const bytes = await hashFile(hash, plan, signal);

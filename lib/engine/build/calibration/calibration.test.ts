@@ -274,6 +274,6 @@ describe('Calibration', () => {
     const second = await open({batches: [], key: 'k', cache});
     expect(second.identity).toBe(known);
     expect(second.native(scratch)).toEqual({algorithm: 'entropy2', batchSize: 2, cache, cacheOut: undefined});
-    expect(await second.batches(undefined)).toBeUndefined();
+    expect(await second.start(undefined)).toBeUndefined();
   });
 });

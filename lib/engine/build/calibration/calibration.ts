@@ -1,8 +1,8 @@
 /** Calibration of one build: what is told to TensorRT, where batches come from, and what the engine cache knows it by. */
 
 import {createHash, randomUUID} from 'node:crypto';
-import {copyFile, readFile, rename, rm} from 'node:fs/promises';
-import {resolve} from 'node:path';
+import {copyFile, mkdir, readFile, rename, rm} from 'node:fs/promises';
+import {dirname, resolve} from 'node:path';
 
 import {OptionError} from '../../../errors.js';
 import type {NativeBuildRequest} from '../../../native/engine_addon.js';
@@ -66,8 +66,9 @@ export class Calibration {
     return {algorithm, batchSize, cache: this.cache, cacheOut: this.cacheTarget && scratch};
   }
 
-  /** Undefined where a calibration cache stands for them. */
-  async batches(onProgress: OnProgress | undefined): Promise<BatchSource | undefined> {
+  /** The batches; undefined where a calibration cache stands for them. Makes the folder of the calibration cache, before the long wait. */
+  async start(onProgress: OnProgress | undefined): Promise<BatchSource | undefined> {
+    if (this.cacheTarget !== undefined) await mkdir(dirname(this.cacheTarget), {recursive: true});
     if (this.openBatches === undefined) return undefined;
     return new IterableBatches(await this.openBatches(), this.expected, this.options.maxBatches, onProgress);
   }
