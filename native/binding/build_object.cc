@@ -44,7 +44,7 @@ class ListenerCalls final : public tensorrt::BuildListener {
       : instance_(instance), number_(number), control_(std::move(control)) {}
 
   void progress(tensorrt::Progress progress) override {
-    // All that a build loads is there when it has begun, and must find nothing under way when it takes itself apart.
+    // What the builder loads by itself is there too by now.
     static std::once_flag loaded;
     std::call_once(loaded, Instance::stopAllAtExit);
     post("progress", [progress = std::move(progress)](Napi::Env env) { return Arguments{describe(env, progress)}; });
@@ -97,6 +97,13 @@ class ListenerCalls final : public tensorrt::BuildListener {
   const std::uint64_t number_;
   const std::shared_ptr<tensorrt::BuildControl> control_;
 };
+
+tensorrt::Libraries openLibraries(const std::vector<std::string>& candidates) {
+  tensorrt::Libraries libraries = tensorrt::Libraries::open(candidates);
+  static std::once_flag opened;
+  std::call_once(opened, Instance::stopAllAtExit);
+  return libraries;
+}
 
 Napi::Value describe(Napi::Env env, const tensorrt::BuildResult& result) {
   Napi::Object object = Napi::Object::New(env);
@@ -153,10 +160,7 @@ Napi::Value buildEngine(const Napi::CallbackInfo& info) {
     const auto work = [request, device, candidates, control, one, &instance,
                        number = pending.number]() -> Instance::MakeValue {
       const std::shared_ptr<Gpu> gpu = Gpu::open(device);
-      const tensorrt::Libraries libraries = tensorrt::Libraries::open(candidates);
-      // For what comes before the first progress.
-      static std::once_flag opened;
-      std::call_once(opened, Instance::stopAllAtExit);
+      const tensorrt::Libraries libraries = openLibraries(candidates);
       ListenerCalls listener(instance, number, control);
       const tensorrt::BuildResult result = tensorrt::build(libraries, gpu->context, request, listener, *control);
       return [result](Napi::Env there) { return describe(there, result); };
@@ -182,7 +186,7 @@ Napi::Value mergeTimingCache(const Napi::CallbackInfo& info) {
               into = textOf(request, "into"), from = textOf(request, "from")]() -> Instance::MakeValue {
                const std::shared_ptr<Gpu> gpu = Gpu::open(device);
                const cuda::Current current(*gpu->context);
-               tensorrt::mergeTimingCache(tensorrt::Libraries::open(candidates), into, from);
+               tensorrt::mergeTimingCache(openLibraries(candidates), into, from);
                return {};
              });
   });
