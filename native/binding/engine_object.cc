@@ -267,11 +267,20 @@ Napi::Value EngineObject::bind(const Napi::CallbackInfo& info) {
       dims.push_back(shape(info[0].As<Napi::Array>().Get(i)));
     const auto options = info[1].As<Napi::Object>();
     const std::string name = engine().info().name.empty() ? "engine" : engine().info().name;
+    const tensorrt::BindOptions wanted{.graph = options.Get("graph").ToBoolean(),
+                                       .timing = options.Get("timing").ToBoolean()};
+    const auto make = [&] {
+      return std::make_unique<tensorrt::BoundExecution>(parts_.engine, dims, wanted, name + ", binding");
+    };
     BindingObject::Parts parts;
-    parts.execution = std::make_unique<tensorrt::BoundExecution>(
-        parts_.engine, dims,
-        tensorrt::BindOptions{.graph = options.Get("graph").ToBoolean(), .timing = options.Get("timing").ToBoolean()},
-        name + ", binding");
+    try {
+      parts.execution = make();
+    } catch (const cuda::CudaError& error) {
+      if (error.result() != CUDA_ERROR_OUT_OF_MEMORY) throw;
+      // There is more where contexts hold it for shapes that nobody runs now.
+      parts_.runs->queue().forgetIdle();
+      parts.execution = make();
+    }
     parts.activity = activity_;
     return Instance::of(env).classOf<BindingObject>(env).New({Napi::External<BindingObject::Parts>::New(env, &parts)});
   });

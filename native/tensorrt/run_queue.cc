@@ -166,8 +166,8 @@ bool RunQueue::wanted(const Run& run) {
   return !run.cancelled_;
 }
 
-// The memory of contexts that have no run; they begin one only with the lock.
 void RunQueue::forgetIdle() {
+  // Without it none of them begins a run.
   const std::lock_guard lock(mutex_);
   for (const auto& worker : workers_)
     if (!worker->busy) worker->execution->forget();

@@ -67,6 +67,9 @@ class RunQueue {
   // close(), waits for the runs under way, and frees contexts and memory. More calls do nothing.
   void stop(std::exception_ptr error);
 
+  // The memory that contexts without a run hold for their last shapes goes back to the pool.
+  void forgetIdle();
+
   // Calls `work` while no run is under way; runs that come meanwhile wait. What it throws is thrown.
   void whileIdle(const std::function<void()>& work);
 
@@ -76,7 +79,6 @@ class RunQueue {
   std::vector<RunOutput> perform(Worker& worker, Run& run);
   std::vector<RunOutput> attempt(Worker& worker, Run& run);
   bool wanted(const Run& run);
-  void forgetIdle();
 
   const std::shared_ptr<const Engine> engine_;
   std::vector<std::unique_ptr<Worker>> workers_;

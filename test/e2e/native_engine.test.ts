@@ -42,6 +42,10 @@ describe('engines', () => {
     expect(await onSimulator('exit', {driver: `operationNs=${ns}`, leaks: false})).toBe('done');
   });
 
+  it('share what memory there is', async () => {
+    expect(await onSimulator('memory', {driver: 'operationNs=20000,deviceBytes=64000000'})).toBe('done');
+  });
+
   it('run where there is no libuv', async () => {
     expect(await onSimulator('no_libuv', {driver: 'operationNs=500000'})).toBe('done');
   });
