@@ -118,7 +118,8 @@ tensorrt::RunInput runInput(Instance& instance, const tensorrt::Engine& engine, 
     throw std::invalid_argument("input '" + tensor.name + "' of shape " + tensorrt::shapeText(input.dims) + " has " +
                                 std::to_string(bytes) + " bytes, got " + std::to_string(input.bytes));
   if (const std::shared_ptr<cuda::PinnedBlock> pinned = instance.pinned().share(buffer)) {
-    cuda::noteHostAccess(pinned->data() + input.offset, input.bytes, true);
+    // What the caller wrote before is the caller's word; several runs may read it at once.
+    cuda::noteHostAccess(pinned->data() + input.offset, input.bytes, false);
     input.block = pinned;
     return input;
   }
