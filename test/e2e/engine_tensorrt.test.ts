@@ -4,6 +4,7 @@ import {type BuildOptions, buildEngine, Engine} from 'tensorrt-node';
 import {beforeAll, describe, expect, it} from 'vitest';
 
 import type {EngineManifest} from '../../lib/engine/manifest.js';
+import {writeNpy} from '../../lib/npy/npy.js';
 import type {Model} from '../../lib/onnx/model.js';
 import {writeModel} from '../../lib/onnx/write.js';
 import {AFFINE_WEIGHTS, affine, affineOf, expand} from '../support/engine_models.js';
@@ -288,6 +289,26 @@ describe('commands', () => {
       inputs: [{name: 'x', profiles: [{max: [64, 4]}]}],
       layers: expect.arrayContaining([expect.objectContaining({name: expect.any(String)})]),
     });
+  });
+
+  it('run takes a budget for weights that are streamed, where the plan streams them', async () => {
+    const streaming = await built('streaming', affine(), RANGE, {weightStreaming: true});
+    await writeNpy(folder('x.npy'), x);
+    const args = ['--input', `x=${folder('x.npy')}`, '--weight-streaming-budget', '1MiB', '--json'];
+    const ran = await command(['run', streaming, ...args]);
+    expect(ran).toMatchObject({code: 0});
+    expect(JSON.parse(ran.stdout)).toMatchObject({backend: 'tensorrt', outputs: [{name: 'y', dims: [2, 3]}]});
+    expect(await command(['run', engineFolder, ...args])).toMatchObject({code: 1, stderr: expect.stringMatching(/stream.*\[ERR_/)});
+  });
+
+  it.each(['run', 'bench', 'inspect plan'])('%s refuses a device that is none', async (name) => {
+    for (const device of ['x', '7']) {
+      expect(await command([...name.split(' '), engineFolder, '--device', device])).toMatchObject({
+        code: 2,
+        stdout: '',
+        stderr: expect.stringContaining('device'),
+      });
+    }
   });
 
   it('bench measures every call, here and on the CPU', async () => {
