@@ -124,6 +124,12 @@ std::unique_ptr<nvinfer1::IExecutionContext> Engine::createContext(const std::st
   return context;
 }
 
+void Engine::destroyContext(std::unique_ptr<nvinfer1::IExecutionContext> context) const noexcept {
+  const cuda::Current current(*memory_.context, std::nothrow);
+  const std::lock_guard lock(making_);
+  context.reset();
+}
+
 std::int64_t Engine::deviceMemoryBytes(int profile) const {
   return engine_->getDeviceMemorySizeForProfileV2(profile);
 }

@@ -78,6 +78,8 @@ class Engine {
 
   // A context that gets its scratch memory from us. Throws TensorrtError; CudaError when device memory ran out.
   std::unique_ptr<nvinfer1::IExecutionContext> createContext(const std::string& name) const;
+  // Frees a context. Waits while another is made, or the engine refitted.
+  void destroyContext(std::unique_ptr<nvinfer1::IExecutionContext> context) const noexcept;
   // Activation memory of a context in one profile, the scratch for streamed weights included, in bytes.
   std::int64_t deviceMemoryBytes(int profile) const;
   bool streamsWeights() const noexcept { return streamsWeights_; }
@@ -94,7 +96,7 @@ class Engine {
   std::vector<TensorInfo> outputs_;
   bool streamsWeights_ = false;
   mutable std::atomic<std::uint64_t> refits_ = 0;
-  // TensorRT allows contexts in several threads, not their making.
+  // TensorRT allows contexts in several threads, not their making, nor their end while the engine changes.
   mutable std::mutex making_;
 };
 

@@ -60,9 +60,8 @@ Execution::Execution(std::shared_ptr<const Engine> engine, const std::string& na
 }
 
 Execution::~Execution() {
-  const cuda::Current current(*engine_->memory().context, std::nothrow);
   drain();
-  context_.reset();
+  engine_->destroyContext(std::move(context_));
 }
 
 void Execution::drain() const noexcept {

@@ -108,6 +108,9 @@ void RunQueue::stop(std::exception_ptr error) {
   close(std::move(error));
   for (const auto& worker : workers_)
     if (worker->thread.joinable()) worker->thread.join();
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [this] { return !paused_; });
+  lock.unlock();
   workers_.clear();
 }
 

@@ -64,7 +64,7 @@ class RunQueue {
 
   // Runs that wait end with `error`, as do later ones. Does not wait for those under way.
   void close(std::exception_ptr error);
-  // close(), waits for the runs under way, and frees contexts and memory. More calls do nothing.
+  // close(), waits for the runs under way and for whileIdle(), and frees contexts and memory. More calls do nothing.
   void stop(std::exception_ptr error);
 
   // The memory that contexts without a run hold for their last shapes goes back to the pool.

@@ -1,8 +1,16 @@
 // Plans become engines that describe themselves, or errors that say what TensorRT logged.
 #include "tensorrt/engine.h"
 
+#include <sys/stat.h>
+
+#include <atomic>
+#include <chrono>
+#include <fstream>
+#include <thread>
+
 #include "engines.h"
 #include "tensorrt/error.h"
+#include "tensorrt/execution.h"
 
 namespace cuda = tensorrt_node::cuda;
 namespace trt = tensorrt_node::tensorrt;
@@ -82,4 +90,35 @@ TEST(sizes_of_tensors_are_checked) {
                std::invalid_argument);
   CHECK_THROWS(trt::tensorBytes(nvinfer1::DataType::kINT8, std::vector<std::int64_t>{-1}), std::invalid_argument);
   CHECK_THROWS(trt::toDims(std::vector<std::int64_t>(9, 1)), std::invalid_argument);
+}
+
+TEST(contexts_do_not_go_while_the_engine_is_refitted) {
+  const auto engine = test::load(test::productPlan({"refit"}));
+  auto execution = std::make_unique<trt::Execution>(engine, "test");
+  test::TemporaryFolder folder;
+  // Whoever reads a pipe waits for its writer.
+  const std::string model = folder.file("model.onnx");
+  CHECK_EQUAL(::mkfifo(model.c_str(), 0600), 0);
+  std::string failure;
+  std::thread refitting([&] {
+    try {
+      engine->refit(model);
+    } catch (const std::exception& error) {
+      failure = error.what();
+    }
+  });
+  std::ofstream writer(model, std::ios::binary);
+  std::atomic<bool> gone = false;
+  std::thread destroying([&] {
+    execution.reset();
+    gone = true;
+  });
+  std::this_thread::sleep_for(std::chrono::milliseconds(30));
+  const bool early = gone;
+  writer << test::productModel({-1, 4}, 3).bytes();
+  writer.close();
+  refitting.join();
+  destroying.join();
+  CHECK_EQUAL(failure, "");
+  CHECK(!early);
 }

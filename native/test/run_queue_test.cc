@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <random>
 #include <thread>
 
@@ -323,6 +324,26 @@ TEST(work_between_runs_finds_none_under_way) {
   stop = true;
   submitter.join();
   checkWorks(queue, *engine);
+}
+
+TEST(a_queue_stops_when_the_work_between_runs_is_done) {
+  const auto engine = test::load(test::productPlan());
+  trt::RunQueue queue(engine, 2);
+  std::promise<void> begun;
+  std::atomic<bool> done = false;
+  std::thread worker([&] {
+    queue.whileIdle([&] {
+      begun.set_value();
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+      done = true;
+    });
+  });
+  begun.get_future().wait();
+  // Contexts must not go while the engine is being refitted, say.
+  queue.stop(closing());
+  const bool waited = done;
+  worker.join();
+  CHECK(waited);
 }
 
 TEST(a_context_that_is_not_waited_for_is_found) {
