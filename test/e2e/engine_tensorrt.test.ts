@@ -1,6 +1,6 @@
 import {cp, readFile, rm, writeFile} from 'node:fs/promises';
 
-import {type BuildOptions, buildEngine, Engine} from 'tensorrt-node';
+import {type BuildOptions, buildEngine, Engine, TensorrtError} from 'tensorrt-node';
 import {beforeAll, describe, expect, it} from 'vitest';
 
 import type {EngineManifest} from '../../lib/engine/manifest.js';
@@ -119,7 +119,9 @@ describe('an engine folder', () => {
     const manifest = JSON.parse(await readFile(folder('garbage', 'manifest.json'), 'utf8'));
     manifest.plan = {...manifest.plan, bytes: garbage.length, sha256: createHash('sha256').update(garbage).digest('hex')};
     await writeFile(folder('garbage', 'manifest.json'), JSON.stringify(manifest));
-    await expect(Engine.load(copy)).rejects.toMatchObject({name: 'TensorrtError', code: 'ERR_TENSORRT'});
+    const failure = await Engine.load(copy).catch((error: unknown) => error);
+    expect(failure).toBeInstanceOf(TensorrtError);
+    expect(failure).toMatchObject({name: 'TensorrtError', code: 'ERR_TENSORRT'});
     await using engine = await Engine.load(engineFolder);
     expect((await engine.run({x})).y!.data).toEqual(affineOf(x.data));
   });
