@@ -154,19 +154,15 @@ void RunQueue::serve(Worker& worker) {
     }
     // Before anybody hears of the run's end, who may then look for the memory.
     run->inputs_.clear();
-    const bool heard = wanted(*run);
-    if (heard) run->finished_(std::move(outputs), error);
-    run.reset();
-
     lock.lock();
     worker.busy = false;
     if (--underWay_ == 0 && paused_) changed_.notify_all();
+    const bool heard = !run->cancelled_;
+    lock.unlock();
+    if (heard) run->finished_(std::move(outputs), error);
+    run.reset();
+    lock.lock();
   }
-}
-
-bool RunQueue::wanted(const Run& run) {
-  const std::lock_guard lock(mutex_);
-  return !run.cancelled_;
 }
 
 void RunQueue::forgetIdle() {

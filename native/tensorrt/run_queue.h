@@ -78,7 +78,6 @@ class RunQueue {
   void serve(Worker& worker);
   std::vector<RunOutput> perform(Worker& worker, Run& run);
   std::vector<RunOutput> attempt(Worker& worker, Run& run);
-  bool wanted(const Run& run);
 
   const std::shared_ptr<const Engine> engine_;
   std::vector<std::unique_ptr<Worker>> workers_;
