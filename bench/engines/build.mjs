@@ -27,8 +27,14 @@ export async function ensureEngine(name, precision, {rebuild = false, level} = {
     mkdirSync(path.dirname(folder), {recursive: true});
     const onLog = ({severity, message}) =>
       appendFileSync(`${folder}.log`, `${((performance.now() - start) / 1000).toFixed(1)} ${severity} ${message}\n`);
+    let phase;
+    const onProgress = ({detail = ''}) => {
+      const name = detail.replace(/ [0-9]+\/[0-9]+$/, '');
+      if (name !== phase) onLog({severity: 'progress', message: name});
+      phase = name;
+    };
     const options = {...buildOptions(name, precision), ...(level !== undefined && {optimizationLevel: Number(level)})};
-    await buildEngine(models[name].file, {...options, output: folder, cache: false, timingCache, onLog});
+    await buildEngine(models[name].file, {...options, output: folder, cache: false, timingCache, onLog, onProgress});
   }
   const {plan, buildSeconds, layers} = JSON.parse(readFileSync(path.join(folder, 'manifest.json'), 'utf8'));
   return {folder, planBytes: plan.bytes, seconds: buildSeconds, layers};

@@ -64,6 +64,9 @@ const char* hintFor(std::string_view log) noexcept {
   if (says("ould not find any implementation"))
     return "no kernel fits: give the builder more workspace, loosen precision constraints, or let it use more tactic "
            "sources";
+  if (says("libnvinfer_lean"))
+    return "version-compatible plans carry TensorRT's lean runtime: install libnvinfer_lean, or leave it out with "
+           "excludeLeanRuntime";
   return "the builder's log says more with logLevel 'verbose'";
 }
 

@@ -125,9 +125,16 @@ for (const [name, options, check] of [
     () => true,
   ],
 ]) {
-  test(`${name} is built and gives the same`, async () => {
+  test(`${name} is built and gives the same`, async (t) => {
     const output = path.join(scratch(), 'engine');
-    await buildEngine(await perceptron(), {...common, ...options, output});
+    try {
+      await buildEngine(await perceptron(), {...common, ...options, output});
+    } catch (error) {
+      // Another library of TensorRT's, which not every installation has; the error says so.
+      if (!error.message.includes('Unable to load library: libnvinfer_lean')) throw error;
+      t.skip('this TensorRT has no libnvinfer_lean');
+      return;
+    }
     const engine = await Engine.load(output, {backend: 'tensorrt'});
     assert(check(engine.manifest), JSON.stringify(engine.manifest));
     const x = models.perceptronInput(4);
