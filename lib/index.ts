@@ -46,6 +46,10 @@ export {
 } from './inspect.js';
 export {formatInspection} from './inspect_format.js';
 export {CudaError, TensorrtError} from './native/errors.js';
+export {fixInput} from './onnx/lower/fix_input.js';
+export {inlineConstantIfs} from './onnx/lower/inline_if.js';
+export type {Model} from './onnx/model.js';
+export {readModel} from './onnx/read.js';
 export type {OnProgress, Progress} from './progress.js';
 export type {ChatMessage} from './tokenizer/chat.js';
 export type {TextTokenizer} from './tokenizer/tokenizer.js';

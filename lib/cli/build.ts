@@ -86,6 +86,14 @@ export function buildCommand(): Command {
     .option('--device <n>', 'GPU, as CUDA numbers them', number)
     .option('--tensorrt-path <path>', 'libnvinfer.so.10, or the folder it is in')
     .option('-v, --verbose', "show TensorRT's log")
+    .addOption(
+      new Option('--log-level <level>', 'the least that TensorRT logs, for --verbose and failures').choices([
+        'error',
+        'warning',
+        'info',
+        'verbose',
+      ]),
+    )
     .option('--json', 'write what was built as JSON')
     .addHelpText('after', EXAMPLES)
     .action(build);
@@ -143,6 +151,7 @@ async function buildOptions(output: string | undefined, flags: Flags): Promise<B
     tiling: flags.tiling,
     device: flags.device,
     tensorrtPath: flags.tensorrtPath,
+    logLevel: flags.logLevel,
   };
   // The flags that begin with --no- make these true where they are not given at all.
   const {cache, timingCache} = flags as {cache?: string | boolean; timingCache?: string | boolean};

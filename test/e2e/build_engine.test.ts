@@ -100,6 +100,22 @@ describe('buildEngine', () => {
     expect([...(y!.data as Float32Array)]).toEqual([10, 20, 30]);
   });
 
+  it('fixes the sizes that the profiles fix, and finds the weights beside the model all the same', async () => {
+    const external = folder('external.onnx');
+    await writeModel(affine(), external, {externalData: 'external.data', threshold: 0});
+    const {folder: built, manifest} = await buildEngine(external, {cache: freshCache(), profiles: [{x: [2, 4]}]});
+    expect(manifest.inputs).toMatchObject([{name: 'x', dims: [2, 4]}]);
+    await using engine = await Engine.load(built);
+    const {y} = await engine.run({x: {type: 'float32', dims: [2, 4], data: new Float32Array(8)}});
+    expect([...(y!.data as Float32Array)]).toEqual([10, 20, 30, 10, 20, 30]);
+  });
+
+  it('logs as much as it is asked for', async () => {
+    const log: BuildLogLine[] = [];
+    await buildEngine(model, {cache: false, output: folder('quiet'), logLevel: 'error', onLog: (line) => log.push(line)});
+    expect(log).toEqual([]);
+  });
+
   it('takes bytes and derives a profile', async () => {
     const result = await buildEngine(await readFile(model), {cache: freshCache(), name: 'from bytes'});
     expect(result).toMatchObject({

@@ -81,6 +81,7 @@ describe('checkOptions', () => {
     ['signal', {}, 'an AbortSignal'],
     ['onProgress', 'f', 'a function'],
     ['onLog', {}, 'a function'],
+    ['logLevel', 'debug', "'error' or 'warning'"],
   ])('refuses %s of %j', (option, value, allowed) => {
     const name = option.split(/[.[]/)[0]!;
     const check = () => checkOptions({[name]: value});

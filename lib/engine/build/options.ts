@@ -92,6 +92,8 @@ export interface BuildOptions {
   /** Phases 'hash' (bytes), 'wait', 'calibrate' (batches) and 'build' (steps; `detail` names what TensorRT is at). */
   onProgress?: OnProgress;
   onLog?: (line: BuildLogLine) => void;
+  /** The least that TensorRT logs, for `onLog` and errors. 'verbose' is tens of thousands of lines. Default 'info'. */
+  logLevel?: 'error' | 'warning' | 'info' | 'verbose';
 }
 
 const TACTIC_SOURCES: readonly NativeTacticSource[] = ['cublas', 'cublas-lt', 'cudnn', 'edge-mask-convolutions', 'jit-convolutions'];
@@ -171,6 +173,7 @@ const CHECKS: ReadonlyMap<string, Check> = new Map<keyof BuildOptions, Check>([
   ['signal', (_name, value) => void abortSignal(value as AbortSignal)],
   ['onProgress', callback],
   ['onLog', callback],
+  ['logLevel', words('error', 'warning', 'info', 'verbose')],
 ]);
 
 function checkProfiles(name: string, value: unknown): void {

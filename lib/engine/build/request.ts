@@ -46,7 +46,7 @@ export function nativeRequest(
       outputType: outputType && TYPES[outputType],
     })),
     calibration: calibration?.native(files.calibrationCacheOut),
-    logLevel: 'info',
+    logLevel: options.logLevel ?? 'info',
   };
 }
 
