@@ -139,8 +139,11 @@ async function loadOnTensorrt(folder: string, {info: gpu, tensorrtVersion}: Gpu,
   onProgress?.({phase: 'load', done: 0, total: 2, unit: 'steps', detail: 'plan'});
   const {manifest, plan} = await loadPlan(folder, {tensorrtVersion, gpu: {name: gpu.name, computeCapability}}, {signal});
   const refitFrom = manifest.stripped ? modelOf(folder, manifest, model, 'the plan holds no weights') : undefined;
-  // A path the caller gives is the caller's choice, as on the CPU.
-  if (refitFrom !== undefined && model === undefined) await checkModelHash(refitFrom, manifest.source.sha256, signal);
+  // A path the caller gives is the caller's choice, as on the CPU; but a plan that was not built for other weights gives
+  // undefined results with them.
+  if (refitFrom !== undefined && (model === undefined || !manifest.refittable)) {
+    await checkModelHash(refitFrom, manifest.source.sha256, signal);
+  }
   onProgress?.({phase: 'load', done: 1, total: 2, unit: 'steps', detail: 'engine'});
   throwIfAborted(signal);
   const loading = translated(() =>

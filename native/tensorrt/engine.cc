@@ -106,6 +106,10 @@ std::string Engine::layerInformation() const {
 
 void Engine::refit(const std::string& model) const {
   const cuda::Current current(*memory_.context);
+  // Plans stripped without 'refit' take the weights they were built with, and others with undefined results.
+  if (!engine_->isRefittable())
+    throw TensorrtError("ICudaEngine::isRefittable", "the plan was built without 'refit': its weights are fixed",
+                        "build it with refit");
   const std::lock_guard lock(making_);
   ++refits_;
   refitFromOnnx(libraries_, *engine_, model);

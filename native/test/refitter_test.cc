@@ -59,6 +59,7 @@ TEST(refittable_engines_take_weights_of_the_same_model) {
 
 TEST(stripped_engines_take_their_weights) {
   BuiltEngine({"refit", "strip-plan"}).refit(productModel({2, 4}).bytes());
+  BuiltEngine({"refit-identical", "strip-plan"}).refit(productModel({2, 4}).bytes());
 }
 
 TEST(engines_that_were_not_built_for_it_are_not_refitted) {

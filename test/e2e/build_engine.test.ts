@@ -163,7 +163,7 @@ describe('options', () => {
     [{hardwareCompatibility: 'ampere-plus'}, {gpu: {hardwareCompatibility: 'ampere-plus'}}],
     [{versionCompatible: true, excludeLeanRuntime: true}, {tensorrt: {versionCompatible: true}}],
     [{refit: true}, {refittable: true, stripped: false}],
-    [{strip: true}, {stripped: true}],
+    [{strip: true}, {refittable: false, stripped: true}],
     [
       {refit: true, strip: true},
       {refittable: true, stripped: true},

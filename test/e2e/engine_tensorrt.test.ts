@@ -258,6 +258,16 @@ describe('weights', () => {
     expect([...((await engine.run({x: one})).y!.data as Float32Array)]).toEqual([12, 16, 36]);
   });
 
+  it('of a stripped plan that was not built for refits cannot be others', async () => {
+    const stripped = await built('stripped-fixed', affine(), RANGE, {strip: true});
+    const other = folder('stripped-other.onnx');
+    await writeModel(affine(AFFINE_WEIGHTS.map((each) => 2 * each)), other);
+    await expect(Engine.load(stripped, {model: other})).rejects.toMatchObject({code: 'ERR_ONNX', path: other});
+    await using engine = await Engine.load(stripped);
+    await expect(engine.refit(other)).rejects.toMatchObject({code: 'ERR_TENSORRT', message: expect.stringContaining("without 'refit'")});
+    expect((await engine.run({x})).y!.data).toEqual(affineOf(x.data));
+  });
+
   it('of a refittable plan can be those of another file', async () => {
     const doubled = folder('doubled.onnx');
     await writeModel(affine(AFFINE_WEIGHTS.map((each) => 2 * each)), doubled);

@@ -117,8 +117,11 @@ nvinfer1::IExecutionContext* Engine::createExecutionContextWithoutDeviceMemory()
 }
 
 bool Engine::isRefittable() const noexcept {
-  return plan_.has(BuilderFlag::kREFIT) || plan_.has(BuilderFlag::kREFIT_IDENTICAL) ||
-         plan_.has(BuilderFlag::kREFIT_INDIVIDUAL) || plan_.has(BuilderFlag::kSTRIP_PLAN);
+  return plan_.has(BuilderFlag::kREFIT) || plan_.has(BuilderFlag::kREFIT_INDIVIDUAL);
+}
+
+bool Engine::takesItsOwnWeights() const noexcept {
+  return plan_.has(BuilderFlag::kREFIT_IDENTICAL) || plan_.has(BuilderFlag::kSTRIP_PLAN);
 }
 
 const Shape* Engine::valuesOf(const char* tensor, int32_t profile, nvinfer1::OptProfileSelector select) const {

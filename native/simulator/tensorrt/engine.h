@@ -53,6 +53,8 @@ class Engine final : public nvinfer1::ICudaEngine, public nvinfer1::apiv::VCudaE
   nvinfer1::IExecutionContext* createExecutionContextWithoutDeviceMemory() noexcept override;
   size_t getDeviceMemorySize() const noexcept override;
   bool isRefittable() const noexcept override;
+  // Refits give back the weights that the plan was built with.
+  bool takesItsOwnWeights() const noexcept;
   char const* getName() const noexcept override { return plan_.name.c_str(); }
   int32_t getNbOptimizationProfiles() const noexcept override { return static_cast<int32_t>(plan_.profiles.size()); }
   int32_t const* getProfileTensorValues(char const* tensor, int32_t profile,

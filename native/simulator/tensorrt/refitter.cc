@@ -8,7 +8,8 @@
 namespace simulated_tensorrt {
 
 nvinfer1::IRefitter* Refitter::make(Engine& engine, nvinfer1::ILogger& logger) {
-  if (engine.isRefittable()) return std::make_unique<Refitter>(engine, logger).release();
+  // As TensorRT 10.6 has it: plans for refits with the same weights say that they are not refittable, and are.
+  if (engine.isRefittable() || engine.takesItsOwnWeights()) return std::make_unique<Refitter>(engine, logger).release();
   usageError(logger, "createInferRefitter", "Parameter check failed, condition: engine.isRefittable().");
   return nullptr;
 }
