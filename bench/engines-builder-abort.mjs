@@ -2,7 +2,7 @@
  * What becomes of a service when the builder dies? A model that TensorRT's builder aborts on is built while another
  * engine answers in this process: the build must end in a typed error, and every answer must come and be right.
  *
- *   node bench/engines-builder-abort.mjs [--size 4096] [--hidden 14336] [--layers 8] [--seconds 240] [--save]
+ *   node bench/engines-builder-abort.mjs [--size 4096] [--hidden 14336] [--layers 8] [--seconds 240] [--beside classifier] [--save]
  *
  * Needs a GPU, `npm run build`, `build:addon` and bench/.models. The claim is 1 if the build ended in ERR_BUILD with the
  * process's end told and no answer was wrong; the error is beside it. A builder that comes through says so instead.
@@ -27,6 +27,8 @@ const {values: options} = parseArgs({
     hidden: {type: 'string', default: '14336'},
     layers: {type: 'string', default: '8'},
     seconds: {type: 'string', default: '240'},
+    /** The model whose engine answers meanwhile. */
+    beside: {type: 'string', default: 'classifier'},
     level: {type: 'string'},
     save: {type: 'boolean'},
   },
@@ -35,9 +37,9 @@ const [size, hidden, layers] = [options.size, options.hidden, options.layers].ma
 
 const results = new Results('engines.jsonl', await machine());
 const scratch = mkdtempSync(path.join(tmpdir(), 'engines-builder-abort-'));
-const {folder} = await ensureEngine('classifier', 'fp16', {level: options.level});
+const {folder} = await ensureEngine(options.beside, 'fp16', {level: options.level});
 const engine = await Engine.load(folder, {backend: 'tensorrt'});
-const {feeds} = models.classifier.cases().next().value;
+const {feeds} = models[options.beside].cases().next().value;
 const [output] = engine.outputs;
 const expected = [...(await engine.run(feeds))[output.name].data];
 
