@@ -130,6 +130,31 @@ describe('runBuilder', () => {
     }
   });
 
+  it('does not wait for what a killed process leaves behind', async () => {
+    const controller = new AbortController();
+    const pids: number[] = [];
+    const log = new BuildLog(({message}) => {
+      pids.push(Number(message));
+      controller.abort('enough');
+    });
+    // A process of its own that holds the builder's standard error.
+    const run = build(
+      `import {spawn} from 'node:child_process';
+       on('build', () => {
+         const {pid} = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'], {stdio: ['ignore', 'ignore', 'inherit'], detached: true});
+         console.error('[tensorrt] I ' + pid);
+       });`,
+      {log, signal: controller.signal},
+    );
+    try {
+      await expect(run).rejects.toMatchObject({code: 'ERR_ABORTED', cause: 'enough'});
+      // It is still there: nothing else ended the wait.
+      expect(process.kill(pids[0]!, 0)).toBe(true);
+    } finally {
+      process.kill(pids[0]!, 'SIGKILL');
+    }
+  });
+
   it('feeds batches as they are wanted, and closes their source', async () => {
     const bytes = Uint8Array.of(1, 2, 3, 4);
     const batches = new Batches((index) => (index < 2 ? {x: {buffer: bytes.buffer, byteOffset: 0, byteLength: 4, dims: [1]}} : null));

@@ -15,6 +15,8 @@ import type {FromBuilder, PlainError, ProgressEvent, ToBuilder} from './messages
 
 /** From a request to stop to the process's end by force, in milliseconds. */
 const GRACE = 500;
+/** From then until it is no longer waited for: the kernel may take a while to take a process off a GPU. */
+const TAKEN_OFF = 300;
 /** For an answered process to end by itself: tearing TensorRT down may hang. */
 const FAREWELL = 5000;
 
@@ -41,8 +43,8 @@ export interface Built {
 const PROGRAM = fileURLToPath(new URL('./child.js', import.meta.url));
 
 /**
- * Resolves, or rejects, when the process is gone. Rejects with BuildError, UnsupportedError for what the loaded
- * TensorRT does not know, AbortError within GRACE of the signal.
+ * Resolves, or rejects, when the process is gone, or killed and as good as gone. Rejects with BuildError,
+ * UnsupportedError for what the loaded TensorRT does not know, AbortError within a second of the signal.
  */
 export function runBuilder(run: BuilderRun): Promise<Built> {
   return new BuilderProcess(run).ended;
@@ -53,6 +55,7 @@ class BuilderProcess {
   readonly #run: BuilderRun;
   readonly #child: ChildProcess;
   #answer: FromBuilder | undefined;
+  #reject!: (why: unknown) => void;
   /** Why it was stopped from this side. */
   #stopped: unknown;
   #timer: NodeJS.Timeout | undefined;
@@ -68,6 +71,7 @@ class BuilderProcess {
     const ended = atExit(() => this.#child.kill('SIGKILL'));
     const release = signal && onAbort(signal, () => this.#stop(new AbortError(signal.reason)));
     this.ended = new Promise<Built>((resolve, reject) => {
+      this.#reject = reject;
       this.#child.on('error', (cause) => {
         // Reported also when a message could not be sent to a process that is ending, which 'close' follows.
         if (this.#child.pid === undefined)
@@ -122,7 +126,15 @@ class BuilderProcess {
     this.#stopped = why;
     this.#send({type: 'cancel'});
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#child.kill('SIGKILL'), GRACE);
+    this.#timer = setTimeout(() => {
+      this.#child.kill('SIGKILL');
+      this.#timer = setTimeout(() => {
+        // What is left of it keeps nobody.
+        for (const stream of [this.#child.stdout, this.#child.stderr]) stream?.destroy();
+        this.#child.unref();
+        this.#reject(why);
+      }, TAKEN_OFF);
+    }, GRACE);
   }
 
   #send(message: ToBuilder): void {
