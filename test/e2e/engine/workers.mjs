@@ -1,27 +1,13 @@
 // Threads of JavaScript end in each way they can, with runs under way; the pools get everything back.
 import assert from 'node:assert/strict';
-import {once} from 'node:events';
-import {isMainThread, parentPort, Worker, workerData} from 'node:worker_threads';
+import {isMainThread, workerData} from 'node:worker_threads';
 
+import {endAs, runToEachEnding} from '../../support/worker_endings.mjs';
 import {dense, device, load, plan, tensor} from './fixture.mjs';
-
-const endings = ['return', 'exit', 'throw', 'terminate'];
 
 if (isMainThread) {
   const bytes = await plan(dense());
-  await Promise.all(
-    Array.from({length: 12}, async (_, i) => {
-      const ending = endings[i % endings.length];
-      const worker = new Worker(new URL(import.meta.url), {workerData: {ending, bytes, disposed: i >= 8}});
-      worker.on('error', (error) => assert.equal(error.message, 'thrown on purpose'));
-      const exited = new Promise((resolve) => worker.on('exit', resolve));
-      if (ending === 'terminate') {
-        await once(worker, 'message');
-        await worker.terminate();
-      }
-      await exited;
-    }),
-  );
+  await runToEachEnding(new URL(import.meta.url), 12, (index) => ({bytes, disposed: index >= 8}));
   assert.equal(device.pinnedStats().usedBlocks, 0);
   assert.equal(device.deviceStats().usedBlocks, 0);
   console.log('done');
@@ -37,9 +23,6 @@ if (isMainThread) {
     binding.dispose();
     loaded.dispose();
   }
-  parentPort.postMessage('busy');
-  if (ending === 'exit') process.exit(0);
-  if (ending === 'throw') throw new Error('thrown on purpose');
-  if (ending === 'terminate') setInterval(() => {}, 1000);
+  endAs(ending);
   await Promise.allSettled(pending);
 }

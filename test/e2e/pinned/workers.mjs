@@ -1,28 +1,14 @@
 // Twenty threads use pinned memory and end in each way a thread can end; the pool gets everything back.
 import assert from 'node:assert/strict';
-import {once} from 'node:events';
-import {isMainThread, parentPort, Worker, workerData} from 'node:worker_threads';
+import {isMainThread, workerData} from 'node:worker_threads';
 
 import {Device} from '../../../dist/native/device.js';
-
-const endings = ['return', 'exit', 'throw', 'terminate'];
+import {endAs, runToEachEnding} from '../../support/worker_endings.mjs';
 
 if (isMainThread) {
   const device = Device.open(0);
   const own = device.allocatePinned(4096);
-  await Promise.all(
-    Array.from({length: 20}, async (_, i) => {
-      const ending = endings[i % endings.length];
-      const worker = new Worker(new URL(import.meta.url), {workerData: ending});
-      worker.on('error', (error) => assert.equal(error.message, 'thrown on purpose'));
-      const exited = new Promise((resolve) => worker.on('exit', resolve));
-      if (ending === 'terminate') {
-        await once(worker, 'message');
-        await worker.terminate();
-      }
-      await exited;
-    }),
-  );
+  await runToEachEnding(new URL(import.meta.url), 20);
   assert.equal(device.pinnedStats().usedBlocks, 1);
   assert(device.pinnedStats().highWaterBytes > 4096);
   own.dispose();
@@ -37,9 +23,6 @@ if (isMainThread) {
   kept[0].dispose();
   for (const each of kept.slice(1)) stream.copyToDevice(memory, each);
   const done = stream.done();
-  parentPort.postMessage('busy');
-  if (workerData === 'exit') process.exit(0);
-  if (workerData === 'throw') throw new Error('thrown on purpose');
-  if (workerData === 'terminate') setInterval(() => {}, 1000);
+  endAs(workerData.ending);
   await done;
 }
