@@ -42,6 +42,11 @@ export class TensorrtNodeError extends Error {
   ) {
     super(hint === undefined ? message : `${message} (${hint})`, options);
   }
+
+  /** The message without the hint, where that is shown apart or is another's to give. */
+  get problem(): string {
+    return this.hint === undefined ? this.message : this.message.slice(0, -` (${this.hint})`.length);
+  }
 }
 
 /** An argument that cannot be used. Nothing was started when this is thrown. */
@@ -105,6 +110,11 @@ export class AbortError extends TensorrtNodeError {
   constructor(reason?: unknown) {
     super('ERR_ABORTED', 'the operation was aborted', undefined, {cause: reason});
   }
+}
+
+/** What went wrong, of whatever was thrown. */
+export function messageOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
 }
 
 /** Throws AbortError if `signal` has fired. Call it between the steps of long work. */

@@ -1,7 +1,7 @@
 /** What this machine has to run on, what is missing, and what to do about it. Absence is an answer here, never an error. */
 
 import {type Cpu, cpu} from './cpu.js';
-import {TensorrtNodeError} from './errors.js';
+import {messageOf, TensorrtNodeError} from './errors.js';
 import type {Addon} from './native/addon.js';
 import {typed} from './native/errors.js';
 import {addonHint, loadAddon} from './native/load.js';
@@ -148,17 +148,14 @@ async function inspectOnnxruntime(): Promise<{version: string} | Missing> {
     const {env} = await import('onnxruntime-node');
     return {version: env.versions.node ?? env.versions.common};
   } catch (error) {
-    const [reason] = String(error instanceof Error ? error.message : error).split('\n', 1);
+    const [reason] = messageOf(error).split('\n', 1);
     return {reason: reason!, hint: 'npm install onnxruntime-node'};
   }
 }
 
 function missing(thrown: unknown): Missing {
   const error = typed(thrown);
-  if (!(error instanceof TensorrtNodeError)) return {reason: String(error instanceof Error ? error.message : error)};
-  // The hint is shown apart, so it is taken off the message's end.
-  const {message, hint} = error;
-  return {reason: hint === undefined ? message : message.slice(0, -` (${hint})`.length), hint};
+  return error instanceof TensorrtNodeError ? {reason: error.problem, hint: error.hint} : {reason: messageOf(error)};
 }
 
 function tensorrtBackend({addon, driver, devices, tensorrt}: Found): BackendInspection {

@@ -1,11 +1,6 @@
-/** Percentiles of how long something took. */
+/** How long each of many calls took, and the percentiles that the command line tells too. */
 
-/** `values`: any unit, not empty. */
-export function percentiles(values) {
-  const sorted = Float64Array.from(values).sort();
-  const at = (share) => sorted[Math.floor(share * (sorted.length - 1))];
-  return {p50: at(0.5), p90: at(0.9), p99: at(0.99), min: sorted[0], max: sorted[sorted.length - 1]};
-}
+export {percentiles} from '../../dist/engine/benchmark.js';
 
 /** Microseconds of each of `runs` calls of `call`, awaited, after `warmup` more. */
 export async function timeRuns(call, runs, warmup) {

@@ -9,6 +9,7 @@ import {InvalidArgumentError} from 'commander';
 
 import type {CalibrationOptions, Preprocess} from '../engine/build/calibration/options.js';
 import type {LayerOverride, LayerPrecision, Profile, ProfileRange} from '../engine/build/options.js';
+import {messageOf} from '../errors.js';
 import {UsageError} from './errors.js';
 
 const UNITS: ReadonlyMap<string, number> = new Map([
@@ -104,7 +105,7 @@ export async function calibrationOptions(flags: CalibrationFlags): Promise<Calib
 
 async function importPreprocess(file: string): Promise<Preprocess> {
   const module = await import(pathToFileURL(resolve(file)).href).catch((cause: unknown) => {
-    throw new UsageError(`--preprocess ${file}: ${cause instanceof Error ? cause.message : cause}`, {cause});
+    throw new UsageError(`--preprocess ${file}: ${messageOf(cause)}`, {cause});
   });
   if (typeof module.default !== 'function') throw new UsageError(`--preprocess ${file} has no function as its default export`);
   return module.default;

@@ -81,7 +81,7 @@ export async function loadEngine(source: string, options: EngineLoadOptions): Pr
   const gpu = findGpu(checked);
   if ('error' in gpu) {
     if (backend === 'tensorrt') throw gpu.error;
-    return loadFolderOnCpu(source, messageWithoutHint(gpu.error), checked);
+    return loadFolderOnCpu(source, gpu.error.problem, checked);
   }
   return loadOnTensorrt(source, gpu, checked);
 }
@@ -265,8 +265,4 @@ async function isFolder(source: string): Promise<boolean> {
       cause,
     });
   }
-}
-
-function messageWithoutHint({message, hint}: TensorrtNodeError): string {
-  return hint === undefined ? message : message.slice(0, -` (${hint})`.length);
 }

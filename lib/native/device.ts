@@ -5,8 +5,9 @@ import {constants} from 'node:buffer';
 import {integer} from '../options.js';
 import type {NativeDevice, PoolStats} from './addon.js';
 import {DeviceMemory} from './device_memory.js';
-import {CudaError, translated} from './errors.js';
+import {translated} from './errors.js';
 import {Event} from './event.js';
+import {requireDriver} from './find_device.js';
 import {requireAddon} from './load.js';
 import {PinnedBuffer} from './pinned_buffer.js';
 import {Stream} from './stream.js';
@@ -29,8 +30,7 @@ export class Device {
   static open(ordinal = 0): Device {
     integer('ordinal', ordinal, {min: 0, max: 1023});
     const addon = requireAddon();
-    const driver = translated(() => addon.loadDriver());
-    if (driver.status !== 'ready') throw new CudaError('ERR_CUDA', driver.problem, undefined, undefined, driver.hint || undefined);
+    requireDriver(addon);
     return new Device(
       ordinal,
       translated(() => new addon.Device(ordinal)),

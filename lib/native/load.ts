@@ -4,7 +4,7 @@ import {createRequire} from 'node:module';
 import path from 'node:path';
 import {fileURLToPath} from 'node:url';
 
-import {TensorrtNodeError} from '../errors.js';
+import {messageOf, TensorrtNodeError} from '../errors.js';
 import type {Addon} from './addon.js';
 
 export type LoadedAddon = {addon: Addon; path: string; reason?: undefined} | {addon?: undefined; path?: string; reason: string};
@@ -52,5 +52,5 @@ function findBuild(): string {
 }
 
 function firstLine(error: unknown): string {
-  return String(error instanceof Error ? error.message : error).split('\n', 1)[0]!;
+  return messageOf(error).split('\n', 1)[0]!;
 }

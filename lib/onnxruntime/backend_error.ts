@@ -1,6 +1,6 @@
 /** Failures of ONNX Runtime and of Node's memory as errors of this library. */
 
-import {TensorrtNodeError} from '../errors.js';
+import {messageOf, TensorrtNodeError} from '../errors.js';
 
 export function backendError(cause: unknown): TensorrtNodeError {
   const message = messageOf(cause);
@@ -8,8 +8,4 @@ export function backendError(cause: unknown): TensorrtNodeError {
     return new TensorrtNodeError('ERR_OUT_OF_MEMORY', `out of memory: ${message}`, 'run fewer or shorter requests at once', {cause});
   }
   return new TensorrtNodeError('ERR_BACKEND', `the CPU backend failed: ${message}`, undefined, {cause});
-}
-
-export function messageOf(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause);
 }

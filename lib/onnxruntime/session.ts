@@ -3,11 +3,9 @@
 import {dirname} from 'node:path';
 
 import * as ort from 'onnxruntime-node';
-
-import {FormatError, UnsupportedError} from '../errors.js';
+import {FormatError, messageOf, UnsupportedError} from '../errors.js';
 import type {ModelProto} from '../onnx/onnx_pb.js';
 import {unknownOperators} from '../onnx/operators.js';
-import {messageOf} from './backend_error.js';
 
 export interface SessionOptions {
   /** The model's file, which messages name; external data lies beside it. */

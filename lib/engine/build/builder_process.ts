@@ -4,7 +4,7 @@ import {type ChildProcess, fork} from 'node:child_process';
 import {fileURLToPath} from 'node:url';
 
 import {atExit} from '../../at_exit.js';
-import {AbortError, UnsupportedError} from '../../errors.js';
+import {AbortError, messageOf, UnsupportedError} from '../../errors.js';
 import type {NativeBuildRequest, NativeBuildResult, NativeEngineInfo} from '../../native/engine_addon.js';
 import {typed} from '../../native/errors.js';
 import {onAbort} from '../../on_abort.js';
@@ -116,7 +116,7 @@ class BuilderProcess {
       const batch = (await this.#run.batches?.next()) ?? null;
       if (this.#stopped === undefined) this.#send({type: 'batch', batch});
     } catch (cause) {
-      const problem = cause instanceof Error ? cause.message : String(cause);
+      const problem = messageOf(cause);
       this.#stop(new BuildError(`calibration failed: ${problem}`, this.#run.log.last, undefined, undefined, {cause}));
     }
   }

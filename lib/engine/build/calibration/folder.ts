@@ -6,7 +6,7 @@ import {join, resolve} from 'node:path';
 
 import {OptionError} from '../../../errors.js';
 import {readNpy} from '../../../npy/npy.js';
-import type {Tensor, TensorData} from '../../tensor.js';
+import {elementCount, type Tensor, type TensorData} from '../../tensor.js';
 import {hashFile} from '../model_source.js';
 import type {ExpectedInput} from './batches.js';
 import {decodeImage, loadSharp, type Sharp} from './image.js';
@@ -67,7 +67,7 @@ function onlyInput(expected: readonly ExpectedInput[]): ExpectedInput {
 /** A file holds a sample, or several along a first dimension more. */
 async function* arraySamples(files: readonly string[], input: ExpectedInput): AsyncGenerator<Batch> {
   const shape = input.dims.slice(1);
-  const size = shape.reduce((product, dim) => product * dim, 1);
+  const size = elementCount(shape);
   for (const file of files) {
     const {type, dims, data} = await readNpy(file);
     const single = sameShape(dims, shape);

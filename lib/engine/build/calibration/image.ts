@@ -1,6 +1,6 @@
 /** Pictures of a calibration folder, decoded by sharp where the user has installed it. */
 
-import {FormatError, TensorrtNodeError} from '../../../errors.js';
+import {FormatError, messageOf, TensorrtNodeError} from '../../../errors.js';
 import type {CalibrationImage} from './options.js';
 
 /** As much of sharp as is used here. */
@@ -39,7 +39,7 @@ export async function decodeImage(sharp: Sharp, path: string): Promise<Calibrati
     const {width, height, channels} = info;
     return {path, width, height, channels, pixels: data};
   } catch (cause) {
-    const problem = cause instanceof Error ? cause.message : String(cause);
+    const problem = messageOf(cause);
     throw new FormatError('ERR_IMAGE', path, `is not a picture: ${problem}`, undefined, {cause});
   }
 }
