@@ -97,8 +97,6 @@ LoadRequest::LoadRequest(Napi::Object request)
 }
 
 tensorrt::DeviceMemory memoryOf(int device) {
-  if (const cuda::LoadOutcome outcome = cuda::load(); !outcome.ready())
-    throw cuda::CudaError(CUDA_ERROR_NOT_INITIALIZED, "cuInit", outcome.problem, outcome.hint);
   const std::shared_ptr<Gpu> gpu = Gpu::open(device);
   return {gpu->context, std::shared_ptr<cuda::PinnedPool>(gpu, &gpu->pinned),
           std::shared_ptr<cuda::DevicePool>(gpu, &gpu->device)};
