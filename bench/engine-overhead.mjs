@@ -152,7 +152,7 @@ async function throughput(bindings) {
 async function measureEncoder() {
   const {latency: shapes} = models.encoder;
   const peers = torch(shapes.input_ids);
-  const {folder} = await ensureEngine('encoder', 'fp16');
+  const {folder} = await ensureEngine('encoder', 'fp16', {level: options.level});
   const engine = await Engine.load(folder, {backend: 'tensorrt'});
   const binding = engine.bind(shapes);
   binding.inputs.attention_mask.data.fill(1n);

@@ -2,7 +2,7 @@
  * How much do the caches save? Each model is built with empty caches, then again with the timing cache that left behind
  * and no engine cache; and once more in a fresh process that finds the engine in the cache.
  *
- *   node bench/engines-caches.mjs [--models recogniser,detector,encoder] [--precision fp16] [--save]
+ *   node bench/engines-caches.mjs [--models recogniser,detector,encoder] [--precision fp16] [--level 1] [--keep DIR] [--save]
  *
  * Needs a GPU, `npm run build`, `build:addon`, and bench/.models. The engines stay for the other benchmarks.
  */
@@ -27,6 +27,9 @@ const {values: options} = parseArgs({
   options: {
     models: {type: 'string', default: 'recogniser,detector,encoder'},
     precision: {type: 'string', default: 'fp16'},
+    level: {type: 'string'},
+    /** Where the caches are left, for `--hit NAME --cache DIR/NAME` later on. */
+    keep: {type: 'string'},
     save: {type: 'boolean'},
     /** The fresh process: builds this model, with this cache, and prints how long that took. */
     hit: {type: 'string'},
@@ -55,6 +58,7 @@ if (options.hit !== undefined) {
     claim: 'engines.3.timing_cache_ratio',
     value: median(ratios),
     unit: 'x',
+    level: options.level,
     models: Object.fromEntries(cold.map(({name, coldSeconds, warmSeconds}) => [name, {cold_s: coldSeconds, warm_s: warmSeconds}])),
     note: 'median over the models of the time of a build with empty caches over one with the timing cache alone',
   });
@@ -72,13 +76,14 @@ if (options.hit !== undefined) {
 async function measure(name, results) {
   const scratch = mkdtempSync(path.join(modelsFolder, 'caches-'));
   try {
-    const common = {...buildOptions(name, options.precision), timingCache: path.join(scratch, 'timing.cache')};
+    const common = {...buildOptions(name, options.precision, options.level), timingCache: path.join(scratch, 'timing.cache')};
     const coldSeconds = await seconds(() => buildEngine(models[name].file, {...common, cache: path.join(scratch, 'cache')}));
     const folder = path.join(scratch, 'warm');
     const warmSeconds = await seconds(() => buildEngine(models[name].file, {...common, cache: false, output: folder}));
     const program = fileURLToPath(import.meta.url);
-    const fresh = () =>
-      execFileSync(process.execPath, [program, '--precision', options.precision, '--hit', name, '--cache', scratch], {encoding: 'utf8'});
+    const level = options.level === undefined ? [] : ['--level', options.level];
+    const list = [program, '--precision', options.precision, ...level, '--hit', name, '--cache', scratch];
+    const fresh = () => execFileSync(process.execPath, list, {encoding: 'utf8'});
     const each = Array.from({length: 3}, () => JSON.parse(fresh().trim().split('\n').at(-1)));
     if (!each.every(({cached}) => cached)) throw new Error(`${name} was built again where the cache had it`);
     const [hitMilliseconds, hashMilliseconds] = ['all', 'hashing'].map((key) => median(each.map((one) => one[key])));
@@ -95,6 +100,7 @@ async function measure(name, results) {
       cold_s: coldSeconds,
       warm_s: warmSeconds,
     });
+    if (options.keep !== undefined) cpSync(scratch, path.join(options.keep, name), {recursive: true});
     return {...figures, beyondHashing: hitMilliseconds - hashMilliseconds};
   } finally {
     rmSync(scratch, {recursive: true, force: true});
@@ -121,7 +127,7 @@ async function seconds(call) {
 async function hit(name, scratch) {
   const cache = {timingCache: path.join(scratch, 'timing.cache'), cache: path.join(scratch, 'cache')};
   const start = performance.now();
-  const built = await buildEngine(models[name].file, {...buildOptions(name, options.precision), ...cache});
+  const built = await buildEngine(models[name].file, {...buildOptions(name, options.precision, options.level), ...cache});
   const all = performance.now() - start;
   const hashingFrom = performance.now();
   for (const file of [models[name].file, built.plan])

@@ -103,6 +103,7 @@ async function measure(name, precision) {
       build_s: built.seconds,
       builds_at_once: builds,
       layers: built.layers,
+      level: built.level,
     };
     const figures = {cosine: worst.cosine, maxError: worst.maxError, maxRelative: worst.maxRelative, ...judge?.figures()};
     if (onGpu) {

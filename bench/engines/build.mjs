@@ -8,15 +8,20 @@ import {say} from '../lib/results.mjs';
 import {models} from './models.mjs';
 import {modelsFolder} from './places.mjs';
 
-/** Options of buildEngine for a model of models.mjs. */
-export function buildOptions(name, precision) {
+/** Options of buildEngine for a model of models.mjs. `level`: the builder's optimization level, TensorRT's own if left out. */
+export function buildOptions(name, precision, level) {
   const {profiles, calibration} = models[name];
-  return {precision, profiles, ...(precision === 'int8' && {calibration: {batches: calibration()}})};
+  return {
+    precision,
+    profiles,
+    ...(level !== undefined && {optimizationLevel: Number(level)}),
+    ...(precision === 'int8' && {calibration: {batches: calibration()}}),
+  };
 }
 
 export const engineFolder = (name, precision) => path.join(modelsFolder, 'engines', `${name}-${precision}`);
 
-/** {folder, planBytes, seconds, layers}. `level`: the builder's optimization level, TensorRT's own if left out. The build's log stays beside the folder. */
+/** {folder, planBytes, seconds, layers, level}. The build's log stays beside the folder. */
 export async function ensureEngine(name, precision, {rebuild = false, level} = {}) {
   const folder = engineFolder(name, precision);
   if (rebuild || !existsSync(path.join(folder, 'manifest.json'))) {
@@ -33,11 +38,17 @@ export async function ensureEngine(name, precision, {rebuild = false, level} = {
       if (name !== phase) onLog({severity: 'progress', message: name});
       phase = name;
     };
-    const options = {...buildOptions(name, precision), ...(level !== undefined && {optimizationLevel: Number(level)})};
-    await buildEngine(models[name].file, {...options, output: folder, cache: false, timingCache, onLog, onProgress});
+    await buildEngine(models[name].file, {
+      ...buildOptions(name, precision, level),
+      output: folder,
+      cache: false,
+      timingCache,
+      onLog,
+      onProgress,
+    });
   }
-  const {plan, buildSeconds, layers} = JSON.parse(readFileSync(path.join(folder, 'manifest.json'), 'utf8'));
-  return {folder, planBytes: plan.bytes, seconds: buildSeconds, layers};
+  const {plan, buildSeconds, layers, options} = JSON.parse(readFileSync(path.join(folder, 'manifest.json'), 'utf8'));
+  return {folder, planBytes: plan.bytes, seconds: buildSeconds, layers, level: options.optimizationLevel};
 }
 
 /** For Results: the GPU and what it runs. Ends the process, having said why, where there is none. */
