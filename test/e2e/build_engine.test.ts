@@ -220,6 +220,15 @@ describe('a builder process that fails', () => {
     }
   });
 
+  it('is not started after a signal that fires at its beginning', async () => {
+    builderDoes('build=hang');
+    const cache = freshCache();
+    const controller = new AbortController();
+    const onProgress = ({detail}: Progress) => detail === 'starting' && controller.abort();
+    await expect(buildEngine(model, {cache, signal: controller.signal, onProgress})).rejects.toMatchObject({code: 'ERR_ABORTED'});
+    expect(await left(cache)).toEqual([]);
+  });
+
   it('is not taken for one of the model as it was hashed, where that has changed since', async () => {
     const cache = freshCache();
     const changing = folder('changing.onnx');

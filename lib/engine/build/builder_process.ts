@@ -4,7 +4,7 @@ import {type ChildProcess, fork} from 'node:child_process';
 import {fileURLToPath} from 'node:url';
 
 import {atExit} from '../../at_exit.js';
-import {AbortError, messageOf, UnsupportedError} from '../../errors.js';
+import {AbortError, messageOf, throwIfAborted, UnsupportedError} from '../../errors.js';
 import type {NativeBuildRequest, NativeBuildResult, NativeEngineInfo} from '../../native/engine_addon.js';
 import {typed} from '../../native/errors.js';
 import {onAbort} from '../../on_abort.js';
@@ -46,8 +46,14 @@ const PROGRAM = fileURLToPath(new URL('./child.js', import.meta.url));
  * Resolves, or rejects, when the process is gone, or killed and as good as gone. Rejects with BuildError,
  * UnsupportedError for what the loaded TensorRT does not know, AbortError within a second of the signal.
  */
-export function runBuilder(run: BuilderRun): Promise<Built> {
-  return new BuilderProcess(run).ended;
+export async function runBuilder(run: BuilderRun): Promise<Built> {
+  try {
+    // One that has fired would not be heard of again.
+    throwIfAborted(run.signal);
+    return await new BuilderProcess(run).ended;
+  } finally {
+    await run.batches?.close();
+  }
 }
 
 class BuilderProcess {
@@ -84,11 +90,10 @@ class BuilderProcess {
           reject(error);
         }
       });
-    }).finally(async () => {
+    }).finally(() => {
       clearTimeout(this.#timer);
       ended();
       release?.();
-      await run.batches?.close();
     });
     this.#child.on('message', (message: FromBuilder) => this.#receive(message));
     this.#send({type: 'build', request, mergeTimingsInto});
