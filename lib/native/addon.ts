@@ -7,6 +7,8 @@ export interface Addon extends EngineAddon {
   /** Needs `loadDriver` to have said 'ready', as `devices` does. Slow where the kernel module tells nothing: NVML is started. */
   driverVersion(): NativeDriverVersion;
   devices(): NativeDeviceInfo[];
+  /** The machine's GPUs in the order of the PCI bus, from NVML and without starting CUDA; undefined without NVML. */
+  gpuModels(): NativeGpuModel[] | undefined;
   /** Opens libnvinfer from the first candidate, a path or a bare name, that serves. */
   openTensorrt(candidates: readonly string[]): NativeTensorrt;
   /** Detaches a buffer of `allocatePinned` and gives its memory back. */
@@ -40,6 +42,14 @@ export interface NativeDeviceInfo {
   multiprocessors: number;
   totalBytes: number;
   pciBusId: string;
+}
+
+export interface NativeGpuModel {
+  name: string;
+  computeMajor: number;
+  computeMinor: number;
+  /** In multi-instance mode, where CUDA sees parts of it under other names. */
+  divided: boolean;
 }
 
 export interface NativeTensorrt {

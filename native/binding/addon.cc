@@ -21,6 +21,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData(std::make_unique<Instance>(env).release());
   exports.Set("loadDriver", Napi::Function::New<loadDriver>(env, "loadDriver"));
   exports.Set("driverVersion", Napi::Function::New<driverVersion>(env, "driverVersion"));
+  exports.Set("gpuModels", Napi::Function::New<gpuModels>(env, "gpuModels"));
   exports.Set("devices", Napi::Function::New<devices>(env, "devices"));
   exports.Set("openTensorrt", Napi::Function::New<openTensorrt>(env, "openTensorrt"));
   exports.Set("buildEngine", Napi::Function::New<buildEngine>(env, "buildEngine"));

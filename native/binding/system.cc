@@ -3,11 +3,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "../cuda/device.h"
 #include "../cuda/driver.h"
+#include "../cuda/nvml.h"
 #include "../tensorrt/libraries.h"
 #include "errors.h"
 
@@ -71,6 +73,25 @@ Napi::Value devices(const Napi::CallbackInfo& info) {
   return guarded(env, [&] {
     Napi::Array result = Napi::Array::New(env);
     for (const cuda::DeviceInfo& device : cuda::devices()) result.Set(result.Length(), describe(env, device));
+    return result;
+  });
+}
+
+Napi::Value gpuModels(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return guarded(env, [&]() -> Napi::Value {
+    const auto nvml = cuda::Nvml::open();
+    const auto gpus = nvml ? nvml->gpus() : std::nullopt;
+    if (!gpus) return env.Undefined();
+    Napi::Array result = Napi::Array::New(env);
+    for (const cuda::GpuModel& gpu : *gpus) {
+      Napi::Object each = Napi::Object::New(env);
+      each.Set("name", Napi::String::New(env, gpu.name));
+      each.Set("computeMajor", Napi::Number::New(env, gpu.computeMajor));
+      each.Set("computeMinor", Napi::Number::New(env, gpu.computeMinor));
+      each.Set("divided", Napi::Boolean::New(env, gpu.divided));
+      result.Set(result.Length(), each);
+    }
     return result;
   });
 }

@@ -9,6 +9,8 @@ namespace tensorrt_node::binding {
 Napi::Value loadDriver(const Napi::CallbackInfo& info);
 // () -> {api, kernel?}
 Napi::Value driverVersion(const Napi::CallbackInfo& info);
+// () -> [{name, computeMajor, computeMinor, divided}], without starting CUDA; undefined where nobody else can tell
+Napi::Value gpuModels(const Napi::CallbackInfo& info);
 // () -> [{ordinal, name, …}]
 Napi::Value devices(const Napi::CallbackInfo& info);
 // (candidates: string[]) -> {version, infer, parser?, parserProblem?}

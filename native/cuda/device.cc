@@ -1,32 +1,14 @@
 #include "device.h"
 
-#include <dlfcn.h>
-
 #include <array>
 
 #include "driver.h"
+#include "nvml.h"
 #include "version_file.h"
 
 namespace tensorrt_node::cuda {
 
 namespace {
-
-// Asked last: starting NVML takes a while.
-std::optional<std::string> versionFromNvml() {
-  void* library = dlopen("libnvidia-ml.so.1", RTLD_NOW | RTLD_LOCAL);
-  if (library == nullptr) return std::nullopt;
-  const auto initialise = reinterpret_cast<int (*)()>(dlsym(library, "nvmlInit_v2"));
-  const auto shutDown = reinterpret_cast<int (*)()>(dlsym(library, "nvmlShutdown"));
-  const auto ask = reinterpret_cast<int (*)(char*, unsigned)>(dlsym(library, "nvmlSystemGetDriverVersion"));
-  std::optional<std::string> version;
-  if (initialise != nullptr && shutDown != nullptr && ask != nullptr && initialise() == 0) {
-    std::array<char, 96> text{};
-    if (ask(text.data(), text.size() - 1) == 0) version = text.data();
-    shutDown();
-  }
-  dlclose(library);
-  return version;
-}
 
 int attribute(CUdevice_attribute which, CUdevice device) {
   int value = 0;
@@ -58,7 +40,10 @@ DriverVersion driverVersion() {
   check(driver().cuDriverGetVersion(&version.api), "cuDriverGetVersion");
   version.kernel = versionInFile("/proc/driver/nvidia/version");
   if (!version.kernel) version.kernel = versionInFile("/sys/module/nvidia/version");
-  if (!version.kernel) version.kernel = versionFromNvml();
+  // Last, as it takes a while to start.
+  if (!version.kernel) {
+    if (const auto nvml = Nvml::open()) version.kernel = nvml->driverVersion();
+  }
   return version;
 }
 

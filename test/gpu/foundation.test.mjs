@@ -25,6 +25,18 @@ test('inspect names the card, the driver and TensorRT', async (t) => {
   assert.equal(typeof tensorrt.parser, 'string', tensorrt.parser.reason);
 });
 
+test('NVML, which needs no CUDA, tells the same GPUs', async (t) => {
+  const {requireAddon} = await import('../../dist/native/load.js');
+  const models = requireAddon().gpuModels();
+  if (models === undefined) return t.skip('there is no NVML here');
+  const names = (list) => list.map(({name, compute}) => `${name} ${compute}`).sort();
+  const {devices} = await inspect();
+  assert.deepEqual(
+    names(models.map(({name, computeMajor, computeMinor}) => ({name, compute: `${computeMajor}.${computeMinor}`}))),
+    names(devices.map(({name, computeCapability}) => ({name, compute: computeCapability}))),
+  );
+});
+
 test('random bytes survive the way to the GPU and back, in both kinds of memory', async () => {
   const device = Device.open(0);
   const stream = device.createStream('round trip');

@@ -13,7 +13,7 @@ import {BuildLog} from './build_log.js';
 import {type CachePaths, cachePaths, defaultCacheFolder, timingCacheName} from './cache_paths.js';
 import {Callbacks} from './callbacks.js';
 import {outputTarget, placeInCache, readEngine, sharePlan, sourceFileFrom, writeManifest} from './engine_folder.js';
-import {type BuildEnvironment, findEnvironment} from './environment.js';
+import {type BuildEnvironment, checkDevice, findEnvironment} from './environment.js';
 import {lockFile, tryLockFile} from './file_lock.js';
 import {type BuildOptions, checkOptions, type Profile} from './options.js';
 import {keyOf, type PreparedBuild, prepareBuild} from './prepare.js';
@@ -47,7 +47,7 @@ export interface BuildResult {
 export async function buildEngine(model: string | Uint8Array | Model, options: BuildOptions = {}): Promise<BuildResult> {
   checkOptions(options);
   throwIfAborted(options.signal);
-  const environment = findEnvironment(options.device ?? 0, options.tensorrtPath);
+  const environment = findEnvironment(options.device ?? 0, options.tensorrtPath, options.cache !== false);
   const callbacks = new Callbacks(options.signal);
   return callbacks.around(async () => {
     await using scratch = new Scratch();
@@ -153,6 +153,7 @@ class Build {
   }
 
   async #produce(folder: string, prepared: PreparedBuild, key: string): Promise<Produced> {
+    checkDevice(this.environment);
     const production: Production = {
       prepared,
       key,

@@ -4,6 +4,7 @@ import {TensorrtNodeError} from '../../errors.js';
 import type {Addon} from '../../native/addon.js';
 import {TensorrtError, translated} from '../../native/errors.js';
 import {findDevice} from '../../native/find_device.js';
+import {identifyGpu} from '../../native/identify_gpu.js';
 import {requireAddon} from '../../native/load.js';
 import {tensorrtCandidates} from '../../native/tensorrt_libraries.js';
 
@@ -18,14 +19,15 @@ export interface BuildEnvironment {
 
 /**
  * Throws TensorrtNodeError (ERR_ADDON), CudaError without a driver or GPU, OptionError for a GPU that is not there,
- * TensorrtError without TensorRT or its ONNX parser; each says what to do.
+ * TensorrtError without TensorRT or its ONNX parser; each says what to do. `quick`: an engine in the cache may be all
+ * that is wanted, for which CUDA, which takes a fifth of a second, need not be started; `checkDevice` then does.
  */
-export function findEnvironment(device: number, tensorrtPath: string | undefined): BuildEnvironment {
+export function findEnvironment(device: number, tensorrtPath: string | undefined, quick: boolean): BuildEnvironment {
   const candidates = tensorrtCandidates(tensorrtPath, process.env);
   const addon = requireAddon();
   if (addon.buildEngine === undefined)
     throw new TensorrtNodeError('ERR_ADDON', 'the native addon is older than this package', 'npm rebuild tensorrt-node');
-  const {computeMajor, computeMinor, name} = findDevice(addon, device, 'building engines needs a GPU: ');
+  const found = (quick ? identifyGpu(addon, device, process.env) : undefined) ?? findGpu(addon, device);
   const {infer, version, parser, parserProblem} = translated(() => addon.openTensorrt(candidates));
   if (parser === undefined) {
     throw new TensorrtError(
@@ -34,5 +36,15 @@ export function findEnvironment(device: number, tensorrtPath: string | undefined
       'install the ONNX parser of the same TensorRT',
     );
   }
-  return {addon, device, gpu: {name, computeCapability: `${computeMajor}.${computeMinor}`}, tensorrt: [infer], tensorrtVersion: version};
+  const gpu = {name: found.name, computeCapability: `${found.computeMajor}.${found.computeMinor}`};
+  return {addon, device, gpu, tensorrt: [infer], tensorrtVersion: version};
 }
+
+/** Starts CUDA, if nothing did, before something is built. Throws as findEnvironment does. */
+export function checkDevice({addon, device, gpu}: BuildEnvironment): void {
+  const {name} = findGpu(addon, device);
+  if (name === gpu.name) return;
+  throw new TensorrtNodeError('ERR_CUDA', `GPU ${device} is ${gpu.name} for NVML and ${name} for CUDA`, 'set CUDA_VISIBLE_DEVICES');
+}
+
+const findGpu = (addon: Addon, device: number) => findDevice(addon, device, 'building engines needs a GPU: ');
