@@ -2,7 +2,8 @@
  * What becomes of a service when the builder dies? A model that TensorRT's builder aborts on is built while another
  * engine answers in this process: the build must end in a typed error, and every answer must come and be right.
  *
- *   node bench/engines-builder-abort.mjs [--size 4096] [--hidden 14336] [--layers 8] [--seconds 240] [--beside classifier] [--save]
+ *   node bench/engines-builder-abort.mjs [--size 4096] [--hidden 14336] [--layers 8] [--block 128]
+ *                                          [--rows 16] [--seconds 240] [--beside classifier] [--save]
  *
  * Needs a GPU, `npm run build`, `build:addon` and bench/.models. The claim is 1 if the build ended in ERR_BUILD with the
  * process's end told and no answer was wrong; the error is beside it. A builder that comes through says so instead.
@@ -26,6 +27,10 @@ const {values: options} = parseArgs({
     size: {type: 'string', default: '4096'},
     hidden: {type: 'string', default: '14336'},
     layers: {type: 'string', default: '8'},
+    /** Weights of a column that share a scale. */
+    block: {type: 'string', default: '128'},
+    /** The largest batch, which is tuned for. */
+    rows: {type: 'string', default: '16'},
     seconds: {type: 'string', default: '240'},
     /** The model whose engine answers meanwhile. */
     beside: {type: 'string', default: 'classifier'},
@@ -33,7 +38,7 @@ const {values: options} = parseArgs({
     save: {type: 'boolean'},
   },
 });
-const [size, hidden, layers] = [options.size, options.hidden, options.layers].map(Number);
+const [size, hidden, layers, block, rows] = [options.size, options.hidden, options.layers, options.block, options.rows].map(Number);
 
 const results = new Results('engines.jsonl', await machine());
 const scratch = mkdtempSync(path.join(tmpdir(), 'engines-builder-abort-'));
@@ -57,11 +62,11 @@ const serving = (async () => {
 })();
 
 const file = path.join(scratch, 'int4.onnx');
-await writeModel(int4Chain({size, hidden, layers}), file, {externalData: 'int4.onnx_data'});
+await writeModel(int4Chain({size, hidden, layers, block}), file, {externalData: 'int4.onnx_data'});
 const start = performance.now();
 const error = await buildEngine(file, {
   typing: 'strong',
-  profiles: [{x: {min: [1, size], opt: [1, size], max: [16, size]}}],
+  profiles: [{x: {min: [1, size], opt: [rows, size], max: [rows, size]}}],
   output: path.join(scratch, 'engine'),
   cache: false,
   timingCache: false,
@@ -93,6 +98,6 @@ results.record({
   answers_meanwhile: times.length,
   wrong,
   answer_ms_p99: percentiles(times).p99,
-  model: `${layers} x DequantizeLinear INT4 [${size}, ${hidden}] and MatMul`,
+  model: `${layers} x DequantizeLinear INT4 [${size}, ${hidden}] by blocks of ${block} and MatMul, up to ${rows} rows`,
 });
 if (!(died && answered)) process.exitCode = 1;

@@ -56,6 +56,11 @@ export async function engineFolder(name) {
   return output;
 }
 
+/** For a run that is to build nothing. */
+export async function buildAll() {
+  for (const name of Object.keys(BUILDS)) await engineFolder(name);
+}
+
 export async function loadEngine(name, options = {}) {
   const source = backend === 'cpu' ? await modelFile(name) : await engineFolder(name);
   return Engine.load(source, {backend, ...options});
