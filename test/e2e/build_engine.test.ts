@@ -1,5 +1,5 @@
 import {existsSync, utimesSync} from 'node:fs';
-import {mkdir, readdir, readFile, stat, truncate, writeFile} from 'node:fs/promises';
+import {copyFile, mkdir, readdir, readFile, rm, stat, truncate, writeFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {setTimeout as sleep} from 'node:timers/promises';
@@ -141,6 +141,58 @@ describe('buildEngine', () => {
     await expect(buildEngine(model, {cache, precision: 'bf16'})).rejects.toMatchObject({code: 'ERR_BUILD'});
   });
 
+  describe('of a model that it knows', () => {
+    /** Reading the model hashes it again. */
+    async function hashed(path: string, options: BuildOptions): Promise<[number, BuildResult]> {
+      let files = 0;
+      const built = await buildEngine(path, {
+        ...options,
+        onProgress: ({phase, done, total}) => (files += Number(phase === 'hash' && done === total)),
+      });
+      return [files, built];
+    }
+
+    it('does not read it again, wherever it is', async () => {
+      const options = {cache: freshCache(), profiles: [{x: {min: [1, 4], opt: [2, 4], max: [16, 4]}}]};
+      const [first, built] = await hashed(model, options);
+      const copy = folder('copies', 'copy.onnx');
+      await mkdir(folder('copies'));
+      await copyFile(model, copy);
+      const [second, again] = await hashed(copy, options);
+      expect([first, second]).toEqual([2, 1]);
+      expect(again).toMatchObject({cached: true, plan: built.plan, profiles: built.profiles, profilesDerived: false});
+      expect(again.manifest).toMatchObject({name: 'copy', key: built.manifest.key});
+      expect(again.manifest.source.file).toContain('copies/copy.onnx');
+    });
+
+    it('sees that its external data changed', async () => {
+      const external = folder('changing-weights.onnx');
+      const data = folder('changing-weights.data');
+      await writeModel(affine(), external, {externalData: 'changing-weights.data', threshold: 0});
+      const options = {cache: freshCache()};
+      const {manifest} = await buildEngine(external, options);
+      expect((await hashed(external, options))[1]).toMatchObject({cached: true, profilesDerived: true});
+      const bytes = await readFile(data);
+      bytes[0]! ^= 1;
+      await writeFile(data, bytes);
+      const [, changed] = await hashed(external, options);
+      expect(changed.cached).toBe(false);
+      expect(changed.manifest.key).not.toBe(manifest.key);
+    });
+
+    it('takes other options for another build, and builds again what is gone or damaged', async () => {
+      const cache = freshCache();
+      const {folder: built} = await buildEngine(model, {cache});
+      expect(await buildEngine(model, {cache, optimizationLevel: 1})).toMatchObject({cached: false});
+      await truncate(join(built, 'model.plan'), 10);
+      expect(await buildEngine(model, {cache})).toMatchObject({cached: false, warnings: [expect.stringContaining('damaged')]});
+      await rm(built, {recursive: true});
+      expect(await buildEngine(model, {cache})).toMatchObject({cached: false});
+      for (const name of await readdir(join(cache, 'requests'))) await writeFile(join(cache, 'requests', name), '{"key');
+      expect(await buildEngine(model, {cache})).toMatchObject({cached: true});
+    });
+  });
+
   it('replaces an engine folder and no other', async () => {
     const output = folder('replaced');
     const cache = freshCache();
@@ -233,7 +285,8 @@ describe('a builder process that fails', () => {
     const cache = freshCache();
     const changing = folder('changing.onnx');
     await writeModel(affine(), changing);
-    const onProgress = ({phase}: Progress) => phase === 'hash' && utimesSync(changing, new Date(0), new Date(0));
+    let time = 0;
+    const onProgress = ({phase}: Progress) => phase === 'hash' && utimesSync(changing, 0, time++);
     await expect(buildEngine(changing, {cache, onProgress})).rejects.toMatchObject({
       code: 'ERR_BUILD',
       message: expect.stringMatching(/changing\.onnx or its external data changed.*build it again/),

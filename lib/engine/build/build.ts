@@ -7,7 +7,7 @@ import {removeAtExit} from '../../at_exit.js';
 import {FormatError, OptionError, throwIfAborted} from '../../errors.js';
 import type {Model} from '../../onnx/model.js';
 import type {OnProgress} from '../../progress.js';
-import {checkTarget, writeFolder} from '../../target_folder.js';
+import {checkTarget, type TargetOptions, writeFolder} from '../../target_folder.js';
 import {type EngineManifest, PLAN_FILE} from '../manifest.js';
 import {BuildLog} from './build_log.js';
 import {type CachePaths, cachePaths, defaultCacheFolder, timingCacheName} from './cache_paths.js';
@@ -18,6 +18,7 @@ import {lockFile, tryLockFile} from './file_lock.js';
 import {type BuildOptions, checkOptions, type Profile} from './options.js';
 import {keyOf, type PreparedBuild, prepareBuild} from './prepare.js';
 import {type Produced, type Production, produce} from './produce.js';
+import {type KnownBuild, QuickLookup} from './quick_lookup.js';
 import {Scratch} from './scratch.js';
 
 export interface BuildResult {
@@ -76,11 +77,13 @@ class Build {
 
   async run(model: string | Uint8Array | Model): Promise<BuildResult> {
     const {options} = this;
-    const prepared = await prepareBuild(model, options, this.environment, this.scratch, this.#onProgress, this.#signal);
-    const output = options.output === undefined ? undefined : resolve(options.output);
-    const target = outputTarget(prepared.source.isFile ? prepared.source.path : undefined);
-    if (output !== undefined) await checkTarget(output, target);
+    const quick = this.#paths && QuickLookup.of(this.#paths.requests, model, options, this.environment, this.#signal);
+    const known = await quick?.find(this.#onProgress);
+    const engine = known && (await this.#look(join(this.#paths!.engines, known.key)));
+    if (known !== undefined && engine !== undefined) return await this.#deliver(engine, true, known);
 
+    const prepared = await prepareBuild(model, options, this.environment, this.scratch, this.#onProgress, this.#signal);
+    const output = await this.#output(prepared);
     const {calibration} = prepared;
     const cacheable = calibration === undefined || calibration.identity !== undefined;
     if (this.#paths === undefined || !cacheable) {
@@ -89,31 +92,47 @@ class Build {
       if (this.#paths !== undefined) this.#warn('the engine is not cached: without calibration.key nobody knows what calibrated it');
       const key = keyOf(prepared, calibration?.identity ?? `once:${randomUUID()}`);
       let manifest!: EngineManifest;
-      await writeFolder(output, target, async (folder) => {
-        manifest = this.#personal((await this.#produce(folder, prepared, key)).manifest, prepared, output);
+      await writeFolder(output.folder, output.target, async (folder) => {
+        manifest = this.#personal((await this.#produce(folder, prepared, key)).manifest, prepared, output.folder);
         await writeManifest(folder, manifest);
       });
-      return this.#result(output, manifest, false, prepared);
+      return this.#result(output.folder, manifest, false, prepared);
     }
 
-    const place = join(this.#paths.engines, keyOf(prepared, calibration?.identity));
-    const {manifest: found, cached} = await this.#cached(this.#paths, place, prepared);
-    if (output === undefined) {
-      const manifest = this.#personal(found, prepared, place);
-      if (JSON.stringify(manifest) !== JSON.stringify(found)) await writeManifest(place, manifest);
-      return this.#result(place, manifest, cached, prepared);
+    const key = keyOf(prepared, calibration?.identity);
+    const {manifest, cached} = await this.#cached(this.#paths, key, prepared);
+    await quick?.keep(prepared, key);
+    return await this.#deliver(manifest, cached, {...prepared, key});
+  }
+
+  /** Where the engine is asked to be, if it may be written there. */
+  async #output({source}: Pick<KnownBuild, 'source'>): Promise<{folder: string; target: TargetOptions} | undefined> {
+    if (this.options.output === undefined) return undefined;
+    const folder = resolve(this.options.output);
+    const target = outputTarget(source.isFile ? source.path : undefined);
+    await checkTarget(folder, target);
+    return {folder, target};
+  }
+
+  /** From its place in the cache to where it is asked to be. `found`: the manifest there. */
+  async #deliver(found: EngineManifest, cached: boolean, known: KnownBuild): Promise<BuildResult> {
+    const place = join(this.#paths!.engines, known.key);
+    const output = await this.#output(known);
+    const manifest = this.#personal(found, known, output?.folder ?? place);
+    if (output !== undefined) {
+      await writeFolder(output.folder, output.target, async (folder) => {
+        await sharePlan(place, folder);
+        await writeManifest(folder, manifest);
+      });
+    } else if (JSON.stringify(manifest) !== JSON.stringify(found)) {
+      await writeManifest(place, manifest);
     }
-    const manifest = this.#personal(found, prepared, output);
-    await writeFolder(output, target, async (folder) => {
-      await sharePlan(place, folder);
-      await writeManifest(folder, manifest);
-    });
-    return this.#result(output, manifest, cached, prepared);
+    return this.#result(output?.folder ?? place, manifest, cached, known);
   }
 
   /** The engine at its place in the cache, built if need be by whoever comes first. */
-  async #cached(paths: CachePaths, place: string, prepared: PreparedBuild): Promise<{manifest: EngineManifest; cached: boolean}> {
-    const key = keyOf(prepared, prepared.calibration?.identity);
+  async #cached(paths: CachePaths, key: string, prepared: PreparedBuild): Promise<{manifest: EngineManifest; cached: boolean}> {
+    const place = join(paths.engines, key);
     const there = await this.#look(place);
     if (there !== undefined) return {manifest: there, cached: true};
     const {addon} = this.environment;
@@ -176,7 +195,7 @@ class Build {
   }
 
   /** The name and the model's path are this build's, whoever built the engine. */
-  #personal(manifest: EngineManifest, {source}: PreparedBuild, folder: string): EngineManifest {
+  #personal(manifest: EngineManifest, {source}: Pick<KnownBuild, 'source'>, folder: string): EngineManifest {
     const file = source.isFile ? sourceFileFrom(folder, source.path) : undefined;
     return {
       ...manifest,
@@ -190,7 +209,12 @@ class Build {
     this.#log.add({severity: 'warning', message});
   }
 
-  #result(folder: string, manifest: EngineManifest, cached: boolean, {profiles, profilesDerived}: PreparedBuild): BuildResult {
+  #result(
+    folder: string,
+    manifest: EngineManifest,
+    cached: boolean,
+    {profiles, profilesDerived}: Pick<KnownBuild, 'profiles' | 'profilesDerived'>,
+  ): BuildResult {
     return {
       folder,
       plan: join(folder, PLAN_FILE),

@@ -17,10 +17,17 @@ export interface CachePaths {
   engines: string;
   timings: string;
   locks: string;
+  /** What QuickLookup keeps. */
+  requests: string;
 }
 
 export function cachePaths(folder: string): CachePaths {
-  return {engines: join(folder, 'engines'), timings: join(folder, 'timings'), locks: join(folder, 'locks')};
+  return {
+    engines: join(folder, 'engines'),
+    timings: join(folder, 'timings'),
+    locks: join(folder, 'locks'),
+    requests: join(folder, 'requests'),
+  };
 }
 
 /** Timings count for one version of TensorRT on one kind of GPU: 'tensorrt-10.6.0-nvidia-h100-80gb-hbm3-9.0.timings'. */

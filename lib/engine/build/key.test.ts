@@ -78,7 +78,12 @@ describe('the cache folder', () => {
     [{TENSORRT_NODE_CACHE: '', XDG_CACHE_HOME: '', HOME: '/c'}, '/c/.cache/tensorrt-node'],
   ])('of %j is %s', (env, folder) => {
     expect(defaultCacheFolder(env)).toBe(folder);
-    expect(cachePaths(folder)).toEqual({engines: `${folder}/engines`, timings: `${folder}/timings`, locks: `${folder}/locks`});
+    expect(cachePaths(folder)).toEqual({
+      engines: `${folder}/engines`,
+      timings: `${folder}/timings`,
+      locks: `${folder}/locks`,
+      requests: `${folder}/requests`,
+    });
   });
 
   it.each([

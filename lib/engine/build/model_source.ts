@@ -121,20 +121,32 @@ export async function hashModel(
   onProgress: OnProgress | undefined,
   signal: AbortSignal | undefined,
 ): Promise<string> {
-  const files = [path, ...externalFiles(model)];
-  let total = 0;
-  for (const file of files) total += (await stat(file)).size;
-  const hash = createHash('sha256');
-  let done = 0;
-  for (const file of files) {
-    // Lengths, so that bytes cannot move from one file to the next unseen.
-    hash.update(`${(await stat(file)).size}\n`);
-    done =
-      (await hashFile(hash, file, signal, (bytes) =>
+  const hash = new ModelHash();
+  await hash.add([path, ...externalFiles(model)], onProgress, signal);
+  return hash.soFar;
+}
+
+/** hashModel's hash, in parts. */
+export class ModelHash {
+  readonly #hash = createHash('sha256');
+
+  async add(files: readonly string[], onProgress: OnProgress | undefined, signal: AbortSignal | undefined): Promise<void> {
+    const sizes = await Promise.all(files.map(async (file) => (await stat(file)).size));
+    const total = sizes.reduce((sum, size) => sum + size, 0);
+    let done = 0;
+    for (const [index, file] of files.entries()) {
+      // Lengths, so that bytes cannot move from one file to the next unseen.
+      this.#hash.update(`${sizes[index]}\n`);
+      done += await hashFile(this.#hash, file, signal, (bytes) =>
         onProgress?.({phase: 'hash', done: done + bytes, total, unit: 'bytes', detail: basename(file)}),
-      )) + done;
+      );
+    }
   }
-  return hash.digest('hex');
+
+  /** In hexadecimal digits. */
+  get soFar(): string {
+    return this.#hash.copy().digest('hex');
+  }
 }
 
 /** Returns the bytes read. */
@@ -154,7 +166,8 @@ export async function hashFile(
   return done;
 }
 
-function externalFiles(model: Model): string[] {
+/** Absolute paths, in the order the model names them. */
+export function externalFiles(model: Model): string[] {
   const files = new Set<string>();
   for (const tensor of tensorsOf(model.proto)) {
     if (!isExternal(tensor)) continue;

@@ -75,6 +75,6 @@ export function keyOf({modelSha256, canonical, environment}: PreparedBuild, cali
   return engineKey({modelSha256, options: canonical, calibration, environment});
 }
 
-async function packageVersion(): Promise<string> {
+export async function packageVersion(): Promise<string> {
   return JSON.parse(await readFile(new URL('../../../package.json', import.meta.url), 'utf8')).version;
 }
