@@ -9,16 +9,26 @@ import type {TensorProto} from './onnx_pb.js';
  * Throws FormatError (ERR_ONNX) unless there are as many bytes as shape and type ask for.
  */
 export function inlineBytes(tensor: TensorProto, label: string): Uint8Array {
-  const expected = expectedByteLength(tensor, label);
-  const bytes = tensor.rawData.byteLength > 0 ? tensor.rawData : typedBytes(tensor, label);
-  if (bytes.byteLength !== expected) {
-    throw new FormatError(
-      'ERR_ONNX',
-      label,
-      `tensor '${tensor.name}' of type ${dataTypeName(tensor.dataType)} and shape [${tensor.dims.join(', ')}] needs ${expected} bytes and has ${bytes.byteLength}`,
-    );
-  }
+  checkInlineBytes(tensor, label);
+  if (tensor.rawData.byteLength > 0) return tensor.rawData;
+  const {values, width, set} = typedField(tensor, label);
+  const bytes = new Uint8Array(values.length * width);
+  const view = new DataView(bytes.buffer);
+  for (let index = 0; index < values.length; index++) set(view, index * width, values[index]!);
   return bytes;
+}
+
+/** Throws as inlineBytes does, without making the bytes. */
+export function checkInlineBytes(tensor: TensorProto, label: string): void {
+  const expected = expectedByteLength(tensor, label);
+  const {values, width} = typedField(tensor, label);
+  const found = tensor.rawData.byteLength || values.length * width;
+  if (found === expected) return;
+  throw new FormatError(
+    'ERR_ONNX',
+    label,
+    `tensor '${tensor.name}' of type ${dataTypeName(tensor.dataType)} and shape [${tensor.dims.join(', ')}] needs ${expected} bytes and has ${found}`,
+  );
 }
 
 /** Bytes that a tensor's shape and type ask for. */
@@ -37,39 +47,48 @@ export function expectedByteLength(tensor: TensorProto, label: string): number {
   return bytes;
 }
 
+interface TypedField {
+  values: readonly (number | bigint)[];
+  /** Bytes of an element. */
+  width: number;
+  set(view: DataView, at: number, value: number | bigint): void;
+}
+
 /** Typed fields hold narrow elements in wide ones: FLOAT16 as bits in int32, UINT32 in uint64, two 4-bit elements in one int32. */
-function typedBytes(tensor: TensorProto, label: string): Uint8Array {
+function typedField(tensor: TensorProto, label: string): TypedField {
   switch (tensor.dataType) {
     case DataType.FLOAT:
     case DataType.COMPLEX64:
-      return pack(tensor.floatData, 4, (view, at, value) => view.setFloat32(at, value, true));
+      return field(tensor.floatData, 4, (view, at, value) => view.setFloat32(at, value, true));
     case DataType.DOUBLE:
     case DataType.COMPLEX128:
-      return pack(tensor.doubleData, 8, (view, at, value) => view.setFloat64(at, value, true));
+      return field(tensor.doubleData, 8, (view, at, value) => view.setFloat64(at, value, true));
     case DataType.INT64:
-      return pack(tensor.int64Data, 8, (view, at, value) => view.setBigInt64(at, value, true));
+      return field(tensor.int64Data, 8, (view, at, value) => view.setBigInt64(at, value, true));
     case DataType.UINT64:
-      return pack(tensor.uint64Data, 8, (view, at, value) => view.setBigUint64(at, value, true));
+      return field(tensor.uint64Data, 8, (view, at, value) => view.setBigUint64(at, value, true));
     case DataType.UINT32:
-      return pack(tensor.uint64Data, 4, (view, at, value) => view.setUint32(at, Number(BigInt.asUintN(32, value)), true));
+      return field(tensor.uint64Data, 4, (view, at, value) => view.setUint32(at, Number(BigInt.asUintN(32, value)), true));
     case DataType.INT32:
-      return pack(tensor.int32Data, 4, (view, at, value) => view.setInt32(at, value, true));
+      return field(tensor.int32Data, 4, (view, at, value) => view.setInt32(at, value, true));
     case DataType.INT16:
     case DataType.UINT16:
     case DataType.FLOAT16:
     case DataType.BFLOAT16:
-      return pack(tensor.int32Data, 2, (view, at, value) => view.setUint16(at, value, true));
+      return field(tensor.int32Data, 2, (view, at, value) => view.setUint16(at, value, true));
     default:
       if (bitsPerElement(tensor.dataType) === 4 && tensor.int32Data.length > (elementCount(tensor.dims) ?? 0)) {
         throw new FormatError('ERR_ONNX', label, `tensor '${tensor.name}' has more values than its shape [${tensor.dims.join(', ')}]`);
       }
-      return pack(tensor.int32Data, 1, (view, at, value) => view.setUint8(at, value));
+      return field(tensor.int32Data, 1, (view, at, value) => view.setUint8(at, value));
   }
 }
 
-function pack<T>(values: readonly T[], width: number, set: (view: DataView, at: number, value: T) => void): Uint8Array {
-  const bytes = new Uint8Array(values.length * width);
-  const view = new DataView(bytes.buffer);
-  for (const [index, value] of values.entries()) set(view, index * width, value);
-  return bytes;
+/** Protocol buffers give each field numbers of one kind, which its `set` takes. */
+function field<T extends number | bigint>(
+  values: readonly T[],
+  width: number,
+  set: (view: DataView, at: number, value: T) => void,
+): TypedField {
+  return {values, width, set: set as TypedField['set']};
 }

@@ -9,7 +9,7 @@ import {FormatError, throwIfAborted} from '../errors.js';
 import {checkModel} from './check.js';
 import {DataType} from './data_type.js';
 import {ExternalDataResolver} from './external_data.js';
-import {inlineBytes} from './inline_data.js';
+import {checkInlineBytes} from './inline_data.js';
 import {Model, tensorsOf} from './model.js';
 import {TensorProto_DataLocation as DataLocation, type ModelProto, ModelProtoSchema, type TensorProto} from './onnx_pb.js';
 
@@ -34,7 +34,7 @@ export async function readModel(path: string, {signal}: ReadOptions = {}): Promi
   for (const tensor of tensorsOf(proto)) {
     throwIfAborted(signal);
     if (isExternal(tensor)) model.setSource(tensor, await external.resolve(tensor));
-    else if (tensor.dataType !== DataType.STRING) inlineBytes(tensor, absolute);
+    else if (tensor.dataType !== DataType.STRING) checkInlineBytes(tensor, absolute);
   }
   return model;
 }
