@@ -2,8 +2,8 @@
  * What becomes of a service when the builder dies? A model that TensorRT's builder aborts on is built while another
  * engine answers in this process: the build must end in a typed error, and every answer must come and be right.
  *
- *   node bench/engines-builder-abort.mjs [--size 4096] [--hidden 14336] [--layers 8] [--block 128]
- *                                          [--rows 16] [--seconds 240] [--beside classifier] [--save]
+ *   node bench/engines-builder-abort.mjs [--size 4096] [--hidden 14336] [--layers 16] [--block 128]
+ *                                          [--rows 16] [--distinct] [--seconds 240] [--beside classifier] [--save]
  *
  * Needs a GPU, `npm run build`, `build:addon` and bench/.models. The claim is 1 if the build ended in ERR_BUILD with the
  * process's end told and no answer was wrong; the error is beside it. A builder that comes through says so instead.
@@ -17,7 +17,7 @@ import {parseArgs} from 'node:util';
 import {buildEngine, Engine} from '../dist/index.js';
 import {writeModel} from '../dist/onnx/write.js';
 import {ensureEngine, machine} from './engines/build.mjs';
-import {int4Chain} from './engines/int4_chain.mjs';
+import {int4Mlps} from './engines/int4_mlps.mjs';
 import {models} from './engines/models.mjs';
 import {percentiles} from './lib/latency.mjs';
 import {Results, say} from './lib/results.mjs';
@@ -26,7 +26,7 @@ const {values: options} = parseArgs({
   options: {
     size: {type: 'string', default: '4096'},
     hidden: {type: 'string', default: '14336'},
-    layers: {type: 'string', default: '8'},
+    layers: {type: 'string', default: '16'},
     /** Weights of a column that share a scale. */
     block: {type: 'string', default: '128'},
     /** The largest batch, which is tuned for. */
@@ -35,6 +35,8 @@ const {values: options} = parseArgs({
     /** The model whose engine answers meanwhile. */
     beside: {type: 'string', default: 'classifier'},
     level: {type: 'string'},
+    /** Each matrix has weights of its own. */
+    distinct: {type: 'boolean', default: false},
     save: {type: 'boolean'},
   },
 });
@@ -62,7 +64,7 @@ const serving = (async () => {
 })();
 
 const file = path.join(scratch, 'int4.onnx');
-await writeModel(int4Chain({size, hidden, layers, block}), file, {externalData: 'int4.onnx_data'});
+await writeModel(int4Mlps({size, hidden, layers, block, distinct: options.distinct}), file, {externalData: 'int4.onnx_data'});
 const start = performance.now();
 const error = await buildEngine(file, {
   typing: 'strong',
@@ -98,6 +100,6 @@ results.record({
   answers_meanwhile: times.length,
   wrong,
   answer_ms_p99: percentiles(times).p99,
-  model: `${layers} x DequantizeLinear INT4 [${size}, ${hidden}] by blocks of ${block} and MatMul, up to ${rows} rows`,
+  model: `${layers} gated MLPs of ${size} and ${hidden}, weights INT4 in blocks of ${block}${options.distinct ? ', each its own' : ''}, up to ${rows} rows`,
 });
 if (!(died && answered)) process.exitCode = 1;
