@@ -262,6 +262,14 @@ describe('Calibration', () => {
     expect(known[5]).toBe(known[6]);
   });
 
+  it('takes the algorithm from the calibration cache, and refuses another', async () => {
+    const cache = join(folder, 'min-max');
+    await writeFile(cache, 'TRT-100600-MinMaxCalibration\nx: 3c010a14\n');
+    expect((await open({cache})).options.algorithm).toBe('min-max');
+    expect((await open({cache, algorithm: 'min-max'})).options.algorithm).toBe('min-max');
+    await expect(open({cache, algorithm: 'entropy2'})).rejects.toThrow(/calibration\.algorithm.*'min-max', which made .*entropy2/);
+  });
+
   it('uses a calibration cache that is there, and writes one that is not', async () => {
     const cache = join(folder, 'ranges');
     const scratch = join(folder, 'scratch');

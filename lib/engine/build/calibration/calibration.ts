@@ -20,7 +20,7 @@ type NativeCalibration = NonNullable<NativeBuildRequest['calibration']>;
 export class Calibration {
   private constructor(
     /** As they stand in the manifest. */
-    readonly options: {algorithm: 'entropy2' | 'min-max'; batchSize: number; maxBatches: number},
+    readonly options: {algorithm: Algorithm; batchSize: number; maxBatches: number},
     /** What it calibrates with; undefined where nobody can tell, and the engine is not cached. */
     readonly identity: string | undefined,
     /** A calibration cache that is there. */
@@ -38,12 +38,16 @@ export class Calibration {
     profile: NativeProfile | undefined,
     signal: AbortSignal | undefined,
   ): Promise<Calibration> {
-    const {algorithm = 'entropy2', maxBatches = DEFAULT_MAX_BATCHES, folder, preprocess, key} = given;
+    const {maxBatches = DEFAULT_MAX_BATCHES, folder, preprocess, key} = given;
     const batchSize = given.batchSize ?? defaultBatchSize(inputs, profile);
     const expected = expectedInputs(inputs, profile, batchSize);
-    const options = {algorithm, batchSize, maxBatches};
     const cacheFile = given.cache === undefined ? undefined : resolve(given.cache);
     const cached = cacheFile === undefined ? undefined : await readIfThere(cacheFile);
+    const madeBy = cached && algorithmOf(cached);
+    const algorithm = given.algorithm ?? madeBy ?? 'entropy2';
+    if (madeBy !== undefined && madeBy !== algorithm)
+      throw new OptionError('calibration.algorithm', `'${madeBy}', which made ${cacheFile}, or another calibration.cache`, algorithm);
+    const options = {algorithm, batchSize, maxBatches};
     if (cached !== undefined) {
       return new Calibration(options, identityOfCache(cached), cacheFile, undefined, undefined, expected);
     }
@@ -95,6 +99,18 @@ export class Calibration {
 }
 
 type Batch = Readonly<Record<string, Tensor>>;
+type Algorithm = NonNullable<CalibrationOptions['algorithm']>;
+
+const ALGORITHMS: ReadonlyMap<string, Algorithm> = new Map([
+  ['EntropyCalibration2', 'entropy2'],
+  ['MinMaxCalibration', 'min-max'],
+]);
+
+/** By the first line that TensorRT writes: 'TRT-100600-MinMaxCalibration'. */
+function algorithmOf(cache: Uint8Array): Algorithm | undefined {
+  const name = /^TRT-\d+-(\w+)/.exec(Buffer.from(cache.subarray(0, 64)).toString('latin1'))?.[1];
+  return name === undefined ? undefined : ALGORITHMS.get(name);
+}
 
 function identityOfCache(bytes: Uint8Array): string {
   return `cache:${createHash('sha256').update(bytes).digest('hex')}`;
