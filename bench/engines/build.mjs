@@ -10,12 +10,12 @@ import {modelsFolder} from './places.mjs';
 
 /** Options of buildEngine for a model of models.mjs. `level`: the builder's optimization level, TensorRT's own if left out. */
 export function buildOptions(name, precision, level) {
-  const {profiles, calibration} = models[name];
+  const {profiles, calibration, int8: {algorithm, layers} = {}} = models[name];
   return {
     precision,
     profiles,
     ...(level !== undefined && {optimizationLevel: Number(level)}),
-    ...(precision === 'int8' && {calibration: {batches: calibration()}}),
+    ...(precision === 'int8' && {layers, calibration: {batches: calibration(), algorithm}}),
   };
 }
 

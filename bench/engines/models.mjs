@@ -15,8 +15,19 @@ const CLASSIFIER_WIDTH = 192;
 const CALIBRATION_BATCH = 8;
 
 /**
+ * What int8 needs of the PP-OCRv4 networks to read: no rare large value cut off, and in fp16 all that is no convolution,
+ * the first eight convolutions, which are the most sensitive, and the depthwise ones.
+ */
+const PP_OCR_INT8 = {
+  algorithm: 'min-max',
+  layers: ['p2o.[!C]*', 'p2o.Cl*', 'p2o.Concat*', 'p2o.Conv.[0-79]', 'p2o.Conv.1[13579]', 'p2o.Conv.2[159]', 'p2o.Conv.31'].map(
+    (pattern) => ({pattern, precision: 'fp16'}),
+  ),
+};
+
+/**
  * `profiles`: for buildEngine. `cases()`: {name, feeds} each. `calibration()`: batches for buildEngine, where the model
- * is one that int8 is for. `latency`: the shapes that latency is measured with. `stream`: cases follow each other, and
+ * is one that int8 is for; `int8`: how. `latency`: the shapes that latency is measured with. `stream`: cases follow each other, and
  * the outputs named are the next one's inputs.
  */
 export const models = {
@@ -27,6 +38,7 @@ export const models = {
     latency: {x: [1, 3, 736, 736]},
     cases: () => pictures('detector', (picture) => normalized(picture)),
     calibration: () => batches('detector', 1),
+    int8: PP_OCR_INT8,
   },
   recogniser: {
     file: modelFile('recogniser'),
@@ -37,6 +49,7 @@ export const models = {
     latency: {x: [1, 3, 48, RECOGNISER_WIDTH]},
     cases: () => pictures('recogniser', (picture) => normalized(picture, Math.max(RECOGNISER_WIDTH, picture.dims[1]))),
     calibration: () => batches('recogniser', CALIBRATION_BATCH),
+    int8: PP_OCR_INT8,
   },
   classifier: {
     file: modelFile('classifier'),
