@@ -1,0 +1,147 @@
+// What each kernel is given: one struct, by value. Plain data, the same for device code, its launchers and the
+// simulator's reference. Pointers are to device memory; matrices are dense and row-major.
+#pragma once
+
+#include <cstdint>
+
+namespace tensorrt_node::kernels {
+
+enum class ElementType : std::int32_t { float16, bfloat16, float32 };
+
+enum class Activation : std::int32_t { silu, geluTanh, geluErf };
+
+// out[row] = table[tokens[row]]; zeros for a token outside the table.
+struct EmbedParameters {
+  const std::int32_t* tokens;  // [rows]
+  const void* table;           // [vocabulary, width]
+  void* out;                   // [rows, width]
+  std::int32_t rows;
+  std::int32_t width;
+  std::int32_t vocabulary;
+};
+
+// sum = x + skip; y = sum / sqrt(mean(sum * sum) + epsilon) * weight, in float32 inside.
+struct RmsNormParameters {
+  const void* x;       // [rows, width]
+  const void* skip;    // [rows, width], or null
+  const void* weight;  // [width]
+  void* y;             // [rows, width]
+  void* sum;           // [rows, width], or null
+  std::int32_t rows;
+  std::int32_t width;
+  float epsilon;
+};
+
+// y = activation(gate) * up.
+struct GatedActivationParameters {
+  const void* gateUp;  // [rows, 2 * width]: a row's gate, then its up
+  void* y;             // [rows, width]
+  std::int32_t rows;
+  std::int32_t width;
+  Activation activation;
+};
+
+// y = x * transpose(weight) + bias + residual, summed in float32. For few rows: bound by reading the weight.
+struct LinearParameters {
+  const void* x;         // [rows, inner]
+  const void* weight;    // [outer, inner]
+  const void* bias;      // [outer], or null
+  const void* residual;  // [rows, outer], or null
+  void* y;               // [rows, outer], of `outputType`
+  std::int32_t rows;
+  std::int32_t inner;
+  std::int32_t outer;
+  ElementType outputType;
+};
+
+// Rows come in runs: those of one sequence that follow each other. A decode step has runs of one row, a chunk of a
+// prompt is one run, and both may be in one call. A run's new keys and values are written to its slot's pages before
+// they are read.
+struct AttentionParameters {
+  const void* qkv;                // [rows, (heads + 2 * kvHeads) * headSize]
+  void* out;                      // [rows, heads * headSize]
+  const float* cos;               // [positions, rotarySize / 2], or null: nothing is rotated
+  const float* sin;               // likewise
+  void* keys;                     // this layer's pages: [pages, kvHeads, pageSize, headSize]
+  void* values;                   // likewise
+  const std::int32_t* pages;      // [slots, pagesPerSlot]: where tokens pageSize * i and on of a slot are
+  const std::int32_t* runStarts;  // [runs + 1]: rows of run r are runStarts[r] to runStarts[r + 1] - 1
+  const std::int32_t* runSlots;   // [runs]; -1 is padding: nothing is read, and zeros are written to out
+  const std::int32_t* positions;  // [rows], in the row's sequence; ascending by one within a run
+  void* workspace;                // attentionWorkspaceBytes()
+  std::int32_t rows;
+  std::int32_t runs;
+  std::int32_t heads;
+  std::int32_t kvHeads;
+  std::int32_t headSize;
+  std::int32_t rotarySize;   // of a head, the first elements; the rest is not rotated
+  std::int32_t interleaved;  // pairs are neighbours instead of halves apart
+  std::int32_t pagesPerSlot;
+  std::int32_t pageSize;
+  std::int32_t window;  // tokens seen, the row's own included; 0 is all
+  std::int32_t splits;  // parts that a decode row's keys are read in at once
+  float scale;
+  float softcap;  // scores become softcap * tanh(score / softcap); 0 is off
+};
+
+// How a slot chooses its tokens; meanings and defaults as SamplingParameters in lib/backend/backend.ts.
+struct SlotSampling {
+  float temperature;
+  float topP;
+  float minP;
+  float repetitionPenalty;
+  float presencePenalty;
+  float frequencyPenalty;
+  std::int32_t topK;
+  std::uint32_t seed;
+  std::int32_t logprobs;  // most likely tokens to report; -1 for none
+  std::int32_t biases;
+  std::int32_t stopTokens;
+  const std::int32_t* biasTokens;    // [biases]
+  const float* biasValues;           // [biases]
+  const std::int32_t* stopTokenIds;  // [stopTokens]
+  std::int32_t* counts;  // [vocabulary]: times in the reply; the top bit is set for tokens of the prompt. Null
+                         // where no penalty asks for it
+};
+
+// What the next step of a slot begins with.
+struct SlotState {
+  std::int32_t token;
+  std::int32_t position;   // of `token`
+  std::int32_t remaining;  // tokens that it may still choose
+  std::int32_t running;    // 0 once it chose a stop token, or the last one
+};
+
+constexpr int maxLogprobs = 20;
+
+// What a step says of a slot. Written to pinned memory.
+struct TokenRecord {
+  std::int32_t token;     // -1: the slot was not running
+  std::int32_t finished;  // 1 with the last token: a stop token, or none remaining
+  float logprob;
+  std::int32_t topTokens[maxLogprobs];
+  float topLogprobs[maxLogprobs];
+};
+
+// Chooses a token for each row, writes its record, and makes its slot ready for the next step.
+struct SampleParameters {
+  const float* logits;           // [rows, vocabulary]
+  const std::int32_t* slots;     // [rows]; -1 is padding
+  const SlotSampling* sampling;  // [slots]
+  SlotState* states;             // [slots]
+  TokenRecord* records;          // [rows]
+  void* workspace;               // sampleWorkspaceBytes()
+  std::int32_t rows;
+  std::int32_t vocabulary;
+};
+
+// out[j, i] = in[i, j]: weights from ONNX's [inner, outer] to [outer, inner], into a part of a larger matrix if need
+// be.
+struct TransposeParameters {
+  const void* in;  // [rows, columns] of 2-byte elements
+  void* out;       // [columns, rows]
+  std::int32_t rows;
+  std::int32_t columns;
+};
+
+}  // namespace tensorrt_node::kernels
