@@ -144,4 +144,33 @@ struct TransposeParameters {
   std::int32_t columns;
 };
 
+// out = in in another type, transposed if need be: how weights get from files into the form that Linear takes. More
+// than TransposeParameters, which it replaces.
+struct ConvertParameters {
+  const void* in;  // [rows, columns], or [columns, rows] if transposed
+  void* out;       // [rows, columns]
+  std::int64_t rows;
+  std::int64_t columns;
+  ElementType inType;
+  ElementType outType;
+  std::int32_t transposed;
+};
+
+// out[row, k] = (code - zero point) * scale, with a scale and a zero point for each `block` codes of a row.
+struct DequantizeParameters {
+  const std::uint8_t* codes;  // [rows, blocks, block * bits / 8], the first code in the low bits
+  const void* scales;         // [rows, blocks]
+  const void* zeroPoints;     // packed: [rows, (blocks * bits + 7) / 8] bytes; floating: [rows, blocks]; or null
+  void* out;                  // [rows, columns]
+  std::int64_t rows;
+  std::int64_t columns;
+  std::int32_t bits;  // 4 or 8
+  std::int32_t block;
+  std::int32_t zeroPoint;  // where zeroPoints is null
+  std::int32_t packedZeroPoints;
+  ElementType scaleType;
+  ElementType zeroPointType;  // of floating ones
+  ElementType outType;
+};
+
 }  // namespace tensorrt_node::kernels
