@@ -25,6 +25,7 @@
   X(cuDevicePrimaryCtxRetain)             \
   X(cuDevicePrimaryCtxRelease)            \
   X(cuCtxGetCurrent)                      \
+  X(cuCtxGetDevice)                       \
   X(cuCtxPushCurrent)                     \
   X(cuCtxPopCurrent)                      \
   X(cuMemGetInfo)                         \
@@ -53,7 +54,12 @@
   X(cuGraphInstantiateWithFlags)          \
   X(cuGraphLaunch)                        \
   X(cuGraphExecDestroy)                   \
-  X(cuGraphDestroy)
+  X(cuGraphDestroy)                       \
+  X(cuModuleLoadData)                     \
+  X(cuModuleUnload)                       \
+  X(cuModuleGetFunction)                  \
+  X(cuFuncSetAttribute)                   \
+  X(cuLaunchKernelEx)
 
 namespace tensorrt_node::cuda {
 

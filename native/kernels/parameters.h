@@ -58,12 +58,13 @@ struct LinearParameters {
 // prompt is one run, and both may be in one call. A run's new keys and values are written to its slot's pages before
 // they are read.
 struct AttentionParameters {
-  const void* qkv;                // [rows, (heads + 2 * kvHeads) * headSize]
-  void* out;                      // [rows, heads * headSize]
-  const float* cos;               // [positions, rotarySize / 2], or null: nothing is rotated
-  const float* sin;               // likewise
-  void* keys;                     // this layer's pages: [pages, kvHeads, pageSize, headSize]
-  void* values;                   // likewise
+  const void* qkv;   // [rows, (heads + 2 * kvHeads) * headSize]
+  void* out;         // [rows, heads * headSize]
+  const float* cos;  // [positions, rotarySize / 2], or null: nothing is rotated
+  const float* sin;  // likewise
+  // [2]: addresses of this layer's pages of keys and of values, each [pages, kvHeads, pageSize, headSize]. Read on the
+  // device, so that one captured step serves wherever they are.
+  const std::int64_t* cache;
   const std::int32_t* pages;      // [slots, pagesPerSlot]: where tokens pageSize * i and on of a slot are
   const std::int32_t* runStarts;  // [runs + 1]: rows of run r are runStarts[r] to runStarts[r + 1] - 1
   const std::int32_t* runSlots;   // [runs]; -1 is padding: nothing is read, and zeros are written to out
@@ -77,9 +78,9 @@ struct AttentionParameters {
   std::int32_t rotarySize;   // of a head, the first elements; the rest is not rotated
   std::int32_t interleaved;  // pairs are neighbours instead of halves apart
   std::int32_t pagesPerSlot;
-  std::int32_t pageSize;
-  std::int32_t window;  // tokens seen, the row's own included; 0 is all
-  std::int32_t splits;  // parts that a decode row's keys are read in at once
+  std::int32_t pageSize;  // a multiple of 16
+  std::int32_t window;    // tokens seen, the row's own included; 0 is all
+  std::int32_t splits;    // parts that a row's keys are read in at once, where each run is one row
   float scale;
   float softcap;  // scores become softcap * tanh(score / softcap); 0 is off
 };
@@ -107,16 +108,23 @@ struct SlotSampling {
 // What the next step of a slot begins with.
 struct SlotState {
   std::int32_t token;
-  std::int32_t position;   // of `token`
+  std::int32_t position;   // of `token`; the draw for the token after it depends on position + 1
   std::int32_t remaining;  // tokens that it may still choose
   std::int32_t running;    // 0 once it chose a stop token, or the last one
 };
 
 constexpr int maxLogprobs = 20;
 
+// What stands in a record where no token was chosen. The last two end the slot.
+enum TokenProblem : std::int32_t {
+  notRunning = -1,  // padding, or a slot that had finished
+  notNumbers = -2,  // the model computed logits that are not numbers
+  noneLeft = -3,    // each token has a logit of -Infinity
+};
+
 // What a step says of a slot. Written to pinned memory.
 struct TokenRecord {
-  std::int32_t token;     // -1: the slot was not running
+  std::int32_t token;     // or a TokenProblem
   std::int32_t finished;  // 1 with the last token: a stop token, or none remaining
   float logprob;
   std::int32_t topTokens[maxLogprobs];

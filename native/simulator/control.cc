@@ -32,6 +32,8 @@ void simulatorReset(void) {
   state.captures.clear();
   state.graphs.clear();
   state.graphExecs.clear();
+  state.modules.clear();
+  state.functions.clear();
   state.signals.clear();
   state.memory = {};
   state.faults = {};
@@ -41,6 +43,7 @@ void simulatorReset(void) {
   state.lastStream = 0;
   state.lastEvent = 0;
   state.lastGraph = 0;
+  state.lastModule = 0;
   state.freeTimelines.clear();
   state.config = simulatorDefaults();
   state.random.seed(state.config.seed);

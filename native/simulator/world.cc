@@ -202,6 +202,8 @@ void World::findLeaks(std::optional<int> device) {
     report(graph.leakReported, graph.device, "graph " + std::to_string(graph.number));
   for (auto& [handle, graph] : graphExecs)
     report(graph.leakReported, graph.device, "executable graph " + std::to_string(graph.number));
+  for (auto& [handle, module] : modules)
+    report(module.leakReported, module.device, "module " + std::to_string(module.number));
   if (device) return;
   for (std::size_t i = 0; i < devices.size(); ++i)
     if (devices[i].retained > 0)

@@ -27,6 +27,10 @@
 
 namespace simulator {
 
+namespace kernels {
+struct Reference;
+}
+
 using Lock = std::unique_lock<std::mutex>;
 
 struct EventState {
@@ -44,6 +48,18 @@ struct EventState {
 struct DeviceState {
   std::uint64_t retained = 0;
   bool leakReported = false;
+};
+
+struct ModuleState {
+  std::uint64_t number;
+  int device;
+  bool leakReported = false;
+};
+
+struct FunctionState {
+  // The handle of its module.
+  std::uintptr_t module;
+  const kernels::Reference* kernel;
 };
 
 // A signal on its way, or arrived and not yet seen by the host.
@@ -119,6 +135,8 @@ struct World {
   std::vector<std::weak_ptr<Capture>> captures;
   std::map<std::uintptr_t, GraphState> graphs;
   std::map<std::uintptr_t, GraphExecState> graphExecs;
+  std::map<std::uintptr_t, ModuleState> modules;
+  std::map<std::uintptr_t, FunctionState> functions;
   std::map<std::uintptr_t, std::vector<PendingSignal>> signals;
   Clock host;
   Timeline timelines = 1;
@@ -129,6 +147,7 @@ struct World {
   std::uint64_t lastStream = 0;
   std::uint64_t lastEvent = 0;
   std::uint64_t lastGraph = 0;
+  std::uint64_t lastModule = 0;
   std::mt19937_64 random;
   bool initialised = false;
   bool deinitialised = false;

@@ -1,0 +1,72 @@
+// How work is cut into blocks, as kernels and their launchers both know it.
+#pragma once
+
+namespace tensorrt_node::kernels {
+
+constexpr int roundUp(int value, int multiple) {
+  return (value + multiple - 1) / multiple * multiple;
+}
+constexpr int divideUp(int value, int divisor) {
+  return (value + divisor - 1) / divisor;
+}
+
+// A thread's 16 bytes of 2-byte elements.
+constexpr int elementsPerVector = 8;
+
+constexpr int embedThreads = 128;
+constexpr int gatedActivationThreads = 128;
+constexpr int transposeTile = 32;
+constexpr int transposeThreads = 256;
+
+// Vectors that a thread keeps of a row, at most.
+constexpr int rmsNormVectors = 4;
+constexpr int rmsNormMaxThreads = 1024;
+
+constexpr int linearWarps = 8;
+// Rows of the weight that a block takes, and rows of x at a time.
+constexpr int linearOuter = 16;
+constexpr int linearRows = 16;
+constexpr int linearPlainThreads = 128;
+
+constexpr int attentionHeadSizes[] = {64, 80, 96, 128, 256};
+constexpr int attentionWarps = 4;
+// Tokens of a step, and rows (a query of a head) of a warp: what the matrix instructions take.
+constexpr int attentionTokens = 16;
+constexpr int attentionRows = 16;
+// A split is not made for less.
+constexpr int attentionTilesPerSplit = 8;
+constexpr int attentionAppendThreads = 256;
+constexpr int attentionCombineThreads = 128;
+
+// Heads of a group are taken in blocks, if they are more than a warp's rows.
+constexpr int attentionHeadBlocks(int heads, int kvHeads) {
+  return divideUp(heads / kvHeads, attentionRows);
+}
+// Queries of a warp in prefill: with the group's heads they fill its rows.
+constexpr int attentionQueries(int heads, int kvHeads) {
+  const int group = heads / kvHeads;
+  return group >= attentionRows ? 1 : attentionRows / group;
+}
+
+// Of a decode row, from the tile of its first token that is seen to the tile of its last.
+struct AttentionSplits {
+  int firstTile;
+  int tiles;
+  int tilesPerSplit;
+  // Those that have tiles.
+  int used;
+};
+
+constexpr AttentionSplits attentionSplitsOf(int position, int window, int splits) {
+  const int first = window > 0 && position >= window ? (position - window + 1) / attentionTokens : 0;
+  const int tiles = position / attentionTokens - first + 1;
+  const int evenly = divideUp(tiles, splits);
+  const int perSplit = evenly < attentionTilesPerSplit ? attentionTilesPerSplit : evenly;
+  return {first, tiles, perSplit, divideUp(tiles, perSplit)};
+}
+
+constexpr int samplePart = 4096;
+constexpr int sampleScanThreads = 256;
+constexpr int sampleChooseThreads = 1024;
+
+}  // namespace tensorrt_node::kernels

@@ -1,0 +1,164 @@
+#include "kernels.h"
+
+#include <algorithm>
+#include <array>
+#include <mutex>
+
+#include "cuda/driver.h"
+#include "geometry.h"
+#include "images.h"
+
+namespace tensorrt_node::kernels {
+
+namespace {
+
+using cuda::check;
+using cuda::driver;
+
+struct Source {
+  std::string_view image;
+  std::string_view function;
+  // The element types it was compiled for are part of its name.
+  bool typed;
+  // And so are the head sizes.
+  bool sized;
+};
+
+constexpr std::array sources{
+    Source{"embed", "embed", true, false},
+    Source{"rms_norm", "rms_norm", true, false},
+    Source{"gated_activation", "gated_activation", true, false},
+    Source{"linear", "linear", true, false},
+    Source{"linear", "linear_plain", true, false},
+    Source{"attention", "attention_append", true, false},
+    Source{"attention", "attention_decode", true, true},
+    Source{"attention", "attention_combine", true, false},
+    Source{"attention", "attention_prefill", true, true},
+    Source{"sample", "sample_scan", false, false},
+    Source{"sample", "sample_choose", false, false},
+    Source{"transpose", "transpose", false, false},
+};
+
+// What every kernel may use without asking.
+constexpr std::size_t sharedBytesOfAll = 48 << 10;
+
+std::vector<std::string> namesOf(const Source& source) {
+  std::vector<std::string> names{std::string(source.function)};
+  const auto extend = [&](const auto& endings) {
+    std::vector<std::string> longer;
+    for (const std::string& name : names)
+      for (const auto& ending : endings) longer.push_back(name + "_" + ending);
+    names = std::move(longer);
+  };
+  if (source.typed) extend(std::array<std::string, 2>{"float16", "bfloat16"});
+  if (source.sized) {
+    std::vector<std::string> sizes;
+    for (const int size : attentionHeadSizes) sizes.push_back(std::to_string(size));
+    extend(sizes);
+  }
+  return names;
+}
+
+// What a simulated driver loads in place of machine code: it knows the kernels by their names.
+constexpr std::string_view simulatedImage = "simulated";
+
+const void* imageNamed(std::string_view name) {
+  if (driver().simulatorHostAccess != nullptr) return simulatedImage.data();
+  const auto images = embeddedImages();
+  const auto found = std::ranges::find(images, name, &Image::name);
+  if (found != images.end()) return found->data;
+  throw cuda::CudaError(CUDA_ERROR_NO_BINARY_FOR_GPU, "cuModuleLoadData",
+                        "this build of tensorrt-node holds no kernel '" + std::string(name) + "'",
+                        "it was built where there was no nvcc: install a prebuilt version, or build it with the CUDA "
+                        "toolkit (CUDA_HOME)");
+}
+
+int attribute(CUdevice device, CUdevice_attribute which) {
+  int value = 0;
+  check(driver().cuDeviceGetAttribute(&value, which, device), "cuDeviceGetAttribute");
+  return value;
+}
+
+}  // namespace
+
+std::shared_ptr<const Kernels> Kernels::of(const std::shared_ptr<const cuda::Context>& context) {
+  static std::mutex mutex;
+  static std::map<const cuda::Context*, std::weak_ptr<const Kernels>> loaded;
+  const std::lock_guard lock(mutex);
+  std::erase_if(loaded, [](const auto& each) { return each.second.expired(); });
+  auto& known = loaded[context.get()];
+  if (auto kernels = known.lock()) return kernels;
+  auto kernels = std::make_shared<const Kernels>(Private{}, context);
+  known = kernels;
+  return kernels;
+}
+
+Kernels::Kernels(Private, std::shared_ptr<const cuda::Context> context) : context_(std::move(context)) {
+  const cuda::Current current(*context_);
+  CUdevice device = 0;
+  check(driver().cuDeviceGet(&device, context_->ordinal()), "cuDeviceGet");
+  multiprocessors_ = attribute(device, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT);
+  int version = 0;
+  check(driver().cuDriverGetVersion(&version), "cuDriverGetVersion");
+  // From CUDA 12.3 on graphs can record it.
+  overlapping_ = attribute(device, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR) >= 9 && version >= 12030;
+
+  try {
+    std::map<std::string_view, CUmodule> byImage;
+    for (const Source& source : sources) {
+      const auto [entry, isNew] = byImage.try_emplace(source.image);
+      if (isNew) {
+        modules_.reserve(modules_.size() + 1);
+        check(driver().cuModuleLoadData(&entry->second, imageNamed(source.image)), "cuModuleLoadData", source.image);
+        modules_.push_back(entry->second);
+      }
+      for (std::string& name : namesOf(source)) {
+        CUfunction function = nullptr;
+        check(driver().cuModuleGetFunction(&function, entry->second, name.c_str()), "cuModuleGetFunction", name);
+        functions_.emplace(std::move(name), function);
+      }
+    }
+  } catch (...) {
+    unload();
+    throw;
+  }
+}
+
+Kernels::~Kernels() {
+  const cuda::Current current(*context_, std::nothrow);
+  unload();
+}
+
+void Kernels::unload() noexcept {
+  // Fails after teardown of the driver, when there is nobody left to tell.
+  for (const CUmodule module : modules_) driver().cuModuleUnload(module);
+}
+
+void Kernels::launchAny(CUstream stream, const std::string& name, Grid grid, unsigned threads, void* parameters,
+                        std::size_t sharedBytes) const {
+  const auto found = functions_.find(name);
+  if (found == functions_.end()) cuda::fail(CUDA_ERROR_NOT_FOUND, "cuModuleGetFunction", name);
+  const CUfunction function = found->second;
+  if (sharedBytes > sharedBytesOfAll)
+    check(driver().cuFuncSetAttribute(function, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
+                                      static_cast<int>(sharedBytes)),
+          "cuFuncSetAttribute", name);
+  CUlaunchAttribute attribute{};
+  attribute.id = CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION;
+  attribute.value.programmaticStreamSerializationAllowed = 1;
+  CUlaunchConfig config{};
+  config.gridDimX = grid.x;
+  config.gridDimY = grid.y;
+  config.gridDimZ = grid.z;
+  config.blockDimX = threads;
+  config.blockDimY = 1;
+  config.blockDimZ = 1;
+  config.sharedMemBytes = static_cast<unsigned>(sharedBytes);
+  config.hStream = stream;
+  config.attrs = &attribute;
+  config.numAttrs = overlapping_ ? 1 : 0;
+  void* arguments[] = {parameters};
+  check(driver().cuLaunchKernelEx(&config, function, arguments, nullptr), "cuLaunchKernelEx", name);
+}
+
+}  // namespace tensorrt_node::kernels

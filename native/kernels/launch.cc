@@ -1,0 +1,135 @@
+#include "launch.h"
+
+#include <algorithm>
+#include <stdexcept>
+#include <string>
+
+#include "geometry.h"
+#include "workspace.h"
+
+namespace tensorrt_node::kernels {
+
+namespace {
+
+unsigned count(int value) {
+  return static_cast<unsigned>(value);
+}
+
+void require(bool condition, const char* what) {
+  if (!condition) throw std::invalid_argument(what);
+}
+
+std::string typed(const char* name, ElementType type) {
+  require(type != ElementType::float32, "kernels are for float16 and bfloat16");
+  return std::string(name) + (type == ElementType::float16 ? "_float16" : "_bfloat16");
+}
+
+// Enough threads for a vector each, in whole warps.
+int threadsFor(int width, int most) {
+  return std::clamp(roundUp(divideUp(width, elementsPerVector), 32), 32, most);
+}
+
+void requireShape(const AttentionParameters& p) {
+  require(servesHeadSize(p.headSize), "attention: head sizes are 64, 80, 96, 128 and 256");
+  require(p.kvHeads > 0 && p.heads % p.kvHeads == 0, "attention: heads must be a multiple of kvHeads");
+  require(p.pageSize > 0 && p.pageSize % attentionTokens == 0, "attention: a page must hold a multiple of 16 tokens");
+  require(p.cos == nullptr || (p.rotarySize % 2 == 0 && p.rotarySize <= p.headSize),
+          "attention: rotarySize must be even and at most headSize");
+}
+
+}  // namespace
+
+void embed(const Kernels& kernels, CUstream stream, ElementType type, const EmbedParameters& p) {
+  if (p.rows == 0) return;
+  kernels.launch(stream, typed("embed", type), {.x = count(p.rows)}, embedThreads, p);
+}
+
+void rmsNorm(const Kernels& kernels, CUstream stream, ElementType type, const RmsNormParameters& p) {
+  if (p.rows == 0) return;
+  kernels.launch(stream, typed("rms_norm", type), {.x = count(p.rows)}, count(threadsFor(p.width, rmsNormMaxThreads)),
+                 p);
+}
+
+void gatedActivation(const Kernels& kernels, CUstream stream, ElementType type, const GatedActivationParameters& p) {
+  if (p.rows == 0) return;
+  require(p.rows <= 65535, "gatedActivation: at most 65535 rows");
+  const int blocks = divideUp(p.width, gatedActivationThreads * elementsPerVector);
+  kernels.launch(stream, typed("gated_activation", type), {.x = count(blocks), .y = count(p.rows)},
+                 gatedActivationThreads, p);
+}
+
+void linear(const Kernels& kernels, CUstream stream, ElementType type, const LinearParameters& p) {
+  if (p.rows == 0) return;
+  require(p.rows <= 65535, "linear: at most 65535 rows");
+  if (p.inner % elementsPerVector != 0) {
+    kernels.launch(stream, typed("linear_plain", type), {.x = count(p.outer), .y = count(p.rows)}, linearPlainThreads,
+                   p);
+    return;
+  }
+  kernels.launch(stream, typed("linear", type),
+                 {.x = count(divideUp(p.outer, linearOuter)), .y = count(divideUp(p.rows, linearRows))},
+                 linearWarps * 32, p);
+}
+
+void attention(const Kernels& kernels, CUstream stream, ElementType type, const AttentionParameters& parameters) {
+  if (parameters.rows == 0) return;
+  requireShape(parameters);
+  AttentionParameters p = parameters;
+  p.splits = std::max(p.splits, 1);
+  const auto sized = [&](const char* name) { return typed(name, type) + "_" + std::to_string(p.headSize); };
+  const int groups = p.kvHeads * attentionHeadBlocks(p.heads, p.kvHeads);
+  if (p.rows == p.runs) {
+    require(p.rows <= 65535, "attention: at most 65535 rows");
+    kernels.launch(stream, sized("attention_decode"), {.x = count(p.splits), .y = count(groups), .z = count(p.rows)},
+                   attentionWarps * 32, p, decodeSharedBytes(p.heads / p.kvHeads, p.headSize));
+    if (p.splits > 1)
+      kernels.launch(stream, typed("attention_combine", type), {.x = count(p.heads), .y = count(p.rows)},
+                     attentionCombineThreads, p);
+    return;
+  }
+  kernels.launch(stream, typed("attention_append", type), {.x = count(p.rows)}, attentionAppendThreads, p);
+  const int queries = attentionWarps * attentionQueries(p.heads, p.kvHeads);
+  // A run's last block may be partly filled; the kernel finds which block is whose.
+  kernels.launch(stream, sized("attention_prefill"),
+                 {.x = count(divideUp(p.rows, queries) + p.runs), .y = count(groups)}, attentionWarps * 32, p);
+}
+
+void sample(const Kernels& kernels, CUstream stream, const SampleParameters& p) {
+  if (p.rows == 0) return;
+  require(p.rows <= 65535, "sample: at most 65535 rows");
+  kernels.launch(stream, "sample_scan", {.x = count(divideUp(p.vocabulary, samplePart)), .y = count(p.rows)},
+                 sampleScanThreads, p);
+  kernels.launch(stream, "sample_choose", {.x = count(p.rows)}, sampleChooseThreads, p);
+}
+
+void transpose(const Kernels& kernels, CUstream stream, const TransposeParameters& p) {
+  if (p.rows == 0 || p.columns == 0) return;
+  const int down = divideUp(p.rows, transposeTile);
+  require(down <= 65535, "transpose: at most 2097120 rows");
+  kernels.launch(stream, "transpose", {.x = count(divideUp(p.columns, transposeTile)), .y = count(down)},
+                 transposeThreads, p);
+}
+
+bool servesHeadSize(std::int32_t headSize) noexcept {
+  return std::ranges::find(attentionHeadSizes, headSize) != std::end(attentionHeadSizes);
+}
+
+std::size_t attentionWorkspaceBytes(std::int32_t rows, std::int32_t heads, std::int32_t headSize, std::int32_t splits) {
+  if (splits <= 1) return 0;
+  return static_cast<std::size_t>(rows) * static_cast<std::size_t>(heads) * static_cast<std::size_t>(splits) *
+         (static_cast<std::size_t>(headSize) * sizeof(float) + sizeof(SplitState));
+}
+
+std::int32_t attentionSplits(const Kernels& kernels, std::int32_t rows, std::int32_t kvHeads, std::int32_t tokens) {
+  const int wanted = divideUp(2 * kernels.multiprocessors(), std::max(rows * kvHeads, 1));
+  const int most = divideUp(divideUp(tokens, attentionTokens), attentionTilesPerSplit);
+  return std::clamp(std::min(wanted, most), 1, 64);
+}
+
+std::size_t sampleWorkspaceBytes(std::int32_t rows, std::int32_t vocabulary) {
+  const auto parts = static_cast<std::size_t>(divideUp(vocabulary, samplePart));
+  return static_cast<std::size_t>(rows) *
+         (parts * sizeof(PartState) + static_cast<std::size_t>(roundUp(vocabulary, 4)) * sizeof(float));
+}
+
+}  // namespace tensorrt_node::kernels

@@ -1,0 +1,34 @@
+// Queues kernels on a stream of the current context. All throw CudaError, and invalid_argument for shapes that no
+// kernel was made for; nothing waits. Captured in a graph they are nodes like any other.
+#pragma once
+
+#include <cuda.h>
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels.h"
+#include "parameters.h"
+
+namespace tensorrt_node::kernels {
+
+// `type` is the element type of everything that has no type of its own: float16 or bfloat16.
+void embed(const Kernels& kernels, CUstream stream, ElementType type, const EmbedParameters& parameters);
+void rmsNorm(const Kernels& kernels, CUstream stream, ElementType type, const RmsNormParameters& parameters);
+void gatedActivation(const Kernels& kernels, CUstream stream, ElementType type,
+                     const GatedActivationParameters& parameters);
+void linear(const Kernels& kernels, CUstream stream, ElementType type, const LinearParameters& parameters);
+void attention(const Kernels& kernels, CUstream stream, ElementType type, const AttentionParameters& parameters);
+void sample(const Kernels& kernels, CUstream stream, const SampleParameters& parameters);
+void transpose(const Kernels& kernels, CUstream stream, const TransposeParameters& parameters);
+
+// Head sizes that attention was made for.
+bool servesHeadSize(std::int32_t headSize) noexcept;
+// Bytes of AttentionParameters::workspace; 0 where none is needed. Good for fewer rows and splits as well.
+std::size_t attentionWorkspaceBytes(std::int32_t rows, std::int32_t heads, std::int32_t headSize, std::int32_t splits);
+// Splits that fill the GPU for decode steps of `rows` rows and contexts up to `tokens`.
+std::int32_t attentionSplits(const Kernels& kernels, std::int32_t rows, std::int32_t kvHeads, std::int32_t tokens);
+// Bytes of SampleParameters::workspace.
+std::size_t sampleWorkspaceBytes(std::int32_t rows, std::int32_t vocabulary);
+
+}  // namespace tensorrt_node::kernels

@@ -1,0 +1,42 @@
+// What kernels leave in their workspaces for the next kernel, and how much shared memory they are launched with.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "geometry.h"
+
+namespace tensorrt_node::kernels {
+
+// Of a split of a head of a row: the largest score, in powers of two, and the sum of the exponentials relative to it.
+// SplitState[rows, heads, splits] comes after float sums[rows, heads, splits, headSize].
+struct SplitState {
+  float most;
+  float total;
+};
+
+// Of a part of a row's logits. PartState[rows, parts] comes before float adjusted[rows, vocabulary rounded up to 4].
+struct PartState {
+  // The largest adjusted logit as a key, and below it the complement of its token: the larger the better.
+  std::uint64_t best;
+  // Of the raw logits: the largest, and the sum of the exponentials relative to it.
+  float rawMost;
+  float rawTotal;
+  std::int32_t notNumbers;
+  std::int32_t unused;
+};
+
+// A row of queries in shared memory, in elements: padded, so that eight rows are read without conflicts.
+constexpr int queryStride(int headSize) {
+  const int vectors = divideUp(headSize, elementsPerVector);
+  return (vectors + (12 - vectors % 8) % 8) * elementsPerVector;
+}
+
+// Queries, then each warp's sums, largest scores and totals.
+constexpr std::size_t decodeSharedBytes(int group, int headSize) {
+  const int rows = group < attentionRows ? group : attentionRows;
+  return static_cast<std::size_t>(attentionRows * queryStride(headSize) * 2) +
+         static_cast<std::size_t>(attentionWarps * rows * (headSize + 2)) * sizeof(float);
+}
+
+}  // namespace tensorrt_node::kernels

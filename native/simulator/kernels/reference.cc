@@ -1,0 +1,90 @@
+#include "reference.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <string>
+
+#include "element.h"
+#include "references.h"
+
+namespace simulator::kernels {
+
+namespace {
+
+template <typename Parameters, auto body>
+Reference reference(std::string_view name) {
+  return {name, sizeof(Parameters), [](const void* p) { return touches(*static_cast<const Parameters*>(p)); },
+          [](const void* p) { body(*static_cast<const Parameters*>(p)); }};
+}
+
+// Part of a computation that the reference makes in one piece.
+template <typename Parameters>
+void nothing(const Parameters&) {}
+
+template <typename Element>
+void appendAndAttend(const AttentionParameters& p) {
+  appendToPages<Element>(p);
+  attend<Element>(p);
+}
+
+template <typename Element>
+struct Of {
+  static constexpr std::array list{
+      std::pair{"embed", &reference<EmbedParameters, &embed<Element>>},
+      std::pair{"rms_norm", &reference<RmsNormParameters, &rmsNorm<Element>>},
+      std::pair{"gated_activation", &reference<GatedActivationParameters, &gatedActivation<Element>>},
+      std::pair{"linear", &reference<LinearParameters, &linear<Element>>},
+      std::pair{"linear_plain", &reference<LinearParameters, &linear<Element>>},
+      std::pair{"attention_append", &reference<AttentionParameters, &appendToPages<Element>>},
+      std::pair{"attention_decode", &reference<AttentionParameters, &appendAndAttend<Element>>},
+      std::pair{"attention_prefill", &reference<AttentionParameters, &attend<Element>>},
+      std::pair{"attention_combine", &reference<AttentionParameters, &nothing<AttentionParameters>>},
+  };
+};
+
+// The name without the head size at its end: one reference serves all.
+std::string_view withoutSize(std::string_view name) {
+  const std::size_t end = name.find_last_not_of("0123456789");
+  return end != std::string_view::npos && name[end] == '_' ? name.substr(0, end) : name;
+}
+
+std::vector<Reference> all() {
+  // They live as long as the process: functions refer to them.
+  static std::vector<std::string> names;
+  std::vector<Reference> made;
+  const auto add = [&](const auto& list, const char* ending) {
+    for (const auto& [base, make] : list) {
+      names.push_back(std::string(base) + ending);
+      made.push_back(make(names.back()));
+    }
+  };
+  names.reserve(64);
+  add(Of<Half>::list, "_float16");
+  add(Of<Bfloat>::list, "_bfloat16");
+  made.push_back(reference<SampleParameters, &nothing<SampleParameters>>("sample_scan"));
+  made.push_back(reference<SampleParameters, &sample>("sample_choose"));
+  made.push_back(reference<TransposeParameters, &transpose>("transpose"));
+  return made;
+}
+
+}  // namespace
+
+const Reference* findReference(std::string_view name) {
+  static const std::vector<Reference> references = all();
+  for (const std::string_view wanted : {name, withoutSize(name)}) {
+    const auto found = std::ranges::find(references, wanted, &Reference::name);
+    if (found != references.end()) return &*found;
+  }
+  return nullptr;
+}
+
+Touch reads(const void* address, std::size_t bytes) {
+  return {reinterpret_cast<std::uintptr_t>(address), bytes, false, Place::any};
+}
+
+Touch writes(const void* address, std::size_t bytes) {
+  return {reinterpret_cast<std::uintptr_t>(address), bytes, true, Place::any};
+}
+
+}  // namespace simulator::kernels

@@ -1,0 +1,43 @@
+// The references themselves, a file each; Element is Half or Bfloat.
+#pragma once
+
+#include <vector>
+
+#include "kernels/parameters.h"
+#include "reference.h"
+
+namespace simulator::kernels {
+
+using namespace tensorrt_node::kernels;
+
+template <typename Element>
+void embed(const EmbedParameters& p);
+std::vector<Touch> touches(const EmbedParameters& p);
+
+template <typename Element>
+void rmsNorm(const RmsNormParameters& p);
+std::vector<Touch> touches(const RmsNormParameters& p);
+
+template <typename Element>
+void gatedActivation(const GatedActivationParameters& p);
+std::vector<Touch> touches(const GatedActivationParameters& p);
+
+template <typename Element>
+void linear(const LinearParameters& p);
+std::vector<Touch> touches(const LinearParameters& p);
+
+// Writes the new keys and values to their pages.
+template <typename Element>
+void appendToPages(const AttentionParameters& p);
+// Attention over what the pages hold.
+template <typename Element>
+void attend(const AttentionParameters& p);
+std::vector<Touch> touches(const AttentionParameters& p);
+
+void sample(const SampleParameters& p);
+std::vector<Touch> touches(const SampleParameters& p);
+
+void transpose(const TransposeParameters& p);
+std::vector<Touch> touches(const TransposeParameters& p);
+
+}  // namespace simulator::kernels
