@@ -13,6 +13,8 @@ export class Model {
     readonly proto: ModelProto,
     /** The file it was read from; undefined for a model made in memory. */
     readonly path?: string,
+    /** What that file held; bytes of tensors inside it are views on these. */
+    readonly fileBytes?: Uint8Array,
   ) {}
 
   /** What messages call this model. */

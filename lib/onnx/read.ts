@@ -28,8 +28,9 @@ export interface ReadOptions {
 export async function readModel(path: string, {signal}: ReadOptions = {}): Promise<Model> {
   throwIfAborted(signal);
   const absolute = resolve(path);
-  const proto = parseModel(await readBytes(absolute, signal), absolute);
-  const model = new Model(proto, absolute);
+  const bytes = await readBytes(absolute, signal);
+  const proto = parseModel(bytes, absolute);
+  const model = new Model(proto, absolute, bytes);
   const external = new ExternalDataResolver(absolute);
   for (const tensor of tensorsOf(proto)) {
     throwIfAborted(signal);

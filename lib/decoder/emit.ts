@@ -1,0 +1,313 @@
+/** A section of a decoder as an ONNX model for TensorRT: our plugins' operators, and ONNX's where TensorRT's are as good. */
+
+import {UnsupportedError} from '../errors.js';
+import {DataType} from '../onnx/data_type.js';
+import {float, GraphBuilder, int, type NodeOptions, string, uniqueName} from '../onnx/graph_builder.js';
+import type {Model} from '../onnx/model.js';
+import type {Section} from './blocks.js';
+import type {DecoderShape, RowRange} from './lowered_decoder.js';
+import {inputsOf, type OperatorOf, type RowsGraph, type Value, type Weight} from './rows_graph.js';
+import type {WeightType} from './weight_ref.js';
+
+/** Domain of our operators, and namespace of the plugins that TensorRT has for them. */
+export const PLUGINS = 'tensorrt_node';
+
+/** Opset of ONNX's operators: TensorRT 10.6 reads it. */
+const OPSET = 17;
+
+const ONNX_TYPES: Readonly<Record<WeightType, DataType>> = {
+  float16: DataType.FLOAT16,
+  bfloat16: DataType.BFLOAT16,
+  float32: DataType.FLOAT,
+};
+
+export interface NamedWeight {
+  name: string;
+  type: WeightType;
+  shape: readonly number[];
+  weight: Weight;
+}
+
+export interface EmittedSection {
+  model: Model;
+  /** The section's own; equal sections have equal names. */
+  weights: readonly NamedWeight[];
+}
+
+export function emitSection(graph: RowsGraph, section: Section, shape: DecoderShape, range: RowRange): EmittedSection {
+  return new Emitter(graph, section, shape, range).run();
+}
+
+class Emitter {
+  readonly #builder: GraphBuilder;
+  readonly #type: DataType;
+  readonly #weights: NamedWeight[] = [];
+  readonly #taken = new Set<string>();
+  /** Names of the values made so far. */
+  readonly #names = new Map<Value, string>();
+  readonly #takers = new Map<Value, Value[]>();
+  /** By product: in the decode range a residual is added by the product whose result it is added to. */
+  readonly #residuals = new Map<Value, {sum: Value; other: Value}>();
+  /** By norm: a sum that is normalized is added up by the norm. */
+  readonly #sums = new Map<Value, Value>();
+  /** Made together with another operator. */
+  readonly #fused = new Set<Value>();
+  /** The product that makes logits: it and what follows are float32. */
+  readonly #head: Value | undefined;
+
+  constructor(
+    readonly graph: RowsGraph,
+    readonly section: Section,
+    readonly shape: DecoderShape,
+    readonly range: RowRange,
+  ) {
+    this.#builder = GraphBuilder.create({name: section.kind, opsets: {'': OPSET, [PLUGINS]: 1}, irVersion: 8});
+    this.#type = ONNX_TYPES[shape.type];
+    for (const value of section.values) {
+      for (const input of inputsOf(graph.get(value))) this.#takers.set(input, [...(this.#takers.get(input) ?? []), value]);
+    }
+    this.#head = section.kind === 'epilogue' ? section.values.filter((value) => graph.as(value, 'Linear')).at(-1) : undefined;
+  }
+
+  run(): EmittedSection {
+    const {graph, section} = this;
+    if (section.input !== undefined) {
+      this.#names.set(section.input, this.#input('hidden', this.#type, ['rows', graph.get(section.input).width]));
+    }
+    for (const value of section.values) this.#planFusion(value);
+    for (const value of section.values) if (!this.#fused.has(value)) this.#emit(value);
+    const result = section.values.at(-1)!;
+    const type = this.#isFloat32(result) ? DataType.FLOAT : this.#type;
+    this.#builder.output(this.#name(result), type, ['rows', graph.get(result).width]);
+    return {model: this.#builder.build(), weights: this.#weights};
+  }
+
+  #planFusion(value: Value): void {
+    const sum = this.graph.as(value, 'Add');
+    if (sum === undefined) return;
+    const product = this.range === 'decode' ? this.#ownProduct(sum) : undefined;
+    if (product !== undefined) {
+      this.#residuals.set(product, {sum: value, other: product === sum.a ? sum.b : sum.a});
+      this.#fused.add(value);
+      return;
+    }
+    const norm = this.#takersOf(value).find((taker) => this.graph.as(taker, 'RmsNorm'));
+    if (norm === undefined) return;
+    this.#sums.set(norm, value);
+    this.#fused.add(value);
+  }
+
+  /** The later operand, if it is a product that nobody else takes. */
+  #ownProduct({a, b}: OperatorOf<'Add'>): Value | undefined {
+    const product = Math.max(a, b);
+    const own = a !== b && this.section.values.includes(product) && this.graph.as(product, 'Linear') !== undefined;
+    return own && this.#takersOf(product).length === 1 ? product : undefined;
+  }
+
+  #takersOf(value: Value): readonly Value[] {
+    return this.#takers.get(value) ?? [];
+  }
+
+  #isFloat32(value: Value): boolean {
+    return this.#head !== undefined && value >= this.#head;
+  }
+
+  /** The name of a value, which is made now if it waits for a norm that comes later. */
+  #name(value: Value): string {
+    if (!this.#names.has(value)) this.#emit(value);
+    return this.#names.get(value)!;
+  }
+
+  #free(prefix: string): string {
+    return uniqueName(prefix, this.#taken);
+  }
+
+  /** A name for what `value` is to be called. */
+  #output(value: Value, prefix: string): string {
+    const isResult = value === this.section.values.at(-1);
+    const name = isResult ? (this.section.kind === 'epilogue' ? 'logits' : 'hidden_out') : this.#free(prefix);
+    this.#names.set(value, name);
+    return name;
+  }
+
+  /** Declares an input once. */
+  #input(name: string, type: DataType, dims: readonly (number | string)[]): string {
+    if (this.#taken.has(name)) return name;
+    this.#taken.add(name);
+    return this.#builder.input(name, type, dims);
+  }
+
+  #weight(prefix: string, weight: Weight, type: WeightType = this.shape.type): string {
+    const name = this.#free(prefix);
+    const shape = weight.inner === 0 ? [weight.outer] : [weight.outer, weight.inner];
+    this.#weights.push({name, type, shape, weight});
+    return this.#builder.input(name, ONNX_TYPES[type], shape);
+  }
+
+  #plugin(opType: string, inputs: readonly string[], outputs: readonly string[], attributes: NonNullable<NodeOptions['attributes']>): void {
+    this.#builder.node(opType, inputs, {
+      domain: PLUGINS,
+      outputs,
+      // TensorRT's parser finds a plugin by these.
+      attributes: {...attributes, plugin_namespace: string(PLUGINS), plugin_version: string('1')},
+    });
+  }
+
+  #emit(value: Value): void {
+    const operator = this.graph.get(value);
+    switch (operator.op) {
+      case 'Embed':
+        return this.#embed(value, operator);
+      case 'RmsNorm':
+        return this.#norm(value, operator);
+      case 'HeadNorm':
+        return this.#headNorm(value, operator);
+      case 'Linear':
+        return this.#linear(value, operator);
+      case 'GatedActivation':
+        return this.#plugin('GatedActivation', [this.#name(operator.gateUp)], [this.#output(value, 'gated')], {
+          activation: string(operator.activation),
+        });
+      case 'Attention':
+        return this.#attention(value, operator);
+      case 'Add':
+        return this.#onnx('Add', [this.#name(operator.a), this.#name(operator.b)], value, 'sum');
+      case 'Scale':
+        return this.#onnx('Mul', [this.#name(operator.x), this.#scalar(value, operator.factor)], value, 'scaled');
+      case 'Softcap':
+        return this.#softcap(value, operator);
+      case 'Slice':
+        return this.#slice(value, operator);
+      case 'Concat':
+        return this.#onnx(
+          'Concat',
+          operator.values.map((each) => this.#name(each)),
+          value,
+          'joined',
+          {axis: int(1)},
+        );
+      case 'Activation':
+        throw new UnsupportedError(`an activation (${operator.activation}) that is not multiplied with another projection`);
+    }
+  }
+
+  #onnx(opType: string, inputs: readonly string[], value: Value, prefix: string, attributes?: NodeOptions['attributes']): void {
+    this.#builder.node(opType, inputs, {outputs: [this.#output(value, prefix)], ...(attributes ? {attributes} : {})});
+  }
+
+  #embed(value: Value, {table}: OperatorOf<'Embed'>): void {
+    const tokens = this.#input('tokens', DataType.INT32, ['rows']);
+    this.#plugin('Embed', [tokens, this.#weight('table', table)], [this.#output(value, 'embedded')], {});
+  }
+
+  #norm(value: Value, {x, weight, epsilon}: OperatorOf<'RmsNorm'>): void {
+    const attributes = {epsilon: float(epsilon)};
+    const name = this.#normName(value);
+    const sum = this.#sums.get(value);
+    if (sum === undefined || this.#names.has(sum)) {
+      const inputs = [this.#name(x), this.#weight(name, weight)];
+      return this.#plugin('RmsNorm', inputs, [this.#output(value, 'normed')], attributes);
+    }
+    const {a, b} = this.graph.as(sum, 'Add')!;
+    const inputs = [this.#name(a), this.#weight(name, weight), this.#name(b)];
+    const needed = sum === this.section.values.at(-1) || this.#takersOf(sum).length > 1;
+    const outputs = [this.#output(value, 'normed'), ...(needed ? [this.#output(sum, 'sum')] : [])];
+    this.#plugin('RmsNorm', inputs, outputs, attributes);
+  }
+
+  /** Each head as a row of its own. */
+  #headNorm(value: Value, {x, weight, epsilon, width}: OperatorOf<'HeadNorm'>): void {
+    const shape = (size: number) => this.#builder.int64('shape', [-1, size]);
+    const heads = this.#builder.op('Reshape', [this.#name(x), shape(weight.outer)]);
+    const normed = this.#free('heads_normed');
+    this.#plugin('RmsNorm', [heads, this.#weight('head_norm', weight)], [normed], {epsilon: float(epsilon)});
+    this.#onnx('Reshape', [normed, shape(width)], value, 'heads_joined');
+  }
+
+  #linear(value: Value, {x, weight, bias}: OperatorOf<'Linear'>): void {
+    const name = this.#linearName(value);
+    const inputs = [this.#name(x), this.#weight(name, weight), ...(bias ? [this.#weight(`${name}_bias`, bias)] : [])];
+    const float32 = value === this.#head;
+    if (this.range === 'prefill') {
+      // As many rows as these make it a product of matrices, at which TensorRT is good.
+      const attributes = {transB: int(1)};
+      if (!float32) return this.#onnx('Gemm', inputs, value, name, attributes);
+      const product = this.#builder.op('Gemm', inputs, {attributes});
+      return this.#onnx('Cast', [product], value, name, {to: int(DataType.FLOAT)});
+    }
+    const residual = this.#residuals.get(value);
+    if (residual !== undefined) inputs.push(this.#name(residual.other));
+    this.#plugin('Linear', inputs, [this.#output(residual?.sum ?? value, name)], {
+      has_bias: int(bias ? 1 : 0),
+      has_residual: int(residual ? 1 : 0),
+      output_float32: int(float32 ? 1 : 0),
+    });
+  }
+
+  #attention(value: Value, {qkv, shape, rotary}: OperatorOf<'Attention'>): void {
+    const {int32, int64} = {int32: DataType.INT32, int64: DataType.INT64};
+    const tables = rotary ?? unrotated(this.shape.maxPositions);
+    const inputs = [
+      this.#name(qkv),
+      this.#weight('cos', tables.cos, 'float32'),
+      this.#weight('sin', tables.sin, 'float32'),
+      this.#input('cache', int64, [2]),
+      this.#input('pages', int32, ['slots', 'pages_per_slot']),
+      this.#input('run_starts', int32, ['run_bounds']),
+      this.#input('run_slots', int32, ['runs']),
+      this.#input('positions', int32, ['rows']),
+    ];
+    this.#plugin('Attention', inputs, [this.#output(value, 'attended')], {
+      heads: int(shape.heads),
+      kv_heads: int(shape.kvHeads),
+      head_size: int(shape.headSize),
+      rotary_size: int(2 * tables.cos.inner),
+      interleaved: int(shape.interleaved ? 1 : 0),
+      page_size: int(this.shape.pageSize),
+      window: int(shape.window),
+      scale: float(shape.scale),
+      softcap: float(shape.softcap),
+      decode: int(this.range === 'decode' ? 1 : 0),
+    });
+  }
+
+  #softcap(value: Value, {x, cap}: OperatorOf<'Softcap'>): void {
+    const divided = this.#builder.op('Div', [this.#name(x), this.#scalar(value, cap)]);
+    const bounded = this.#builder.op('Tanh', [divided]);
+    this.#onnx('Mul', [bounded, this.#scalar(value, cap)], value, 'capped');
+  }
+
+  #slice(value: Value, {x, from, width}: OperatorOf<'Slice'>): void {
+    const bounds = [from, from + width, 1].map((bound) => this.#builder.int64('bound', [bound]));
+    this.#onnx('Slice', [this.#name(x), ...bounds], value, 'slice');
+  }
+
+  /** A number [1, 1] of the type that `value` has. */
+  #scalar(value: Value, number: number): string {
+    const constant = this.#builder.float32('number', [number], [1, 1]);
+    if (this.#isFloat32(value)) return constant;
+    return this.#builder.op('Cast', [constant], {attributes: {to: int(this.#type)}});
+  }
+
+  #linearName(value: Value): string {
+    if (value === this.#head) return 'head';
+    const takers = this.#takersOf(value).map((taker) => this.graph.get(taker).op);
+    if (takers.some((op) => op === 'Attention' || op === 'Slice' || op === 'Concat')) return 'qkv';
+    if (takers.includes('GatedActivation')) return 'gate_up';
+    const {x} = this.graph.as(value, 'Linear')!;
+    return {Attention: 'attention_output', GatedActivation: 'down'}[this.graph.get(x).op as string] ?? 'projection';
+  }
+
+  #normName(value: Value): string {
+    if (this.section.kind !== 'block') return 'norm';
+    const names = this.#takersOf(value).flatMap((taker) => (this.graph.as(taker, 'Linear') ? [this.#linearName(taker)] : []));
+    if (names.includes('qkv')) return 'attention_norm';
+    return names.includes('gate_up') ? 'mlp_norm' : 'norm';
+  }
+}
+
+/** Tables that leave heads as they are, for layers without positions. */
+function unrotated(positions: number): {cos: Weight; sin: Weight} {
+  const table = (value: number): Weight => ({outer: positions, inner: 1, rows: [{kind: 'constant', rows: positions, columns: 1, value}]});
+  return {cos: table(1), sin: table(0)};
+}

@@ -1,0 +1,89 @@
+/** Weights of com.microsoft MatMulNBits and GatherBlockQuantized. */
+
+import {DataType, dataTypeName} from '../onnx/data_type.js';
+import {intAttribute} from '../onnx/graph.js';
+import type {NodeProto, TensorProto} from '../onnx/onnx_pb.js';
+import type {Translation} from './translate.js';
+import type {QuantizedRows, StoredType} from './weight_ref.js';
+
+const FLOATS: ReadonlyMap<number, StoredType> = new Map([
+  [DataType.FLOAT, 'float32'],
+  [DataType.FLOAT16, 'float16'],
+  [DataType.BFLOAT16, 'bfloat16'],
+]);
+
+export function matMulNBitsRows(t: Translation, node: NodeProto): QuantizedRows {
+  if (node.input[4]) t.refuse(node, 'has a group index');
+  const [columns, rows, blockSize] = (['K', 'N', 'block_size'] as const).map((name) => intAttribute(node, name, 0)) as [
+    number,
+    number,
+    number,
+  ];
+  if (!columns || !rows || !blockSize) t.refuse(node, 'does not say K, N and block_size');
+  return quantizedRows(t, node, {rows, columns, blockSize, bits: intAttribute(node, 'bits', 4)}, [
+    node.input[1]!,
+    node.input[2]!,
+    node.input[3],
+  ]);
+}
+
+export function gatherBlockQuantizedRows(t: Translation, node: NodeProto): QuantizedRows {
+  const bits = intAttribute(node, 'bits', 4);
+  const blockSize = intAttribute(node, 'block_size', 128);
+  const data = t.constants.tensor(node.input[0]!) ?? t.refuse(node, `'${node.input[0]}' is not a constant`);
+  const [rows, packed] = data.dims.map(Number) as [number, number];
+  const axis = intAttribute(node, 'quantize_axis', 1);
+  if (data.dims.length !== 2 || (axis !== 1 && axis !== -1) || intAttribute(node, 'gather_axis', 0) !== 0) {
+    t.refuse(node, 'is not a table of rows in blocks along them');
+  }
+  const columns = (packed * 8) / bits;
+  // Its blocks are stored without what fills up a row's last one.
+  if (columns % blockSize !== 0) t.refuse(node, `has rows of ${columns}, not whole blocks of ${blockSize}`);
+  return quantizedRows(t, node, {rows, columns, blockSize, bits}, [node.input[0]!, node.input[2]!, node.input[3]]);
+}
+
+interface Layout {
+  rows: number;
+  columns: number;
+  blockSize: number;
+  bits: number;
+}
+
+function quantizedRows(
+  t: Translation,
+  node: NodeProto,
+  {rows, columns, blockSize, bits}: Layout,
+  [codesName, scalesName, zerosName]: readonly [string, string, string | undefined],
+): QuantizedRows {
+  if (bits !== 4 && bits !== 8) return t.refuse(node, `has codes of ${bits} bits; 4 and 8 are known`);
+  const constant = (name: string): TensorProto => t.constants.tensor(name) ?? t.refuse(node, `'${name}' is not a constant`);
+  const blocks = Math.ceil(columns / blockSize);
+  const check = (tensor: TensorProto, expected: number): void => {
+    const {byteLength} = t.model.source(tensor);
+    if (byteLength !== expected) t.refuse(node, `'${tensor.name}' has ${byteLength} bytes where ${expected} are needed`);
+  };
+
+  const codes = constant(codesName);
+  if (codes.dataType !== DataType.UINT8) t.refuse(node, `has codes of type ${dataTypeName(codes.dataType)}; UINT8 is known`);
+  check(codes, (rows * blocks * blockSize * bits) / 8);
+  const scales = constant(scalesName);
+  const scaleType = FLOATS.get(scales.dataType) ?? t.refuse(node, `has scales of type ${dataTypeName(scales.dataType)}`);
+  check(scales, rows * blocks * (scaleType === 'float32' ? 4 : 2));
+  const made = {
+    kind: 'quantized',
+    rows,
+    columns,
+    bits,
+    blockSize,
+    codes: t.constants.bytes(codes),
+    scales: t.constants.bytes(scales),
+    scaleType,
+  } as const;
+  if (!zerosName) return made;
+
+  const zeros = constant(zerosName);
+  const type = FLOATS.get(zeros.dataType) ?? (zeros.dataType === DataType.UINT8 ? 'codes' : undefined);
+  if (type === undefined) return t.refuse(node, `has zero points of type ${dataTypeName(zeros.dataType)}`);
+  check(zeros, type === 'codes' ? rows * Math.ceil((blocks * bits) / 8) : rows * blocks * (type === 'float32' ? 4 : 2));
+  return {...made, zeroPoints: {type, data: t.constants.bytes(zeros)}};
+}

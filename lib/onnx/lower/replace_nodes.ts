@@ -1,0 +1,27 @@
+/** Puts one node in the place of several: what they made that nobody takes any more goes too. */
+
+import {topologicalOrder} from '../check.js';
+import {GraphBuilder} from '../graph_builder.js';
+import type {Model} from '../model.js';
+import type {NodeProto} from '../onnx_pb.js';
+import {removeUnused} from './remove_unused.js';
+
+export interface Replacement {
+  /** The node whose outputs are made anew. */
+  last: NodeProto;
+  /** Adds what makes them, under their names. */
+  build(builder: GraphBuilder): void;
+}
+
+/** Changes `model`; returns how many there were. */
+export function replaceNodes(model: Model, replacements: readonly Replacement[]): number {
+  if (replacements.length === 0) return 0;
+  const {graph} = model;
+  const replaced = new Set(replacements.map(({last}) => last));
+  graph.node = graph.node.filter((node) => !replaced.has(node));
+  const builder = GraphBuilder.extend(model);
+  for (const {build} of replacements) build(builder);
+  graph.node = topologicalOrder(graph, model.label);
+  removeUnused(graph);
+  return replacements.length;
+}
