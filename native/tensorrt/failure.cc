@@ -1,6 +1,7 @@
 #include "failure.h"
 
 #include <algorithm>
+#include <exception>
 #include <string_view>
 #include <vector>
 
@@ -20,6 +21,7 @@ bool saysOutOfMemory(const std::string& line) noexcept {
 }  // namespace
 
 void throwFailure(const char* call, const LogCapture& log, const std::string& what, const std::string& hint) {
+  if (log.cause() != nullptr) std::rethrow_exception(log.cause());
   const std::vector<std::string> lines = log.errors();
   const std::string text = withLines(what, lines);
   if (std::any_of(lines.begin(), lines.end(), saysOutOfMemory))

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstddef>
 #include <new>
+#include <utility>
 
 namespace tensorrt_node::tensorrt {
 namespace {
@@ -115,6 +116,11 @@ LogCapture::LogCapture() noexcept
 
 LogCapture::~LogCapture() {
   capturing = outer_;
+}
+
+void LogCapture::attach(std::exception_ptr cause) noexcept {
+  // The first is what the others follow from.
+  if (capturing != nullptr && capturing->cause_ == nullptr) capturing->cause_ = std::move(cause);
 }
 
 void LogCapture::add(const char* message) {

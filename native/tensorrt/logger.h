@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <exception>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -49,6 +50,10 @@ class LogCapture {
   // Errors, in order; at most the last 20. Where this thread logged none, what TensorRT's own threads logged meanwhile:
   // they work for whoever calls it.
   std::vector<std::string> errors() const;
+  // The exception that one of our own callbacks ended with, and TensorRT made an error of; null for none.
+  std::exception_ptr cause() const noexcept { return cause_; }
+  // For callbacks: gives the exception to the innermost capture on this thread, if there is one.
+  static void attach(std::exception_ptr cause) noexcept;
   // `what` and the errors logged: what a TensorrtError says.
   std::string explain(const std::string& what) const;
 
@@ -59,6 +64,7 @@ class LogCapture {
   LogCapture* const outer_;
   const std::uint64_t strayBefore_;
   std::vector<std::string> errors_;
+  std::exception_ptr cause_;
 };
 
 }  // namespace tensorrt_node::tensorrt

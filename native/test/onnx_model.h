@@ -18,6 +18,13 @@ class ProtobufMessage {
     varint(value);
     return *this;
   }
+  ProtobufMessage& fixed(unsigned field, float value) {
+    varint(field << 3 | 5);
+    std::string raw(sizeof value, '\0');
+    std::memcpy(raw.data(), &value, sizeof value);
+    text_ += raw;
+    return *this;
+  }
   ProtobufMessage& bytes(unsigned field, std::string_view value) {
     varint(field << 3 | 2);
     varint(value.size());
@@ -36,7 +43,30 @@ class ProtobufMessage {
   std::string text_;
 };
 
-enum class OnnxType : std::uint64_t { float32 = 1, int32 = 6, int64 = 7 };
+enum class OnnxType : std::uint64_t { float32 = 1, int32 = 6, int64 = 7, float16 = 10, bfloat16 = 16 };
+
+// Of a node.
+class OnnxAttributes {
+ public:
+  OnnxAttributes& integer(std::string_view name, std::int64_t value) {
+    return add(ProtobufMessage().bytes(1, name).integer(3, static_cast<std::uint64_t>(value)).integer(20, 2));
+  }
+  OnnxAttributes& real(std::string_view name, float value) {
+    return add(ProtobufMessage().bytes(1, name).fixed(2, value).integer(20, 1));
+  }
+  OnnxAttributes& text(std::string_view name, std::string_view value) {
+    return add(ProtobufMessage().bytes(1, name).bytes(4, value).integer(20, 3));
+  }
+  const std::vector<ProtobufMessage>& messages() const { return messages_; }
+
+ private:
+  OnnxAttributes& add(const ProtobufMessage& message) {
+    messages_.push_back(message);
+    return *this;
+  }
+
+  std::vector<ProtobufMessage> messages_;
+};
 
 // A dimension of -1 is dynamic.
 class OnnxModel {
@@ -50,11 +80,13 @@ class OnnxModel {
     return *this;
   }
   OnnxModel& node(std::string_view type, const std::vector<std::string>& inputs,
-                  const std::vector<std::string>& outputs, std::string_view name = {}) {
+                  const std::vector<std::string>& outputs, std::string_view name = {},
+                  const OnnxAttributes& attributes = {}) {
     ProtobufMessage node;
     for (const std::string& each : inputs) node.bytes(1, each);
     for (const std::string& each : outputs) node.bytes(2, each);
     if (!name.empty()) node.bytes(3, name);
+    for (const ProtobufMessage& each : attributes.messages()) node.message(5, each);
     graph_.message(1, node.bytes(4, type));
     return *this;
   }

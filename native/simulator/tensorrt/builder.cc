@@ -17,6 +17,7 @@
 #include "log.h"
 #include "network.h"
 #include "plan.h"
+#include "plugin.h"
 #include "profile.h"
 
 namespace simulated_tensorrt {
@@ -162,6 +163,41 @@ void work(const Config& config, Phase& parent) {
   parent.step();
 }
 
+// Shapes of all values in one of a profile's three.
+Infos infosOf(const Graph& graph, const Ranges& ranges, std::size_t select) {
+  Infos inputs;
+  for (const Value& each : graph.inputs) {
+    const auto range = ranges.shapes.find(each.name);
+    inputs.insert_or_assign(each.name,
+                            Info{each.type, range == ranges.shapes.end() ? each.dims : range->second[select], {}});
+  }
+  return infer(graph, std::move(inputs), Unknown::largest);
+}
+
+void configurePlugins(Graph& graph, const std::vector<Ranges>& profiles) {
+  Infos declared;
+  for (const Value& each : graph.inputs) declared.insert_or_assign(each.name, Info{each.type, each.dims, {}});
+  declared = infer(graph, std::move(declared));
+  for (const Ranges& ranges : profiles) {
+    const std::array<Infos, 3> infos{infosOf(graph, ranges, 0), infosOf(graph, ranges, 1), infosOf(graph, ranges, 2)};
+    const auto describe = [&](const std::vector<std::string>& names) {
+      std::vector<nvinfer1::DynamicPluginTensorDesc> tensors;
+      for (const std::string& name : names) {
+        const Info& info = declared.at(name);
+        tensors.push_back({{dimsOf(info.dims), info.type, nvinfer1::TensorFormat::kLINEAR, 1},
+                           dimsOf(infos[0].at(name).dims),
+                           dimsOf(infos[2].at(name).dims),
+                           dimsOf(infos[1].at(name).dims)});
+      }
+      return tensors;
+    };
+    for (Node& node : graph.nodes)
+      if (node.plugin) configurePlugin(*node.instance, {describe(node.inputs), describe(node.outputs)}, *node.plugin);
+  }
+  for (Node& node : graph.nodes)
+    if (node.plugin) serializePlugin(*node.instance, *node.plugin);
+}
+
 Plan planOf(Graph graph, const Network& network, const Config& config) {
   Plan plan;
   plan.version = settings().version;
@@ -177,6 +213,7 @@ Plan planOf(Graph graph, const Network& network, const Config& config) {
   plan.name = network.getName();
   plan.profiles = profilesOf(graph, config);
   for (const Ranges& each : plan.profiles) checkDimensionNames(network, each);
+  configurePlugins(graph, plan.profiles);
   plan.graph = std::move(graph);
   return plan;
 }

@@ -1,6 +1,7 @@
 #include "engine.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "execution_context.h"
 #include "host_memory.h"
@@ -32,6 +33,14 @@ Engine::Engine(Plan plan, DeviceMemory weights, nvinfer1::ILogger& logger)
       budget_(getStreamableWeightsSize()),
       graph_(std::make_shared<const Graph>(plan_.graph)) {
   mImpl = this;
+  for (std::size_t i = 0; i < plan_.graph.nodes.size(); ++i) {
+    if (!plan_.graph.nodes[i].plugin) continue;
+    try {
+      plugins_[i] = restorePlugin(*plan_.graph.nodes[i].plugin);
+    } catch (const std::exception& problem) {
+      throw PlanError(1, "Serialization", problem.what());
+    }
+  }
 }
 
 Engine::~Engine() {
@@ -74,14 +83,28 @@ Infos Engine::largestInputs(std::size_t profile) const {
   return inputs;
 }
 
-std::size_t Engine::memoryFor(const Infos& infos) const {
+ScratchLayout Engine::layoutFor(const Infos& infos) const {
+  const Graph& graph = plan_.graph;
+  ScratchLayout layout;
+  const auto place = [&](std::size_t bytes) {
+    return std::exchange(layout.bytes, layout.bytes + (bytes + 255) / 256 * 256);
+  };
+  const auto placeTensor = [&](const std::string& name) {
+    const Info& info = infos.at(name);
+    layout.tensors[name] = place(elementsOf(info.dims) * sizeOf(info.type));
+  };
   // Something is always needed, so that programs get to provide it.
-  std::size_t bytes = 512;
-  for (const Node& node : plan_.graph.nodes) {
-    const Info& output = infos.at(node.outputs[0]);
-    bytes += (elementsOf(output.dims) * sizeOf(output.type) + 255) / 256 * 256;
-  }
-  return bytes;
+  place(512);
+  for (const Node& node : graph.nodes)
+    for (const std::string& output : node.outputs) placeTensor(output);
+  if (!hasPlugins(graph)) return layout;
+  // Plugins find weights on the device, as everything else.
+  for (const auto& [name, weights] : graph.weights) placeTensor(name);
+  std::size_t workspace = 0;
+  for (const Node& node : graph.nodes)
+    if (node.plugin) workspace = std::max(workspace, node.plugin->workspaceBytes);
+  layout.workspace = place(workspace);
+  return layout;
 }
 
 std::shared_ptr<const Graph> Engine::graph() const {

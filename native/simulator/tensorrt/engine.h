@@ -14,12 +14,21 @@
 #include "device.h"
 #include "not_simulated.h"
 #include "plan.h"
+#include "plugin.h"
 
 namespace simulated_tensorrt {
+
+// Offsets of tensors within scratch memory, and of the memory that plugins work in.
+struct ScratchLayout {
+  std::map<std::string, std::size_t> tensors;
+  std::size_t workspace = 0;
+  std::size_t bytes = 0;
+};
 
 #define INTERFACE "ICudaEngine"
 class Engine final : public nvinfer1::ICudaEngine, public nvinfer1::apiv::VCudaEngine {
  public:
+  // Throws PlanError for a plugin that cannot be made.
   Engine(Plan plan, DeviceMemory weights, nvinfer1::ILogger& logger);
   // TensorRT wants its execution contexts gone by then; anything else ends the process.
   ~Engine() override;
@@ -34,8 +43,12 @@ class Engine final : public nvinfer1::ICudaEngine, public nvinfer1::apiv::VCudaE
   Range rangeOf(const Value& input, std::size_t profile) const;
   // Shapes and values of inputs as inference wants them.
   Infos largestInputs(std::size_t profile) const;
+  // Where everything is in an execution's scratch memory, for these values.
+  ScratchLayout layoutFor(const Infos& infos) const;
   // Activation memory for these values, in bytes.
-  std::size_t memoryFor(const Infos& infos) const;
+  std::size_t memoryFor(const Infos& infos) const { return layoutFor(infos).bytes; }
+  // Of plugin nodes, by their number.
+  const std::map<std::size_t, OwnedPlugin>& plugins() const { return plugins_; }
 
   // The graph as it is now: weights change by refitting.
   std::shared_ptr<const Graph> graph() const;
@@ -129,6 +142,7 @@ class Engine final : public nvinfer1::ICudaEngine, public nvinfer1::apiv::VCudaE
 
   const Plan plan_;
   const DeviceMemory weights_;
+  std::map<std::size_t, OwnedPlugin> plugins_;
   nvinfer1::ILogger& logger_;
   nvinfer1::IErrorRecorder* recorder_ = nullptr;
   const std::set<std::string> shapeInputs_;

@@ -51,6 +51,39 @@ struct Execution {
   }
 };
 
+// What plugins are given of the context they belong to.
+class ResourceContext final : public nvinfer1::IPluginResourceContext {
+ public:
+  nvinfer1::IGpuAllocator* getGpuAllocator() const noexcept override { return nullptr; }
+  nvinfer1::IErrorRecorder* getErrorRecorder() const noexcept override { return nullptr; }
+};
+
+// Empty, and an error, when one of them refuses.
+std::optional<std::map<std::size_t, OwnedPlugin>> attach(const Engine& engine) {
+  std::map<std::size_t, OwnedPlugin> attached;
+  for (const auto& [node, plugin] : engine.plugins()) {
+    ResourceContext resources;
+    OwnedPlugin own(runtimeOf(*plugin).attachToContext(&resources));
+    if (own == nullptr) {
+      error(engine.logger(), "ICudaEngine::createExecutionContext", 2, "Internal Error",
+            "Plugin " + engine.plan().graph.nodes[node].plugin->name + " cannot be attached.");
+      return std::nullopt;
+    }
+    attached[node] = std::move(own);
+  }
+  return attached;
+}
+
+nvinfer1::PluginTensorDesc descriptionOf(const Info& info) {
+  return {dimsOf(info.dims), info.type, nvinfer1::TensorFormat::kLINEAR, 1};
+}
+
+Tensor tensorAt(const Info& info, const void* address) {
+  Tensor tensor = makeTensor(info.type, info.dims);
+  if (!tensor.data.empty()) std::memcpy(tensor.data.data(), address, tensor.data.size());
+  return tensor;
+}
+
 void write(const Tensors& results, const std::map<std::string, void*>& to) {
   for (const auto& [name, address] : to) {
     const Tensor& result = results.at(name);
@@ -78,11 +111,14 @@ nvinfer1::IExecutionContext* ExecutionContext::make(Engine& engine, ExecutionCon
       return nullptr;
     }
   }
-  return std::make_unique<ExecutionContext>(engine, userManaged, std::move(memory)).release();
+  auto plugins = attach(engine);
+  if (!plugins) return nullptr;
+  return std::make_unique<ExecutionContext>(engine, userManaged, std::move(memory), std::move(*plugins)).release();
 }
 
-ExecutionContext::ExecutionContext(Engine& engine, bool userManaged, DeviceMemory memory)
-    : engine_(engine), userManaged_(userManaged), memory_(std::move(memory)) {
+ExecutionContext::ExecutionContext(Engine& engine, bool userManaged, DeviceMemory memory,
+                                   std::map<std::size_t, OwnedPlugin> plugins)
+    : engine_(engine), userManaged_(userManaged), memory_(std::move(memory)), plugins_(std::move(plugins)) {
   mImpl = this;
   engine_.contextMade();
 }
@@ -126,6 +162,7 @@ bool ExecutionContext::setOptimizationProfileAsync(int32_t profile, cudaStream_t
     return refuse("setOptimizationProfileAsync",
                   "Parameter check failed, condition: profileIndex >= 0 && profileIndex < getNbOptimizationProfiles()");
   if (static_cast<std::size_t>(profile) != profile_) shapes_.clear();
+  changed_ = true;
   profile_ = static_cast<std::size_t>(profile);
   return true;
 }
@@ -157,6 +194,7 @@ bool ExecutionContext::setInputShape(char const* tensor, nvinfer1::Dims const& d
                                        std::to_string(profile_) + ": " + textOf(range[least]) + ".." +
                                        textOf(range[most]) + ".");
   shapes_[input->name] = shape;
+  changed_ = true;
   return true;
 }
 
@@ -216,6 +254,7 @@ bool ExecutionContext::setTensorAddress(char const* tensor, void* data) noexcept
     return refuse("setTensorAddress",
                   "Parameter check failed, condition: address of " + found->name + " is aligned to 256 bytes");
   addresses_[found->name] = data;
+  changed_ = true;
   return true;
 }
 
@@ -304,9 +343,12 @@ std::vector<SimulatorRange> ExecutionContext::inputRanges(const Infos& known) co
   for (const Value& each : engine_.plan().graph.inputs)
     if (!engine_.isShapeTensor(each.name))
       ranges.push_back({addresses_.at(each.name), bytesOf(known.at(each.name)), 0});
-  const void* memory = userManaged_ ? userMemory_ : reinterpret_cast<const void*>(memory_.address());
-  ranges.push_back({memory, engine_.memoryFor(known), 1});
+  ranges.push_back({scratch(), engine_.memoryFor(known), 1});
   return ranges;
+}
+
+void* ExecutionContext::scratch() const {
+  return userManaged_ ? userMemory_ : reinterpret_cast<void*>(memory_.address());
 }
 
 void* ExecutionContext::placeOutput(const Value& output, const Shape& dims, cudaStream_t stream) {
@@ -332,7 +374,12 @@ bool ExecutionContext::enqueueV3(cudaStream_t stream) noexcept {
   const auto& outputs = engine_.plan().graph.outputs;
   const bool dependsOnData = std::any_of(outputs.begin(), outputs.end(),
                                          [&](const Value& each) { return !isKnown(known->at(each.name).dims); });
-  if (!(dependsOnData ? enqueueAfterShapes(stream, *known) : enqueue(stream, *known))) return false;
+  if (!plugins_.empty() && dependsOnData)
+    return refuse(method, "Plugins beside outputs whose shape depends on data are not simulated.");
+  const bool queued = !plugins_.empty() ? enqueueNodes(stream, *known)
+                      : dependsOnData   ? enqueueAfterShapes(stream, *known)
+                                        : enqueue(stream, *known);
+  if (!queued) return false;
   if (consumed_ == nullptr) return true;
   return cuEventRecord(reinterpret_cast<CUevent>(consumed_), reinterpret_cast<CUstream>(stream)) == CUDA_SUCCESS;
 }
@@ -355,6 +402,95 @@ bool ExecutionContext::enqueue(cudaStream_t stream, const Infos& known) {
                             [execution = std::move(execution), to] { write(execution.run(), to); });
   if (queued == CUDA_SUCCESS) return true;
   return refuse("enqueueV3", "Cuda Runtime (failure " + std::to_string(queued) + ")");
+}
+
+bool ExecutionContext::enqueueNodes(cudaStream_t stream, const Infos& known) {
+  const auto graph = engine_.graph();
+  const ScratchLayout layout = engine_.layoutFor(known);
+  auto* const base = static_cast<std::byte*>(scratch());
+  std::map<std::string, void*> addresses;
+  for (const auto& [name, offset] : layout.tensors) addresses[name] = base + offset;
+  for (const Value& each : graph->inputs) addresses[each.name] = addresses_.at(each.name);
+  for (const Value& each : graph->outputs) {
+    void* const address = placeOutput(each, known.at(each.name).dims, stream);
+    if (address == nullptr) return refuse("enqueueV3", "The allocator of output " + each.name + " has no memory.");
+    addresses[each.name] = address;
+  }
+  const auto rangeOf = [&](const std::string& name, bool writes) {
+    return SimulatorRange{addresses.at(name), bytesOf(known.at(name)), writes ? 1 : 0};
+  };
+  const auto queue = [&](const std::string& what, const std::vector<SimulatorRange>& ranges,
+                         std::function<void()> run) {
+    const int queued = launch(stream, what + " of " + graph->name, ranges, 0, std::move(run));
+    return queued == CUDA_SUCCESS || refuse("enqueueV3", "Cuda Runtime (failure " + std::to_string(queued) + ")");
+  };
+
+  if (!graph->weights.empty()) {
+    std::vector<SimulatorRange> ranges;
+    std::map<std::string, void*> to;
+    for (const auto& [name, weights] : graph->weights) {
+      ranges.push_back(rangeOf(name, true));
+      to[name] = addresses.at(name);
+    }
+    if (!queue("the weights", ranges, [graph, to] { write(graph->weights, to); })) return false;
+  }
+  for (std::size_t i = 0; i < graph->nodes.size(); ++i) {
+    const Node& node = graph->nodes[i];
+    if (node.plugin) {
+      if (!enqueuePlugin(stream, i, known, addresses, base + layout.workspace)) return false;
+      continue;
+    }
+    std::vector<SimulatorRange> ranges;
+    Infos inputs;
+    std::map<std::string, const void*> from;
+    for (const std::string& name : node.inputs) {
+      if (name.empty()) continue;
+      inputs.insert_or_assign(name, known.at(name));
+      from[name] = addresses.at(name);
+      // Known values need not be read; they may be in host memory.
+      if (!known.at(name).value) ranges.push_back(rangeOf(name, false));
+    }
+    const std::string& output = node.outputs.at(0);
+    ranges.push_back(rangeOf(output, true));
+    if (!queue(node.name, ranges, [graph, &node, inputs, from, to = std::map{std::pair{output, addresses.at(output)}}] {
+          Tensors values;
+          for (const auto& [name, info] : inputs)
+            values.insert_or_assign(name, info.value ? *info.value : tensorAt(info, from.at(name)));
+          write({{to.begin()->first, run(node, values)}}, to);
+        }))
+      return false;
+  }
+  changed_ = false;
+  return true;
+}
+
+bool ExecutionContext::enqueuePlugin(cudaStream_t stream, std::size_t index, const Infos& known,
+                                     const std::map<std::string, void*>& addresses, void* workspace) {
+  const Node& node = engine_.plan().graph.nodes[index];
+  std::vector<nvinfer1::PluginTensorDesc> in;
+  std::vector<nvinfer1::PluginTensorDesc> out;
+  std::vector<const void*> inputs;
+  std::vector<void*> outputs;
+  for (const std::string& name : node.inputs) {
+    in.push_back(descriptionOf(known.at(name)));
+    inputs.push_back(addresses.at(name));
+  }
+  for (const std::string& name : node.outputs) {
+    out.push_back(descriptionOf(known.at(name)));
+    outputs.push_back(addresses.at(name));
+  }
+  nvinfer1::IPluginV3OneRuntime& plugin = runtimeOf(*plugins_.at(index));
+  const auto fails = [&](std::int32_t status, const char* call) {
+    if (status == 0) return false;
+    refuse("enqueueV3", "Plugin " + node.plugin->name + " of layer " + node.name + " failed: " + call + " returned " +
+                            std::to_string(status));
+    return true;
+  };
+  if (changed_ && fails(plugin.onShapeChange(in.data(), static_cast<std::int32_t>(in.size()), out.data(),
+                                             static_cast<std::int32_t>(out.size())),
+                        "onShapeChange"))
+    return false;
+  return !fails(plugin.enqueue(in.data(), out.data(), inputs.data(), outputs.data(), workspace, stream), "enqueue");
 }
 
 // Waits for the results before it can tell how much room they need, as TensorRT does.

@@ -12,6 +12,7 @@
 #include "graph.h"
 #include "kernel.h"
 #include "not_simulated.h"
+#include "plugin.h"
 
 namespace simulated_tensorrt {
 
@@ -23,7 +24,7 @@ class ExecutionContext final : public nvinfer1::IExecutionContext, public nvinfe
  public:
   // Null, and an error, when there is no memory or weights are missing.
   static nvinfer1::IExecutionContext* make(Engine& engine, nvinfer1::ExecutionContextAllocationStrategy strategy);
-  ExecutionContext(Engine& engine, bool userManaged, DeviceMemory memory);
+  ExecutionContext(Engine& engine, bool userManaged, DeviceMemory memory, std::map<std::size_t, OwnedPlugin> plugins);
   ~ExecutionContext() override;
 
   nvinfer1::IExecutionContext* getPImpl() noexcept override { return this; }
@@ -93,9 +94,14 @@ class ExecutionContext final : public nvinfer1::IExecutionContext, public nvinfe
   std::string notReady(const Infos& infos) const;
   bool enqueue(cudaStream_t stream, const Infos& infos);
   bool enqueueAfterShapes(cudaStream_t stream, const Infos& infos);
+  // Each node on its own, as plugins queue what they like.
+  bool enqueueNodes(cudaStream_t stream, const Infos& infos);
+  bool enqueuePlugin(cudaStream_t stream, std::size_t node, const Infos& infos,
+                     const std::map<std::string, void*>& addresses, void* workspace);
   // Where the output is to go, by its allocator if it has one.
   void* placeOutput(const Value& output, const Shape& dims, cudaStream_t stream);
   std::vector<SimulatorRange> inputRanges(const Infos& infos) const;
+  void* scratch() const;
 
   Engine& engine_;
   const bool userManaged_;
@@ -111,6 +117,10 @@ class ExecutionContext final : public nvinfer1::IExecutionContext, public nvinfe
   std::map<std::string, void*> addresses_;
   std::map<std::string, nvinfer1::IOutputAllocator*> allocators_;
   cudaEvent_t consumed_ = nullptr;
+  // Attached to this context, by the number of their node.
+  std::map<std::size_t, OwnedPlugin> plugins_;
+  // Shapes or addresses were set since plugins were told.
+  bool changed_ = true;
   size_t persistentCache_ = 0;
 };
 #undef INTERFACE

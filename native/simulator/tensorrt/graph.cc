@@ -69,8 +69,14 @@ Infos infer(const Graph& graph, Infos inputs, Unknown unknown) {
   for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
     const Node& node = graph.nodes[i];
     try {
-      const Operator& op = operatorOf(node);
       const auto values = inputsOf(node, infos);
+      if (node.plugin) {
+        std::vector<Info> outputs = node.plugin->infer(values);
+        for (std::size_t k = 0; k < node.outputs.size(); ++k)
+          infos.insert_or_assign(node.outputs[k], std::move(outputs.at(k)));
+        continue;
+      }
+      const Operator& op = operatorOf(node);
       Info output = unknown == Unknown::largest ? inferLargest(node, op, values) : op.infer(node, values);
       if (!output.value && !values.empty()) fold(node, op, values, output);
       infos.insert_or_assign(node.outputs.at(0), std::move(output));
@@ -79,6 +85,10 @@ Infos infer(const Graph& graph, Infos inputs, Unknown unknown) {
     }
   }
   return infos;
+}
+
+bool hasPlugins(const Graph& graph) {
+  return std::any_of(graph.nodes.begin(), graph.nodes.end(), [](const Node& node) { return node.plugin.has_value(); });
 }
 
 std::set<std::string> shapeInputs(const Graph& graph) {
@@ -100,9 +110,12 @@ std::set<std::string> shapeInputs(const Graph& graph) {
 Tensors run(const Graph& graph, Tensors inputs) {
   Tensors values = std::move(inputs);
   values.insert(graph.weights.begin(), graph.weights.end());
-  for (const Node& node : graph.nodes)
-    values.insert_or_assign(node.outputs.at(0), operatorOf(node).run(node, inputsOf(node, values)));
+  for (const Node& node : graph.nodes) values.insert_or_assign(node.outputs.at(0), run(node, values));
   return values;
+}
+
+Tensor run(const Node& node, const Tensors& values) {
+  return operatorOf(node).run(node, inputsOf(node, values));
 }
 
 std::size_t weightBytes(const Graph& graph) {

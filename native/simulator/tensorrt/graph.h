@@ -2,12 +2,14 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
+#include "plugin.h"
 #include "tensor_data.h"
 
 namespace simulated_tensorrt {
@@ -26,6 +28,12 @@ struct Node {
   std::vector<std::string> outputs;
   std::map<std::string, std::vector<std::int64_t>> integers;
   std::map<std::string, Tensor> tensors;
+  // Attributes that only plugins have; plans do not keep them.
+  std::map<std::string, std::vector<float>> floats;
+  std::map<std::string, std::string> texts;
+  // Of a plugin: what is known of it, and while an engine is built the plugin itself.
+  std::optional<PluginLayer> plugin;
+  std::shared_ptr<nvinfer1::IPluginV3> instance;
   // As the user wished, which changes no result.
   std::optional<DataType> precision;
   std::optional<DataType> outputType;
@@ -58,10 +66,14 @@ enum class Unknown { minusOne, largest };
 // All values of the graph; `inputs` holds shapes, and the values of inputs in host memory. Throws std::runtime_error,
 // or NodeError where a node is at fault.
 Infos infer(const Graph& graph, Infos inputs, Unknown unknown = Unknown::minusOne);
+// Some node is a plugin: the graph runs node by node.
+bool hasPlugins(const Graph& graph);
 // Inputs of the graph whose content decides shapes.
 std::set<std::string> shapeInputs(const Graph& graph);
-// All values of the graph.
+// All values of a graph without plugins.
 Tensors run(const Graph& graph, Tensors inputs);
+// The output of one node that is no plugin. Throws std::runtime_error.
+Tensor run(const Node& node, const Tensors& values);
 
 std::size_t weightBytes(const Graph& graph);
 

@@ -3,8 +3,47 @@
 #include <utility>
 
 #include "operators.h"
+#include "plugin.h"
 
 namespace simulated_tensorrt {
+
+namespace {
+
+// Makes the plugins, and asks each of them for its outputs, by the shapes that are known from the nodes before it.
+void addPlugins(Graph& graph) {
+  Graph before = graph;
+  before.nodes.clear();
+  for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
+    Node& node = graph.nodes[i];
+    if (findOperator(node.op) == nullptr) {
+      try {
+        const OwnedPlugin parsers = createPlugin(node);
+        if (parsers == nullptr) throw std::runtime_error("Plugin not found: " + node.op);
+        // The network has one of its own.
+        node.instance.reset(parsers->clone());
+        if (node.instance == nullptr) throw std::runtime_error("Could not clone plugin " + node.op);
+        Infos inputs;
+        for (const Value& each : before.inputs) inputs.insert_or_assign(each.name, Info{each.type, each.dims, {}});
+        const Infos infos = infer(before, std::move(inputs));
+        std::vector<const Info*> given;
+        for (const std::string& name : node.inputs) {
+          const auto found = infos.find(name);
+          given.push_back(found == infos.end() ? nullptr : &found->second);
+        }
+        node.plugin = describePlugin(*node.instance, given);
+        if (node.outputs.size() > node.plugin->outputs.size())
+          throw std::runtime_error("the node has more outputs than plugin " + node.op);
+      } catch (const NodeError&) {
+        throw;
+      } catch (const std::exception& problem) {
+        throw NodeError(i, problem.what());
+      }
+    }
+    before.nodes.push_back(node);
+  }
+}
+
+}  // namespace
 
 NetworkTensor::NetworkTensor(std::string name, Role role, bool isShape, const Info& info,
                              std::vector<std::string> dimNames)
@@ -33,7 +72,8 @@ Layer::Layer(const Node& node, std::vector<nvinfer1::ITensor*> inputs, std::vect
 }
 
 nvinfer1::LayerType Layer::getType() const noexcept {
-  return findOperator(op_)->layer;
+  const Operator* const found = findOperator(op_);
+  return found == nullptr ? nvinfer1::LayerType::kPLUGIN_V3 : found->layer;
 }
 
 void Layer::setOutputType(int32_t index, DataType type) noexcept {
@@ -53,6 +93,7 @@ Network::Network(nvinfer1::IBuilder& builder, nvinfer1::NetworkDefinitionCreatio
 void Network::take(Graph graph) {
   for (Node& node : graph.nodes)
     if (node.name.empty()) node.name = "node_of_" + node.outputs.at(0);
+  addPlugins(graph);
   Infos inputs;
   for (const Value& each : graph.inputs) inputs.insert_or_assign(each.name, Info{each.type, each.dims, {}});
   const Infos infos = infer(graph, std::move(inputs));

@@ -1,6 +1,7 @@
 #include "onnx_reader.h"
 
 #include <fstream>
+#include <optional>
 
 #include "onnx_types.h"
 
@@ -9,9 +10,9 @@ namespace simulated_tensorrt {
 namespace {
 
 // Numbers are those of the fields in onnx.proto3.
-class Reader {
+class OnnxReader {
  public:
-  explicit Reader(const std::string& folder) : folder_(folder) {}
+  explicit OnnxReader(const std::string& folder) : folder_(folder) {}
 
   Graph model(Bytes bytes) {
     Graph result;
@@ -75,16 +76,22 @@ class Reader {
   void attribute(Bytes bytes, Node& into) {
     std::string name;
     std::vector<std::int64_t> integers;
+    std::vector<float> floats;
+    std::optional<std::string> text;
     for (Message message(bytes); message.next();) {
       if (message.field() == 1) name = message.text();
       if (message.field() == 3 || message.field() == 8)
         message.eachInteger([&](std::int64_t each) { integers.push_back(each); });
+      if (message.field() == 2 || message.field() == 7) message.eachFloat([&](float each) { floats.push_back(each); });
+      if (message.field() == 4) text = message.text();
       if (message.field() == 5) {
         std::string unnamed;
         into.tensors.insert_or_assign(name, tensor(message.bytes(), unnamed));
       }
     }
     if (!integers.empty()) into.integers.insert_or_assign(name, std::move(integers));
+    if (!floats.empty()) into.floats.insert_or_assign(name, std::move(floats));
+    if (text) into.texts.insert_or_assign(name, std::move(*text));
   }
 
   Value value(Bytes bytes) {
@@ -195,7 +202,7 @@ class Reader {
 }  // namespace
 
 Graph readOnnx(Bytes model, const std::string& folder) {
-  return Reader(folder).model(model);
+  return OnnxReader(folder).model(model);
 }
 
 }  // namespace simulated_tensorrt

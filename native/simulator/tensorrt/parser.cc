@@ -12,6 +12,7 @@
 #include "not_simulated.h"
 #include "onnx_reader.h"
 #include "operators.h"
+#include "plugin.h"
 #include "settings.h"
 
 using namespace simulated_tensorrt;
@@ -129,7 +130,7 @@ class Parser final : public nvonnxparser::IParser {
  private:
   bool take(Graph graph) {
     for (std::size_t i = 0; i < graph.nodes.size(); ++i)
-      if (findOperator(graph.nodes[i].op) == nullptr)
+      if (findOperator(graph.nodes[i].op) == nullptr && !hasPlugin(graph.nodes[i]))
         return errors_.add(ErrorCode::kUNSUPPORTED_NODE,
                            "No importer registered for op: " + graph.nodes[i].op +
                                ". Plugin not found, are the plugin name, version, and namespace correct?",

@@ -54,6 +54,8 @@ void putNode(Writer& to, const Node& node) {
   });
   putType(to, node.precision);
   putType(to, node.outputType);
+  to.put<std::int32_t>(node.plugin ? 1 : 0);
+  if (node.plugin) putPlugin(to, *node.plugin);
 }
 
 std::vector<std::string> getTexts(Reader& from) {
@@ -115,6 +117,7 @@ Node getNode(Reader& from) {
   });
   node.precision = getType(from);
   node.outputType = getType(from);
+  if (from.get<std::int32_t>() != 0) node.plugin = getPlugin(from);
   return node;
 }
 

@@ -1,0 +1,37 @@
+#include "report.h"
+
+#include <exception>
+
+#include "../../cuda/error.h"
+#include "../logger.h"
+
+namespace tensorrt_node::tensorrt::plugins {
+namespace {
+
+void log(const char* plugin, const char* call, const char* what) {
+  const std::string line = std::string("plugin ") + plugin + ", " + call + ": " + what;
+  nvinfer1::ILogger& logger = Logger::instance();
+  logger.log(nvinfer1::ILogger::Severity::kERROR, line.c_str());
+}
+
+}  // namespace
+
+void report(const char* plugin, const char* call) noexcept {
+  try {
+    try {
+      throw;
+    } catch (const cuda::CudaError& error) {
+      LogCapture::attach(std::current_exception());
+      log(plugin, call, error.what());
+    } catch (const std::exception& error) {
+      log(plugin, call, error.what());
+    } catch (...) {
+      log(plugin, call, "an unknown exception");
+    }
+  } catch (...) {
+    // No memory for words: the status that TensorRT gets has to do.
+    return;
+  }
+}
+
+}  // namespace tensorrt_node::tensorrt::plugins
