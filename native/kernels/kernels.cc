@@ -83,10 +83,10 @@ int attribute(CUdevice device, CUdevice_attribute which) {
 
 std::shared_ptr<const Kernels> Kernels::of(const std::shared_ptr<const cuda::Context>& context) {
   static std::mutex mutex;
-  static std::map<const cuda::Context*, std::weak_ptr<const Kernels>> loaded;
+  static std::map<CUcontext, std::weak_ptr<const Kernels>> loaded;
   const std::lock_guard lock(mutex);
   std::erase_if(loaded, [](const auto& each) { return each.second.expired(); });
-  auto& known = loaded[context.get()];
+  auto& known = loaded[context->handle()];
   if (auto kernels = known.lock()) return kernels;
   auto kernels = std::make_shared<const Kernels>(Private{}, context);
   known = kernels;
