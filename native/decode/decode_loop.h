@@ -1,0 +1,159 @@
+// The scheduler without its thread: requests come, each turn settles what the GPU has done and queues what it does
+// next, and what happened is taken away.
+//
+// A few steps are under way at any time, and the host learns a step's tokens only when it is done. So a slot that ended
+// may be in steps that are queued already: they do nothing for it. A request that leaves frees its slot and pages at
+// once, whatever is under way: all work is done in the order in which it is queued, so the next request's comes after.
+// Records say in which step and row they were made, and those for a request that left are dropped. Nothing is drained.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <exception>
+#include <memory>
+#include <optional>
+#include <unordered_map>
+#include <vector>
+
+#include "clock.h"
+#include "commands.h"
+#include "page_cache.h"
+#include "request.h"
+#include "step_policy.h"
+#include "step_runner.h"
+
+namespace tensorrt_node::decode {
+
+struct SchedulerOptions {
+  // Tokens a sequence may hold, prompt and reply together.
+  std::int32_t maxContext;
+  // Requests that may wait to begin.
+  std::size_t maxWaiting = 1024;
+  // Steps queued at once, as far as the runner goes.
+  std::size_t stepsInFlight = 2;
+  // Tokens of a request that may be delivered or under way, and not consumed: a slot whose consumer is further behind
+  // pauses.
+  std::int32_t window = 256;
+  // What a request's cache holds serves all later ones; else only those of its own sequence and of forks of it.
+  bool sharePrefixes = true;
+  PolicyOptions policy;
+};
+
+struct SchedulerStats {
+  std::size_t waiting = 0;
+  std::size_t slots = 0;
+  std::size_t slotsInUse = 0;
+  std::size_t pages = 0;
+  // Held by requests.
+  std::size_t pagesInUse = 0;
+  // Of no request, but good for what they hold.
+  std::size_t pagesKept = 0;
+  std::uint64_t prefillSteps = 0;
+  std::uint64_t decodeSteps = 0;
+  // Rows of decode steps, and of those the ones that chose nothing because their slot had ended.
+  std::uint64_t decodeRows = 0;
+  std::uint64_t wastedRows = 0;
+};
+
+// For one thread. What the runner throws goes through, but for out of memory, which ends the request that wanted it.
+class DecodeLoop {
+ public:
+  // Throws std::invalid_argument where the runner cannot hold a sequence of maxContext tokens.
+  DecodeLoop(StepRunner& runner, const SchedulerOptions& options);
+  ~DecodeLoop();
+
+  void apply(Command command);
+  // Settles steps that are done, begins requests and queues steps, as far as that goes. False when there is nothing to
+  // do until something is applied.
+  bool turn();
+  // Blocks until the oldest step under way is done, if any is.
+  void await();
+  // Waits for what is under way, and ends everything with the error.
+  void end(const std::exception_ptr& error) noexcept;
+
+  // What happened since the last call.
+  std::vector<Batch> takeBatches();
+  // Requests that wait no longer since the last call.
+  std::size_t takeLeft() noexcept { return std::exchange(left_, 0); }
+  SchedulerStats stats() const;
+
+ private:
+  struct Active;
+  struct Row {
+    std::int32_t slot;
+    RequestId request;
+  };
+  struct Step {
+    StepNumber number;
+    StepKind kind;
+    std::vector<Row> rows;
+  };
+  struct Sequence {
+    std::optional<PrefixNode> root;
+    bool inUse = false;
+  };
+  struct Score {
+    ScoreCommand command;
+    SequencePages pages;
+    std::int32_t slot;
+    std::vector<float> logits;
+  };
+  using Waiting = std::deque<SubmitCommand>;
+
+  void accept(SubmitCommand&& command);
+  void accept(AbortCommand&& command);
+  void accept(ConsumedCommand&& command);
+  void accept(CreateSequenceCommand&& command);
+  void accept(ForkSequenceCommand&& command);
+  void accept(DisposeSequenceCommand&& command);
+  void accept(ScoreCommand&& command);
+
+  void settleFront();
+  void receive(Active& active, const kernels::TokenRecord& record);
+
+  void admit();
+  bool admitScore();
+  // None where there are too few pages now.
+  std::optional<SequencePages> reserve(const Request& request);
+  std::int32_t limitOf(const Request& request) const;
+  void begin(SubmitCommand&& command, std::int32_t slot, SequencePages&& pages);
+  void scorePiece();
+
+  // False when nothing can be queued now.
+  bool queueStep();
+  void queuePrefill(bool streams);
+  void queueDecode(std::vector<std::int32_t> slots);
+  std::vector<std::int32_t> streams() const;
+
+  Active* find(RequestId id) const;
+  std::optional<std::int32_t> freeSlot() const;
+  void finish(Active& active, FinishReason reason);
+  void fail(Active& active, std::exception_ptr error);
+  void leave(Active& active, std::variant<Finished, std::exception_ptr> ending);
+  Waiting::iterator drop(Waiting::iterator waiting, std::variant<Finished, std::exception_ptr> ending);
+
+  StepRunner& runner_;
+  const SchedulerOptions options_;
+  const RunnerLimits limits_;
+  const std::size_t stepsInFlight_;
+  StepPolicy policy_;
+  PageCache cache_;
+  const PrefixNode sharedRoot_;
+  std::unordered_map<SequenceId, Sequence> sequences_;
+  Waiting waiting_;
+  // By slot.
+  std::vector<std::unique_ptr<Active>> active_;
+  // Those whose prompt is not all queued, the oldest first.
+  std::vector<Active*> prompts_;
+  std::deque<Step> inFlight_;
+  std::deque<ScoreCommand> scores_;
+  std::optional<Score> scoring_;
+  // Something changed that may let a waiting request begin.
+  bool admissible_ = false;
+  std::vector<Batch> ended_;
+  std::size_t left_ = 0;
+  SchedulerStats stats_;
+};
+
+}  // namespace tensorrt_node::decode

@@ -1,0 +1,42 @@
+// One engine of a decoder: a prologue, a block or an epilogue, run on whatever memory it is told.
+#pragma once
+
+#include <cuda.h>
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "../../cuda/stream.h"
+
+namespace tensorrt_node::decode {
+
+// For one thread. All throw TensorrtError and CudaError.
+class Part {
+ public:
+  virtual ~Part() = default;
+  // Of an input or output, for what is enqueued from now on.
+  virtual void bind(const std::string& tensor, CUdeviceptr address) = 0;
+  // Of an input.
+  virtual void shape(const std::string& input, std::span<const std::int64_t> dims) = 0;
+  // Queues the work. May be captured in a graph, which is good as long as no shape is set again.
+  virtual void enqueue(const cuda::Stream& stream) = 0;
+};
+
+// What a part was built for.
+enum class Range : std::uint8_t {
+  // A row for each of some sequences.
+  decode,
+  // Many rows of few sequences.
+  prefill,
+};
+
+class PartFactory {
+ public:
+  virtual ~PartFactory() = default;
+  // With shapes of its own, so that a graph of it stays good.
+  virtual std::unique_ptr<Part> make(std::size_t part, Range range) = 0;
+};
+
+}  // namespace tensorrt_node::decode

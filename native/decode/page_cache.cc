@@ -1,0 +1,98 @@
+#include "page_cache.h"
+
+#include <algorithm>
+
+namespace tensorrt_node::decode {
+
+SequencePages::SequencePages(SequencePages&& other) noexcept
+    : cache_(std::exchange(other.cache_, nullptr)),
+      node_(other.node_),
+      indexed_(other.indexed_),
+      pages_(std::move(other.pages_)),
+      tokens_(std::move(other.tokens_)),
+      source_(std::exchange(other.source_, std::nullopt)) {}
+
+SequencePages& SequencePages::operator=(SequencePages&& other) noexcept {
+  std::swap(cache_, other.cache_);
+  std::swap(node_, other.node_);
+  std::swap(indexed_, other.indexed_);
+  std::swap(pages_, other.pages_);
+  std::swap(tokens_, other.tokens_);
+  std::swap(source_, other.source_);
+  return *this;
+}
+
+std::optional<std::pair<Page, Page>> SequencePages::copy() const noexcept {
+  if (!source_) return std::nullopt;
+  return std::pair(*source_, pages_[held() / pageTokens]);
+}
+
+void SequencePages::copied() {
+  if (source_) cache_->pool_.release(*source_, true);
+  source_.reset();
+}
+
+void SequencePages::written(std::span<const std::int32_t> tokens) {
+  tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
+  for (; node_ && (indexed_ + 1) * pageTokens <= held(); ++indexed_)
+    node_ =
+        cache_->index_.insert(*node_, std::span(tokens_).subspan(indexed_ * pageTokens, pageTokens), pages_[indexed_]);
+}
+
+void SequencePages::release() noexcept {
+  if (cache_ == nullptr) return;
+  PageCache& cache = *std::exchange(cache_, nullptr);
+  if (source_) {
+    // It was never copied, so the page after the full ones holds nothing.
+    cache.pool_.release(*source_, true);
+    source_.reset();
+    tokens_.resize(indexed_ * pageTokens);
+  }
+  // The last page too, as far as it goes: the next turn of a conversation begins there.
+  const auto rest = std::span(tokens_).subspan(std::min(indexed_ * pageTokens, held()));
+  if (node_ && !rest.empty()) cache.index_.insert(*node_, rest, pages_[indexed_]);
+  // The end first, so that it is given up first: a page without those before it is of no use.
+  for (auto page = pages_.rbegin(); page != pages_.rend(); ++page)
+    cache.pool_.release(*page, cache.index_.contains(*page));
+  pages_.clear();
+}
+
+Page PageCache::take() {
+  const auto [page, wasKept] = pool_.take();
+  if (wasKept) index_.remove(page);
+  return page;
+}
+
+std::optional<SequencePages> PageCache::reserve(std::optional<PrefixNode> root, std::span<const std::int32_t> prompt,
+                                                std::size_t total) {
+  SequencePages sequence(this, root);
+  const auto useful = prompt.first(prompt.size() - 1);
+  std::optional<PrefixIndex::Match> match;
+  while (root) {
+    const auto rest = useful.subspan(sequence.pages_.size() * pageTokens);
+    match = index_.find(*sequence.node_, rest);
+    if (!match || !match->next) break;
+    pool_.hold(match->page);
+    sequence.pages_.push_back(match->page);
+    sequence.node_ = match->next;
+  }
+  sequence.indexed_ = sequence.pages_.size();
+  std::size_t held = sequence.indexed_ * pageTokens;
+  const std::size_t wanted = pagesFor(total) - sequence.pages_.size();
+  if (match) {
+    pool_.hold(match->page);
+    if (pool_.available() >= wanted) {
+      sequence.source_ = match->page;
+      held += match->tokens;
+    } else {
+      // That page may be the very one that is missing.
+      pool_.release(match->page, true);
+    }
+  }
+  sequence.tokens_.assign(prompt.begin(), prompt.begin() + static_cast<std::ptrdiff_t>(held));
+  if (pool_.available() < wanted) return std::nullopt;
+  for (std::size_t i = 0; i < wanted; ++i) sequence.pages_.push_back(take());
+  return sequence;
+}
+
+}  // namespace tensorrt_node::decode
