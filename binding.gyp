@@ -3,7 +3,8 @@
 {
   "targets": [{
     "target_name": "tensorrt_node",
-    "sources": ["<!@(node -p \"require('fs').readFileSync('native/sources.txt', 'utf8').match(/^native.*/gm).join(' ')\")"],
+    "sources": ["<!@(node -p \"require('fs').readFileSync('native/sources.txt', 'utf8').match(/^native.*/gm).join(' ')\")", "<!@(node scripts/build-kernels.mjs)"],
+    "include_dirs": ["native"],
     "defines": ["NAPI_VERSION=8", "NODE_ADDON_API_CPP_EXCEPTIONS", "NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS"],
     "cflags!": ["-fno-exceptions"],
     "cflags_cc!": ["-fno-exceptions", "-fno-rtti", "-std=gnu++17", "-std=gnu++20"],

@@ -13,6 +13,7 @@ import path from 'node:path';
 import {fileURLToPath} from 'node:url';
 import {parseArgs} from 'node:util';
 
+import {buildKernels} from './build-kernels.mjs';
 import {nodeGypEnvironment, nodeGypScript} from './node-gyp.mjs';
 import {FetchError} from './sdk/fetch.mjs';
 import {findSdk} from './sdk/find.mjs';
@@ -39,7 +40,7 @@ async function build() {
   const sdk = await findSdk({say: (line) => console.error(`sdk: ${line}`)});
 
   const configuration = values.debug ? 'Debug' : 'Release';
-  if (!values.gyp && runs('cmake')) withCmake(sdk, configuration);
+  if (!values.gyp && runs('cmake')) await withCmake(sdk, configuration);
   else withNodeGyp(configuration);
 
   const addon = path.join(root, 'build', configuration, 'tensorrt_node.node');
@@ -47,8 +48,9 @@ async function build() {
   console.error(`addon: ${path.relative(process.cwd(), addon)}`);
 }
 
-function withCmake(sdk, configuration) {
+async function withCmake(sdk, configuration) {
   const settings = {
+    KERNEL_IMAGES: await buildKernels({fetch: !values.optional, say: (line) => console.error(`kernels: ${line}`)}),
     NODE_ADDON_API_INCLUDE: path.resolve(require('node-addon-api').include_dir),
     TENSORRT_INCLUDE: sdk.tensorrt.include,
     CUDA_INCLUDE: sdk.cuda.include,

@@ -8,7 +8,7 @@ import {RunError, root, run} from './lib/run.mjs';
 
 const folder = path.join(root, 'native');
 const files = readdirSync(folder, {recursive: true})
-  .filter((name) => /\.(cc|h|cu)$/.test(name))
+  .filter((name) => /\.(cc|h|cu|cuh)$/.test(name))
   .map((name) => path.join(folder, name));
 const mode = process.argv.includes('--check') ? ['--dry-run', '-Werror'] : ['-i'];
 

@@ -19,7 +19,7 @@ const require = createRequire(import.meta.url);
 // node-gyp empties build/ first, and this tree's holds the development build: so it works on a copy.
 const scratch = mkdtempSync(path.join(root, 'build-prebuild-'));
 try {
-  await findSdk({say: (line) => console.error(`sdk: ${line}`)});
+  await findSdk({nvcc: true, say: (line) => console.error(`sdk: ${line}`)});
   for (const part of ['binding.gyp', 'package.json', 'native', 'scripts']) {
     cpSync(path.join(root, part), path.join(scratch, part), {recursive: true});
   }

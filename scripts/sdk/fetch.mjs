@@ -44,10 +44,15 @@ export async function fetchTensorrt(sdk, {crate, version, sha256, include}) {
   });
 }
 
+/** Where `fetchWheels` unpacks them. */
+export function wheelsFolder(sdk, name, wheels) {
+  const stamp = createHash('sha256').update(JSON.stringify(wheels)).digest('hex').slice(0, 8);
+  return path.join(sdk, `${name}-${wheels[0].version}-${stamp}`);
+}
+
 /** Wheels unpacked over each other: a small CUDA toolkit. Returns its root. */
 export async function fetchWheels(sdk, name, wheels) {
-  const stamp = createHash('sha256').update(JSON.stringify(wheels)).digest('hex').slice(0, 8);
-  return makeOnce(path.join(sdk, `${name}-${wheels[0].version}-${stamp}`), path.join('nvidia', 'cu13'), async (folder) => {
+  return makeOnce(wheelsFolder(sdk, name, wheels), path.join('nvidia', 'cu13'), async (folder) => {
     const python = (args) => tool('python3', args, folder, 'Install python3 with pip, or set CUDA_HOME to a CUDA toolkit.');
     const pinned = wheels.map((each) => `${each.wheel}==${each.version}`);
     await python(['-m', 'pip', 'download', '--quiet', '--no-deps', '--only-binary=:all:', '--dest', 'wheels', ...pinned]);

@@ -4,7 +4,7 @@ import {readFileSync} from 'node:fs';
 import path from 'node:path';
 import {fileURLToPath} from 'node:url';
 
-import {fetchTensorrt, fetchWheels} from './fetch.mjs';
+import {fetchTensorrt, fetchWheels, wheelsFolder} from './fetch.mjs';
 import {cudaHeaders, cudaRoots, nvccAt, tensorrtHeaders, tensorrtPlaces} from './places.mjs';
 
 const checksums = JSON.parse(readFileSync(new URL('checksums.json', import.meta.url), 'utf8'));
@@ -42,6 +42,19 @@ async function findCuda({env, folder, system, say}) {
   return chosen('CUDA headers', include, wheelNames(checksums.cuda), cudaHeaders(include).version, say);
 }
 
+/** nvcc where it already is, on the system or fetched before: `{path, source, version}`, or undefined. */
+export function findNvccWithoutFetching({env = process.env, folder = sdkFolder, system = '/'} = {}) {
+  const fetched = {source: wheelNames(nvccWheels), root: path.join(wheelsFolder(folder, 'nvcc', nvccWheels), 'nvidia', 'cu13')};
+  for (const {source, root} of [...cudaRoots(env, system), fetched]) {
+    const found = nvccAt(root);
+    if (found) return {...found, source};
+  }
+  return undefined;
+}
+
+// nvcc looks for the runtime's headers beside itself, so the toolkit holds them too.
+const nvccWheels = [...checksums.nvcc, ...checksums.cuda];
+
 async function findNvcc({env, folder, system, say}) {
   for (const {source, root} of cudaRoots(env, system)) {
     const found = nvccAt(root);
@@ -50,8 +63,7 @@ async function findNvcc({env, folder, system, say}) {
       return {...found, source};
     }
   }
-  // nvcc looks for the runtime's headers beside itself, so the toolkit holds them too.
-  const wheels = [...checksums.nvcc, ...checksums.cuda];
+  const wheels = nvccWheels;
   const found = nvccAt(await fetchWheels(folder, 'nvcc', wheels));
   say(`nvcc ${found.version}: ${found.path} (${wheelNames(wheels)})`);
   return {...found, source: wheelNames(wheels)};

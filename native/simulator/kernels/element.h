@@ -28,6 +28,7 @@ struct Half {
   static Half of(float value) noexcept {
     const auto sign = static_cast<std::uint16_t>(std::signbit(value) ? 0x8000 : 0);
     const auto with = [&](int rest) { return Half{static_cast<std::uint16_t>(sign | rest)}; };
+    if (value == 0) return with(0);
     if (std::isnan(value)) return with(0x7E00);
     const float magnitude = std::abs(value);
     // Half way between the largest number and the one that would follow.

@@ -1,0 +1,67 @@
+// What has no name in CUDA C++, or a different one from device to device: instructions, a line each.
+#pragma once
+
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+
+#include <cstdint>
+
+namespace tensorrt_node::kernels {
+
+// Everything before this in the stream is done, and its writes are seen, once it returns. Each kernel calls it, and
+// before it reads or writes memory that others write: it may begin while the kernel before it ends. What never
+// changes, such as weights, may be read earlier.
+__device__ inline void waitForPredecessor() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+
+// From here on the next kernel in the stream may begin where there is room.
+__device__ inline void letSuccessorBegin() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;");
+#endif
+}
+
+// 16 bytes that are read once and never written while the kernel runs.
+__device__ inline uint4 loadOnce(const void* from) {
+  uint4 v;
+  asm volatile("ld.global.nc.L1::no_allocate.L2::128B.v4.u32 {%0, %1, %2, %3}, [%4];"
+               : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
+               : "l"(from));
+  return v;
+}
+
+// d += a * b on tensor cores, 16 x 8 x 16, of two 16-bit elements a register; lane 4g + t of the warp holds
+// a: rows g and g + 8, columns 2t and on, then the same of columns 8 + 2t and on; b: column g, rows 2t and on, and
+// 8 + 2t and on; d: row g, columns 2t and on, then row g + 8.
+__device__ inline void multiplyAdd(float (&d)[4], std::uint32_t a0, std::uint32_t a1, std::uint32_t a2,
+                                   std::uint32_t a3, std::uint32_t b0, std::uint32_t b1, __half) {
+  asm volatile(
+      "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
+      "{%0, %1, %2, %3};"
+      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+      : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
+}
+__device__ inline void multiplyAdd(float (&d)[4], std::uint32_t a0, std::uint32_t a1, std::uint32_t a2,
+                                   std::uint32_t a3, std::uint32_t b0, std::uint32_t b1, __nv_bfloat16) {
+  asm volatile(
+      "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
+      "{%0, %1, %2, %3};"
+      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+      : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
+}
+
+// Shared memory of the size that the launch asked for.
+__device__ inline void* launchedShared() {
+  extern __shared__ uint4 memory[];
+  return memory;
+}
+
+// The middle bits of a product of 128: (a * b) >> 64.
+__device__ inline std::uint64_t multiplyHigh(std::uint64_t a, std::uint64_t b) {
+  return __umul64hi(a, b);
+}
+
+}  // namespace tensorrt_node::kernels
