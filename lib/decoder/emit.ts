@@ -157,35 +157,42 @@ class Emitter {
     const operator = this.graph.get(value);
     switch (operator.op) {
       case 'Embed':
-        return this.#embed(value, operator);
+        this.#embed(value, operator);
+        break;
       case 'RmsNorm':
-        return this.#norm(value, operator);
+        this.#norm(value, operator);
+        break;
       case 'HeadNorm':
-        return this.#headNorm(value, operator);
+        this.#headNorm(value, operator);
+        break;
       case 'Linear':
-        return this.#linear(value, operator);
-      case 'GatedActivation':
-        return this.#plugin('GatedActivation', [this.#name(operator.gateUp)], [this.#output(value, 'gated')], {
-          activation: string(operator.activation),
-        });
+        this.#linear(value, operator);
+        break;
+      case 'GatedActivation': {
+        const attributes = {activation: string(operator.activation)};
+        this.#plugin('GatedActivation', [this.#name(operator.gateUp)], [this.#output(value, 'gated')], attributes);
+        break;
+      }
       case 'Attention':
-        return this.#attention(value, operator);
+        this.#attention(value, operator);
+        break;
       case 'Add':
-        return this.#onnx('Add', [this.#name(operator.a), this.#name(operator.b)], value, 'sum');
+        this.#onnx('Add', [this.#name(operator.a), this.#name(operator.b)], value, 'sum');
+        break;
       case 'Scale':
-        return this.#onnx('Mul', [this.#name(operator.x), this.#scalar(value, operator.factor)], value, 'scaled');
+        this.#onnx('Mul', [this.#name(operator.x), this.#scalar(value, operator.factor)], value, 'scaled');
+        break;
       case 'Softcap':
-        return this.#softcap(value, operator);
+        this.#softcap(value, operator);
+        break;
       case 'Slice':
-        return this.#slice(value, operator);
-      case 'Concat':
-        return this.#onnx(
-          'Concat',
-          operator.values.map((each) => this.#name(each)),
-          value,
-          'joined',
-          {axis: int(1)},
-        );
+        this.#slice(value, operator);
+        break;
+      case 'Concat': {
+        const values = operator.values.map((each) => this.#name(each));
+        this.#onnx('Concat', values, value, 'joined', {axis: int(1)});
+        break;
+      }
       case 'Activation':
         throw new UnsupportedError(`an activation (${operator.activation}) that is not multiplied with another projection`);
     }
@@ -206,7 +213,8 @@ class Emitter {
     const sum = this.#sums.get(value);
     if (sum === undefined || this.#names.has(sum)) {
       const inputs = [this.#name(x), this.#weight(name, weight)];
-      return this.#plugin('RmsNorm', inputs, [this.#output(value, 'normed')], attributes);
+      this.#plugin('RmsNorm', inputs, [this.#output(value, 'normed')], attributes);
+      return;
     }
     const {a, b} = this.graph.as(sum, 'Add')!;
     const inputs = [this.#name(a), this.#weight(name, weight), this.#name(b)];
@@ -228,20 +236,21 @@ class Emitter {
     const name = this.#linearName(value);
     const inputs = [this.#name(x), this.#weight(name, weight), ...(bias ? [this.#weight(`${name}_bias`, bias)] : [])];
     const float32 = value === this.#head;
-    if (this.range === 'prefill') {
-      // As many rows as these make it a product of matrices, at which TensorRT is good.
-      const attributes = {transB: int(1)};
-      if (!float32) return this.#onnx('Gemm', inputs, value, name, attributes);
-      const product = this.#builder.op('Gemm', inputs, {attributes});
-      return this.#onnx('Cast', [product], value, name, {to: int(DataType.FLOAT)});
+    const rows = `${name}_rows`;
+    if (this.range === 'decode') {
+      const residual = this.#residuals.get(value);
+      if (residual !== undefined) inputs.push(this.#name(residual.other));
+      this.#plugin('Linear', inputs, [this.#output(residual?.sum ?? value, rows)], {
+        has_bias: int(bias ? 1 : 0),
+        has_residual: int(residual ? 1 : 0),
+        output_float32: int(float32 ? 1 : 0),
+      });
+      return;
     }
-    const residual = this.#residuals.get(value);
-    if (residual !== undefined) inputs.push(this.#name(residual.other));
-    this.#plugin('Linear', inputs, [this.#output(residual?.sum ?? value, name)], {
-      has_bias: int(bias ? 1 : 0),
-      has_residual: int(residual ? 1 : 0),
-      output_float32: int(float32 ? 1 : 0),
-    });
+    // As many rows as these make it a product of matrices, at which TensorRT is good.
+    const attributes = {transB: int(1)};
+    if (float32) this.#onnx('Cast', [this.#builder.op('Gemm', inputs, {attributes})], value, rows, {to: int(DataType.FLOAT)});
+    else this.#onnx('Gemm', inputs, value, rows, attributes);
   }
 
   #attention(value: Value, {qkv, shape, rotary}: OperatorOf<'Attention'>): void {

@@ -42,14 +42,15 @@ export function gatherBlockQuantizedRows(t: Translation, node: NodeProto): Quant
   return quantizedRows(t, node, {rows, columns, blockSize, bits}, [node.input[0]!, node.input[2]!, node.input[3]]);
 }
 
-interface Layout {
+export interface Layout {
   rows: number;
   columns: number;
   blockSize: number;
   bits: number;
 }
 
-function quantizedRows(
+/** Throws UnsupportedError, which names `node`, unless codes, scales and zero points are constants that fit the layout. */
+export function quantizedRows(
   t: Translation,
   node: NodeProto,
   {rows, columns, blockSize, bits}: Layout,

@@ -10,9 +10,11 @@ import {translateAttention} from './attention.js';
 import {type ConstantRowsOf, Constants, transposed} from './constants.js';
 import {joinValues} from './join_values.js';
 import {gatherBlockQuantizedRows, matMulNBitsRows} from './quantized.js';
+import {type QuantizedTable, quantizedTables} from './quantized_table.js';
 import {type ActivationName, type RotaryTables, RowsGraph, type Value, type Weight} from './rows_graph.js';
 import {isTokens} from './runtime_values.js';
 import {shapeValues} from './shape_values.js';
+import type {QuantizedRows} from './weight_ref.js';
 
 /** A value of the ONNX graph that is made of rows. */
 export interface Traced {
@@ -43,11 +45,17 @@ export class Translation {
   readonly index: GraphIndex;
   readonly constants: Constants;
   readonly #traced = new Map<string, Traced>();
+  /** By the nodes that end them. */
+  readonly #tables: ReadonlyMap<NodeProto, QuantizedTable>;
+  readonly #tableGathers: ReadonlySet<NodeProto>;
   #attentions = 0;
 
   constructor(readonly model: Model) {
     this.index = new GraphIndex(model.graph);
     this.constants = new Constants(model, this.index);
+    const tables = quantizedTables(this);
+    this.#tables = new Map(tables.map((table) => [table.last, table]));
+    this.#tableGathers = new Set(tables.flatMap(({gathers}) => gathers));
   }
 
   run(): Translated {
@@ -85,30 +93,35 @@ export class Translation {
   }
 
   #node(node: NodeProto): void {
-    const key = node.domain === '' ? node.opType : `${node.domain}.${node.opType}`;
-    if (key === 'Gather' || key === 'com.microsoft.GatherBlockQuantized') {
-      if (node.input[1] && isTokens(this.index, node.input[1])) return this.#embed(node);
-    }
+    const embedded = this.#embedding(node);
+    if (embedded !== undefined) this.set(node.output[0]!, {value: this.graph.add({op: 'Embed', width: embedded.inner, table: embedded})});
+    if (embedded !== undefined || node.opType === 'Shape') return;
     const inputs = node.input.map((name) => this.traced(name));
-    if (inputs.every((input) => input === undefined) || node.opType === 'Shape') return;
-    const translator = TRANSLATORS.get(key);
+    if (inputs.every((input) => input === undefined)) return;
+    const translator = TRANSLATORS.get(operatorOf(node));
     if (translator === undefined) this.refuse(node, 'has no equal in the decoder runtime');
     const made = translator(this, node, inputs);
     if (made !== undefined) this.set(node.output[0]!, made);
   }
 
-  #embed(node: NodeProto): void {
-    if (node.opType === 'GatherBlockQuantized') {
-      const rows = gatherBlockQuantizedRows(this, node);
-      return this.#embedRows(node, {outer: rows.rows, inner: rows.columns, rows: [rows]});
-    }
+  /** The table whose rows of the tokens a node takes. */
+  #embedding(node: NodeProto): Weight | undefined {
+    const table = this.#tables.get(node);
+    if (table !== undefined) return weightOfRows(table.rows);
+    if (this.#tableGathers.has(node) || !node.input[1] || !isTokens(this.index, node.input[1])) return undefined;
+    if (operatorOf(node) === 'com.microsoft.GatherBlockQuantized') return weightOfRows(gatherBlockQuantizedRows(this, node));
+    if (operatorOf(node) !== 'Gather') return undefined;
     if (intAttribute(node, 'axis', 0) !== 0) this.refuse(node, 'gathers tokens along another dimension than the first');
-    this.#embedRows(node, this.weight(node, node.input[0]!));
+    return this.weight(node, node.input[0]!);
   }
+}
 
-  #embedRows(node: NodeProto, table: Weight): void {
-    this.set(node.output[0]!, {value: this.graph.add({op: 'Embed', width: table.inner, table})});
-  }
+function operatorOf({domain, opType}: NodeProto): string {
+  return domain === '' ? opType : `${domain}.${opType}`;
+}
+
+function weightOfRows(rows: QuantizedRows): Weight {
+  return {outer: rows.rows, inner: rows.columns, rows: [rows]};
 }
 
 export function weightOf({rank, rows, columns, parts}: ConstantRowsOf): Weight {
@@ -184,7 +197,7 @@ function gemm(t: Translation, node: NodeProto, inputs: readonly (Traced | undefi
 function matMulNBits(t: Translation, node: NodeProto, inputs: readonly (Traced | undefined)[]): Traced {
   const rows = matMulNBitsRows(t, node);
   const bias = node.input[5] ? t.weight(node, node.input[5]) : undefined;
-  return linear(t, node, inputs[0], {outer: rows.rows, inner: rows.columns, rows: [rows]}, bias);
+  return linear(t, node, inputs[0], weightOfRows(rows), bias);
 }
 
 function norm(t: Translation, node: NodeProto, inputs: readonly (Traced | undefined)[]): Traced {

@@ -41,7 +41,7 @@ export class Matcher {
     return node.opType === 'Constant' || (node.input.length > 0 && node.input.every((each) => each === '' || this.isConstant(each)));
   }
 
-  /** The one float of a constant that has one element, behind casts. */
+  /** The one number of a constant that has one element, behind casts. */
   scalar(name: string | undefined): number | undefined {
     if (name === undefined) return undefined;
     const behind = this.behindCasts(name);
@@ -86,6 +86,8 @@ export class Matcher {
         return Array.from(new BigInt64Array(buffer), Number);
       case DataType.INT32:
         return [...new Int32Array(buffer)];
+      case DataType.UINT8:
+        return [...new Uint8Array(buffer)];
       default:
         return undefined;
     }
