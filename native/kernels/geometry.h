@@ -15,6 +15,10 @@ constexpr int elementsPerVector = 8;
 
 constexpr int embedThreads = 128;
 constexpr int gatedActivationThreads = 128;
+constexpr int beginStepThreads = 64;
+// Squares of a matrix, a column of threads for each few of its rows.
+constexpr int convertTile = 32;
+constexpr int convertTileRows = 8;
 constexpr int transposeTile = 32;
 constexpr int transposeThreads = 256;
 

@@ -37,6 +37,9 @@ constexpr std::array sources{
     Source{"sample", "sample_scan", false, false},
     Source{"sample", "sample_choose", false, false},
     Source{"transpose", "transpose", false, false},
+    Source{"begin_step", "begin_step", false, false},
+    Source{"convert", "convert", false, false},
+    Source{"convert", "dequantize", false, false},
 };
 
 // What every kernel may use without asking.

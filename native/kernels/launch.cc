@@ -24,6 +24,14 @@ std::string typed(const char* name, ElementType type) {
   return std::string(name) + (type == ElementType::float16 ? "_float16" : "_bfloat16");
 }
 
+// Of a matrix, along its columns first: grids are narrow in the other direction.
+Grid tiles(std::int64_t rows, std::int64_t columns) {
+  const std::int64_t across = (columns + convertTile - 1) / convertTile;
+  const std::int64_t down = (rows + convertTile - 1) / convertTile;
+  require(across * down <= 0x7FFFFFFF, "a matrix of too many tiles");
+  return {.x = static_cast<unsigned>(across * down)};
+}
+
 // Enough threads for a vector each, in whole warps.
 int threadsFor(int width, int most) {
   return std::clamp(roundUp(divideUp(width, elementsPerVector), 32), 32, most);
@@ -108,6 +116,23 @@ void transpose(const Kernels& kernels, CUstream stream, const TransposeParameter
   require(down <= 65535, "transpose: at most 2097120 rows");
   kernels.launch(stream, "transpose", {.x = count(divideUp(p.columns, transposeTile)), .y = count(down)},
                  transposeThreads, p);
+}
+
+void beginStep(const Kernels& kernels, CUstream stream, const BeginStepParameters& p) {
+  if (p.rows == 0) return;
+  kernels.launch(stream, "begin_step", {.x = count(divideUp(p.rows, beginStepThreads))}, beginStepThreads, p);
+}
+
+void convert(const Kernels& kernels, CUstream stream, const ConvertParameters& p) {
+  if (p.rows == 0 || p.columns == 0) return;
+  kernels.launch(stream, "convert", tiles(p.rows, p.columns), convertTile * convertTileRows, p);
+}
+
+void dequantize(const Kernels& kernels, CUstream stream, const DequantizeParameters& p) {
+  if (p.rows == 0 || p.columns == 0) return;
+  require(p.bits == 4 || p.bits == 8, "dequantize: 4 or 8 bits");
+  require(p.block > 0, "dequantize: a block must hold codes");
+  kernels.launch(stream, "dequantize", tiles(p.rows, p.columns), convertTile * convertTileRows, p);
 }
 
 bool servesHeadSize(std::int32_t headSize) noexcept {

@@ -22,6 +22,10 @@ void attention(const Kernels& kernels, CUstream stream, ElementType type, const 
 void sample(const Kernels& kernels, CUstream stream, const SampleParameters& parameters);
 void transpose(const Kernels& kernels, CUstream stream, const TransposeParameters& parameters);
 
+void beginStep(const Kernels& kernels, CUstream stream, const BeginStepParameters& parameters);
+void convert(const Kernels& kernels, CUstream stream, const ConvertParameters& parameters);
+void dequantize(const Kernels& kernels, CUstream stream, const DequantizeParameters& parameters);
+
 // Head sizes that attention was made for.
 bool servesHeadSize(std::int32_t headSize) noexcept;
 // Bytes of AttentionParameters::workspace; 0 where none is needed. Good for fewer rows and splits as well.

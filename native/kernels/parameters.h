@@ -152,6 +152,17 @@ struct TransposeParameters {
   std::int32_t columns;
 };
 
+// What the rows of a decode step are: each a slot's token. Slots that do not run become padding.
+struct BeginStepParameters {
+  const std::int32_t* slots;  // [rows]; -1 is padding
+  const SlotState* states;    // [slots]
+  std::int32_t* tokens;       // [rows]
+  std::int32_t* positions;    // [rows]
+  std::int32_t* runStarts;    // [rows + 1]: each row is a run
+  std::int32_t* runSlots;     // [rows]; -1 where nothing runs
+  std::int32_t rows;
+};
+
 // out = in in another type, transposed if need be: how weights get from files into the form that Linear takes. More
 // than TransposeParameters, which it replaces.
 struct ConvertParameters {

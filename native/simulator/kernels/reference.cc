@@ -64,6 +64,9 @@ std::vector<Reference> all() {
   add(Of<Bfloat>::list, "_bfloat16");
   made.push_back(reference<SampleParameters, &nothing<SampleParameters>>("sample_scan"));
   made.push_back(reference<SampleParameters, &sample>("sample_choose"));
+  made.push_back(reference<BeginStepParameters, &beginStep>("begin_step"));
+  made.push_back(reference<ConvertParameters, &convert>("convert"));
+  made.push_back(reference<DequantizeParameters, &dequantize>("dequantize"));
   made.push_back(reference<TransposeParameters, &transpose>("transpose"));
   return made;
 }

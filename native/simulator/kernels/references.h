@@ -37,6 +37,15 @@ std::vector<Touch> touches(const AttentionParameters& p);
 void sample(const SampleParameters& p);
 std::vector<Touch> touches(const SampleParameters& p);
 
+void beginStep(const BeginStepParameters& p);
+std::vector<Touch> touches(const BeginStepParameters& p);
+
+void convert(const ConvertParameters& p);
+std::vector<Touch> touches(const ConvertParameters& p);
+
+void dequantize(const DequantizeParameters& p);
+std::vector<Touch> touches(const DequantizeParameters& p);
+
 void transpose(const TransposeParameters& p);
 std::vector<Touch> touches(const TransposeParameters& p);
 
