@@ -220,7 +220,8 @@ class Emitter {
     const inputs = [this.#name(a), this.#weight(name, weight), this.#name(b)];
     const needed = sum === this.section.values.at(-1) || this.#takersOf(sum).length > 1;
     const outputs = [this.#output(value, 'normed'), ...(needed ? [this.#output(sum, 'sum')] : [])];
-    this.#plugin('RmsNorm', inputs, outputs, attributes);
+    // A plugin must know how many outputs it has before it sees the node's.
+    this.#plugin('RmsNorm', inputs, outputs, {...attributes, has_sum: int(outputs.length - 1)});
   }
 
   /** Each head as a row of its own. */

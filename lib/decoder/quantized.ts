@@ -4,7 +4,7 @@ import {DataType, dataTypeName} from '../onnx/data_type.js';
 import {intAttribute} from '../onnx/graph.js';
 import type {NodeProto, TensorProto} from '../onnx/onnx_pb.js';
 import type {Translation} from './translate.js';
-import type {QuantizedRows, StoredType} from './weight_ref.js';
+import {type QuantizedRows, quantizedLengths, type StoredBytes, type StoredType} from './weight_ref.js';
 
 const FLOATS: ReadonlyMap<number, StoredType> = new Map([
   [DataType.FLOAT, 'float32'],
@@ -58,33 +58,29 @@ export function quantizedRows(
 ): QuantizedRows {
   if (bits !== 4 && bits !== 8) return t.refuse(node, `has codes of ${bits} bits; 4 and 8 are known`);
   const constant = (name: string): TensorProto => t.constants.tensor(name) ?? t.refuse(node, `'${name}' is not a constant`);
-  const blocks = Math.ceil(columns / blockSize);
-  const check = (tensor: TensorProto, expected: number): void => {
+  const bytes = (tensor: TensorProto, expected: number): StoredBytes => {
     const {byteLength} = t.model.source(tensor);
     if (byteLength !== expected) t.refuse(node, `'${tensor.name}' has ${byteLength} bytes where ${expected} are needed`);
+    return t.constants.bytes(tensor);
   };
 
   const codes = constant(codesName);
   if (codes.dataType !== DataType.UINT8) t.refuse(node, `has codes of type ${dataTypeName(codes.dataType)}; UINT8 is known`);
-  check(codes, (rows * blocks * blockSize * bits) / 8);
   const scales = constant(scalesName);
   const scaleType = FLOATS.get(scales.dataType) ?? t.refuse(node, `has scales of type ${dataTypeName(scales.dataType)}`);
-  check(scales, rows * blocks * (scaleType === 'float32' ? 4 : 2));
-  const made = {
+  const zeros = zerosName ? constant(zerosName) : undefined;
+  const zeroType = zeros && (FLOATS.get(zeros.dataType) ?? (zeros.dataType === DataType.UINT8 ? 'codes' : undefined));
+  if (zeros && zeroType === undefined) t.refuse(node, `has zero points of type ${dataTypeName(zeros.dataType)}`);
+  const lengths = quantizedLengths({rows, columns, bits, blockSize, scaleType, zeroType});
+  return {
     kind: 'quantized',
     rows,
     columns,
     bits,
     blockSize,
-    codes: t.constants.bytes(codes),
-    scales: t.constants.bytes(scales),
+    codes: bytes(codes, lengths.codes),
+    scales: bytes(scales, lengths.scales),
     scaleType,
-  } as const;
-  if (!zerosName) return made;
-
-  const zeros = constant(zerosName);
-  const type = FLOATS.get(zeros.dataType) ?? (zeros.dataType === DataType.UINT8 ? 'codes' : undefined);
-  if (type === undefined) return t.refuse(node, `has zero points of type ${dataTypeName(zeros.dataType)}`);
-  check(zeros, type === 'codes' ? rows * Math.ceil((blocks * bits) / 8) : rows * blocks * (type === 'float32' ? 4 : 2));
-  return {...made, zeroPoints: {type, data: t.constants.bytes(zeros)}};
+    ...(zeros && zeroType ? {zeroPoints: {type: zeroType, data: bytes(zeros, lengths.zeroPoints)}} : {}),
+  };
 }

@@ -78,6 +78,30 @@ export function elementBytes(type: StoredType): number {
   return ELEMENT_BYTES[type];
 }
 
+export interface QuantizedLayout {
+  rows: number;
+  columns: number;
+  bits: 4 | 8;
+  blockSize: number;
+  scaleType: StoredType;
+  zeroType: StoredType | 'codes' | undefined;
+}
+
+/** Bytes that each part of QuantizedRows has. */
+export function quantizedLengths({rows, columns, bits, blockSize, scaleType, zeroType}: QuantizedLayout): {
+  codes: number;
+  scales: number;
+  zeroPoints: number;
+} {
+  const blocks = Math.ceil(columns / blockSize);
+  return {
+    codes: (rows * blocks * blockSize * bits) / 8,
+    scales: rows * blocks * elementBytes(scaleType),
+    zeroPoints:
+      zeroType === 'codes' ? rows * Math.ceil((blocks * bits) / 8) : zeroType === undefined ? 0 : rows * blocks * elementBytes(zeroType),
+  };
+}
+
 /** Bytes of the tensor, once made. */
 export function weightByteLength({shape, type}: WeightRef): number {
   return shape.reduce((product, size) => product * size, 1) * elementBytes(type);
