@@ -8,6 +8,7 @@
 
 #include "error.h"
 #include "logger.h"
+#include "plugins/registration.h"
 #include "shared_library.h"
 
 namespace tensorrt_node::tensorrt {
@@ -33,6 +34,7 @@ void registerPlugins(const Libraries& libraries) {
   static bool done = false;
   const std::lock_guard lock(mutex);
   if (done) return;
+  plugins::registerOperators(libraries);
   const std::optional<SharedLibrary> library = openPlugins(libraries.inferPath());
   if (!library) {
     done = true;

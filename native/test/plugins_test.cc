@@ -9,7 +9,6 @@
 #include "halves.h"
 #include "tensorrt/bound_execution.h"
 #include "tensorrt/error.h"
-#include "tensorrt/plugins/registration.h"
 
 namespace cuda = tensorrt_node::cuda;
 namespace trt = tensorrt_node::tensorrt;
@@ -35,7 +34,6 @@ OnnxModel normModel() {
 }
 
 std::string normPlan() {
-  trt::plugins::registerOperators(test::libraries());
   return test::planOf(normModel(),
                       {{{"x", test::range({1, 8}, {2, 8}, {8, 8})}, {"skip", test::range({1, 8}, {2, 8}, {8, 8})}}});
 }

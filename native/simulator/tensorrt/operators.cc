@@ -1,5 +1,6 @@
-// Add, Sub, Mul, Div; Identity, Neg, Abs, Relu, Sqrt, Exp, Sigmoid, Tanh; Cast, MatMul, NonZero, Shape, Reshape,
-// Expand, Constant. Each as ONNX defines it; arithmetic is done in double or int64 and rounded to the type.
+// Add, Sub, Mul, Div; Identity, Neg, Abs, Relu, Sqrt, Exp, Sigmoid, Tanh; Cast, MatMul, Gemm, Transpose, Slice, Concat,
+// NonZero, Shape, Reshape, Expand, Constant. Each as ONNX defines it; arithmetic is done in double or int64 and rounded
+// to the type.
 #include "operators.h"
 
 #include <NvInfer.h>
@@ -210,6 +211,195 @@ Tensor matMul(const Node& node, const std::vector<const Tensor*>& inputs) {
   return result;
 }
 
+// alpha and beta are 1.
+Info inferGemm(const Node& node, const std::vector<const Info*>& inputs) {
+  const Info& left = required(inputs, 0);
+  const Info& right = required(inputs, 1);
+  if (left.dims.size() != 2 || right.dims.size() != 2) throw std::runtime_error("Gemm takes matrices");
+  if (left.type != right.type || (inputs.size() > 2 && required(inputs, 2).type != left.type))
+    throw std::runtime_error("Gemm takes inputs of one type");
+  for (const char* name : {"alpha", "beta"})
+    if (const auto found = node.floats.find(name); found != node.floats.end() && found->second[0] != 1)
+      throw std::runtime_error("Gemm with factors is not simulated");
+  const bool fromLeft = attribute(node, "transA", 0) != 0;
+  const bool fromRight = attribute(node, "transB", 0) != 0;
+  const std::int64_t leftInner = left.dims[fromLeft ? 0 : 1];
+  const std::int64_t rightInner = right.dims[fromRight ? 1 : 0];
+  if (leftInner >= 0 && rightInner >= 0 && leftInner != rightInner)
+    throw std::runtime_error("dimensions not compatible for matrix multiply: " + textOf(left.dims) + " and " +
+                             textOf(right.dims));
+  const Shape dims{left.dims[fromLeft ? 1 : 0], right.dims[fromRight ? 0 : 1]};
+  if (inputs.size() > 2 && broadcast(dims, required(inputs, 2).dims) != dims)
+    throw std::runtime_error("Gemm's third input does not fit its result");
+  return {left.type, dims, {}};
+}
+
+Tensor gemm(const Node& node, const std::vector<const Tensor*>& inputs) {
+  const Tensor& left = required(inputs, 0);
+  const Tensor& right = required(inputs, 1);
+  const bool fromLeft = attribute(node, "transA", 0) != 0;
+  const bool fromRight = attribute(node, "transB", 0) != 0;
+  const auto size = [](const Tensor& tensor, bool second) {
+    return static_cast<std::size_t>(tensor.dims[second ? 1 : 0]);
+  };
+  const std::size_t rows = size(left, fromLeft);
+  const std::size_t inner = size(left, !fromLeft);
+  const std::size_t columns = size(right, !fromRight);
+  Tensor result = makeTensor(left.type, {static_cast<std::int64_t>(rows), static_cast<std::int64_t>(columns)});
+  for (std::size_t i = 0; i < rows * columns; ++i) {
+    const std::size_t row = i / columns;
+    const std::size_t column = i % columns;
+    double sum = 0;
+    for (std::size_t k = 0; k < inner; ++k)
+      sum += loadFloat(left.type, left.data.data(), fromLeft ? k * rows + row : row * inner + k) *
+             loadFloat(right.type, right.data.data(), fromRight ? column * inner + k : k * columns + column);
+    if (inputs.size() > 2) {
+      const Tensor& bias = *inputs[2];
+      sum += loadFloat(bias.type, bias.data.data(), broadcastIndex(bias.dims, result.dims, i));
+    }
+    storeFloat(result.type, result.data.data(), i, sum);
+  }
+  return result;
+}
+
+// Elements of `to` that come from `from`, by the index in each dimension.
+template <typename Source>
+void gather(const Tensor& from, Tensor& to, Source source) {
+  const std::size_t bytes = sizeOf(from.type);
+  std::vector<std::size_t> at(to.dims.size());
+  for (std::size_t i = 0; i < elementsOf(to.dims); ++i) {
+    std::size_t rest = i;
+    for (std::size_t d = at.size(); d-- > 0; rest /= static_cast<std::size_t>(to.dims[d]))
+      at[d] = rest % static_cast<std::size_t>(to.dims[d]);
+    std::memcpy(&to.data[i * bytes], &from.data[source(at) * bytes], bytes);
+  }
+}
+
+std::size_t offsetIn(const Shape& dims, const std::vector<std::size_t>& at) {
+  std::size_t offset = 0;
+  for (std::size_t d = 0; d < dims.size(); ++d) offset = offset * static_cast<std::size_t>(dims[d]) + at[d];
+  return offset;
+}
+
+std::vector<std::size_t> permutation(const Node& node, std::size_t rank) {
+  std::vector<std::size_t> result;
+  if (const auto found = node.integers.find("perm"); found != node.integers.end()) {
+    for (const std::int64_t each : found->second) result.push_back(static_cast<std::size_t>(each));
+  } else {
+    for (std::size_t i = rank; i-- > 0;) result.push_back(i);
+  }
+  if (result.size() != rank) throw std::runtime_error("Transpose: perm is of another rank");
+  return result;
+}
+
+Info inferTranspose(const Node& node, const std::vector<const Info*>& inputs) {
+  const Info& input = required(inputs, 0);
+  Shape dims;
+  for (const std::size_t each : permutation(node, input.dims.size())) dims.push_back(input.dims.at(each));
+  return {input.type, dims, {}};
+}
+
+Tensor transpose(const Node& node, const std::vector<const Tensor*>& inputs) {
+  const Tensor& input = required(inputs, 0);
+  const Info info{input.type, input.dims, {}};
+  Tensor result = makeTensor(input.type, inferTranspose(node, {&info}).dims);
+  const auto order = permutation(node, input.dims.size());
+  gather(input, result, [&](const std::vector<std::size_t>& at) {
+    std::vector<std::size_t> from(at.size());
+    for (std::size_t d = 0; d < at.size(); ++d) from[order[d]] = at[d];
+    return offsetIn(input.dims, from);
+  });
+  return result;
+}
+
+// Where a slice of one dimension begins and how long it is.
+struct Piece {
+  std::size_t axis;
+  std::int64_t begin;
+  std::int64_t size;
+};
+
+template <typename Value>
+Piece pieceOf(const std::vector<const Value*>& inputs, const Shape& dims,
+              std::int64_t (*numberOf)(const Value& value)) {
+  if (inputs.size() != 4) throw std::runtime_error("a Slice without axes, or with steps, is not simulated");
+  const std::int64_t wanted = numberOf(required(inputs, 3));
+  const auto axis = static_cast<std::size_t>(wanted < 0 ? wanted + static_cast<std::int64_t>(dims.size()) : wanted);
+  const std::int64_t size = dims.at(axis);
+  if (size < 0) throw std::runtime_error("a Slice of a dimension that is not known is not simulated");
+  const auto bounded = [&](std::int64_t index) {
+    return std::clamp<std::int64_t>(index < 0 ? index + size : index, 0, size);
+  };
+  const std::int64_t begin = bounded(numberOf(required(inputs, 1)));
+  return {axis, begin, std::max<std::int64_t>(bounded(numberOf(required(inputs, 2))) - begin, 0)};
+}
+
+std::int64_t onlyNumber(const Tensor& tensor) {
+  const auto numbers = integersOf(tensor);
+  if (numbers.size() != 1) throw std::runtime_error("a Slice of several dimensions is not simulated");
+  return numbers[0];
+}
+
+std::int64_t onlyNumber(const Info& info) {
+  if (!info.value) throw std::runtime_error("a Slice by values that are not known is not simulated");
+  return onlyNumber(*info.value);
+}
+
+Info inferSlice(const Node&, const std::vector<const Info*>& inputs) {
+  const Info& data = required(inputs, 0);
+  const Piece piece = pieceOf<Info>(inputs, data.dims, onlyNumber);
+  Shape dims = data.dims;
+  dims[piece.axis] = piece.size;
+  return {data.type, dims, {}};
+}
+
+Tensor slice(const Node&, const std::vector<const Tensor*>& inputs) {
+  const Tensor& data = required(inputs, 0);
+  const Piece piece = pieceOf<Tensor>(inputs, data.dims, onlyNumber);
+  Shape dims = data.dims;
+  dims[piece.axis] = piece.size;
+  Tensor result = makeTensor(data.type, dims);
+  gather(data, result, [&](std::vector<std::size_t> at) {
+    at[piece.axis] += static_cast<std::size_t>(piece.begin);
+    return offsetIn(data.dims, at);
+  });
+  return result;
+}
+
+std::size_t concatAxis(const Node& node, const Shape& dims) {
+  const std::int64_t axis = attribute(node, "axis", 0);
+  return static_cast<std::size_t>(axis < 0 ? axis + static_cast<std::int64_t>(dims.size()) : axis);
+}
+
+Info inferConcat(const Node& node, const std::vector<const Info*>& inputs) {
+  Info result{required(inputs, 0).type, required(inputs, 0).dims, {}};
+  const std::size_t axis = concatAxis(node, result.dims);
+  for (std::size_t i = 1; i < inputs.size(); ++i) {
+    const Info& input = required(inputs, i);
+    if (input.type != result.type || input.dims.size() != result.dims.size())
+      throw std::runtime_error("Concat takes inputs of one type and rank");
+    std::int64_t& size = result.dims.at(axis);
+    size = size < 0 || input.dims[axis] < 0 ? -1 : size + input.dims[axis];
+  }
+  return result;
+}
+
+Tensor concat(const Node& node, const std::vector<const Tensor*>& inputs) {
+  const std::size_t axis = concatAxis(node, required(inputs, 0).dims);
+  Shape dims = required(inputs, 0).dims;
+  for (std::size_t i = 1; i < inputs.size(); ++i) dims.at(axis) += inputs[i]->dims.at(axis);
+  Tensor result = makeTensor(inputs[0]->type, dims);
+  const std::size_t before = elementsOf(Shape(dims.begin(), dims.begin() + static_cast<std::ptrdiff_t>(axis)));
+  std::byte* to = result.data.data();
+  for (std::size_t row = 0; row < before; ++row)
+    for (const Tensor* each : inputs) {
+      const std::size_t bytes = each->data.size() / std::max<std::size_t>(before, 1);
+      if (bytes > 0) std::memcpy(to, &each->data[row * bytes], bytes);
+      to += bytes;
+    }
+  return result;
+}
+
 Info inferNonZero(const Node&, const std::vector<const Info*>& inputs) {
   return {DataType::kINT64, {static_cast<std::int64_t>(required(inputs, 0).dims.size()), -1}, {}};
 }
@@ -333,6 +523,10 @@ constexpr std::array operators{
     Operator{"Div", LayerType::kELEMENTWISE, inferBinary, divide},
     Operator{"Cast", LayerType::kCAST, inferCast, cast},
     Operator{"MatMul", LayerType::kMATRIX_MULTIPLY, inferMatMul, matMul},
+    Operator{"Gemm", LayerType::kMATRIX_MULTIPLY, inferGemm, gemm},
+    Operator{"Transpose", LayerType::kSHUFFLE, inferTranspose, transpose},
+    Operator{"Slice", LayerType::kSLICE, inferSlice, slice},
+    Operator{"Concat", LayerType::kCONCATENATION, inferConcat, concat},
     Operator{"NonZero", LayerType::kNON_ZERO, inferNonZero, nonZero},
     Operator{"Shape", LayerType::kSHAPE, inferShape, shape},
     Operator{"Reshape", LayerType::kSHUFFLE, inferReshape, reshape},

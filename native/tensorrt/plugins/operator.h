@@ -48,12 +48,6 @@ struct Launch {
   }
 };
 
-// What is known when an engine is built, of one profile. Dimensions that vary have their smallest and largest value.
-struct Bounds {
-  std::span<const nvinfer1::Dims> minInputs;
-  std::span<const nvinfer1::Dims> maxInputs;
-};
-
 class Operator {
  public:
   virtual ~Operator() = default;
@@ -71,9 +65,8 @@ class Operator {
   // shapes or addresses were set, so quick.
   virtual void check(const Shapes& shapes) const = 0;
 
-  // Called when an engine is built, before workspaceBytes() and save().
-  virtual void configure(const Bounds&) {}
-  virtual std::size_t workspaceBytes(const Bounds&) const { return 0; }
+  // Enough for all smaller inputs as well.
+  virtual std::size_t workspaceBytes(std::span<const nvinfer1::Dims>) const { return 0; }
   // The builder may time layers on memory that holds anything: a kernel that takes addresses or counts from there
   // must not run then.
   virtual bool followsData() const noexcept { return false; }

@@ -63,19 +63,6 @@ DataType hiddenType(const std::vector<Element>& elements, std::size_t known, Typ
   return DataType::kHALF;
 }
 
-struct DimsOfProfile {
-  explicit DimsOfProfile(std::span<const DynamicPluginTensorDesc> inputs) {
-    for (const DynamicPluginTensorDesc& each : inputs) {
-      min.push_back(each.min);
-      max.push_back(each.max);
-    }
-  }
-  Bounds bounds() const { return {min, max}; }
-
-  std::vector<nvinfer1::Dims> min;
-  std::vector<nvinfer1::Dims> max;
-};
-
 }  // namespace
 
 Plugin::Plugin(std::unique_ptr<Operator> wanted, nvinfer1::TensorRTPhase phase)
@@ -146,18 +133,13 @@ bool Plugin::supportsFormatCombination(int32_t position, DynamicPluginTensorDesc
   });
 }
 
-int32_t Plugin::configurePlugin(DynamicPluginTensorDesc const* inputs, int32_t inputCount,
-                                DynamicPluginTensorDesc const*, int32_t) noexcept {
-  return guarded(getPluginName(), "configurePlugin", kFailed, [&] {
-    operator_->configure(DimsOfProfile(listOf(inputs, inputCount)).bounds());
-    return 0;
-  });
-}
-
 size_t Plugin::getWorkspaceSize(DynamicPluginTensorDesc const* inputs, int32_t inputCount,
                                 DynamicPluginTensorDesc const*, int32_t) const noexcept {
-  return guarded(getPluginName(), "getWorkspaceSize", std::size_t{0},
-                 [&] { return operator_->workspaceBytes(DimsOfProfile(listOf(inputs, inputCount)).bounds()); });
+  return guarded(getPluginName(), "getWorkspaceSize", std::size_t{0}, [&] {
+    std::vector<nvinfer1::Dims> largest;
+    for (const DynamicPluginTensorDesc& each : listOf(inputs, inputCount)) largest.push_back(each.max);
+    return operator_->workspaceBytes(largest);
+  });
 }
 
 int32_t Plugin::onShapeChange(PluginTensorDesc const* inputs, int32_t inputCount, PluginTensorDesc const* outputs,

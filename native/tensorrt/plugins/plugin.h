@@ -41,8 +41,10 @@ class Plugin final : public nvinfer1::IPluginV3,
                           nvinfer1::IExprBuilder& builder) noexcept override;
   bool supportsFormatCombination(int32_t position, nvinfer1::DynamicPluginTensorDesc const* tensors, int32_t inputCount,
                                  int32_t outputCount) noexcept override;
-  int32_t configurePlugin(nvinfer1::DynamicPluginTensorDesc const* inputs, int32_t inputCount,
-                          nvinfer1::DynamicPluginTensorDesc const* outputs, int32_t outputCount) noexcept override;
+  int32_t configurePlugin(nvinfer1::DynamicPluginTensorDesc const*, int32_t, nvinfer1::DynamicPluginTensorDesc const*,
+                          int32_t) noexcept override {
+    return 0;
+  }
   size_t getWorkspaceSize(nvinfer1::DynamicPluginTensorDesc const* inputs, int32_t inputCount,
                           nvinfer1::DynamicPluginTensorDesc const* outputs,
                           int32_t outputCount) const noexcept override;

@@ -10,7 +10,11 @@
 
 #include "../error.h"
 #include "../logger.h"
+#include "attention.h"
 #include "creator.h"
+#include "embed.h"
+#include "gated_activation.h"
+#include "linear.h"
 #include "plugin.h"
 #include "rms_norm.h"
 
@@ -43,7 +47,8 @@ void registerOperators(const Libraries& libraries) {
   nvinfer1::IPluginRegistry* const registry = registryOf();
   if (registry == nullptr) throw TensorrtError("getPluginRegistry", log.explain("TensorRT has no plugin registry"));
   keepThisLibrary();
-  for (const auto& type : {RmsNorm::type()}) {
+  for (const auto& type :
+       {Embed::type(), RmsNorm::type(), GatedActivation::type(), Linear::type(), Attention::type()}) {
     // Those that an earlier call registered before it failed.
     if (registry->getCreator(type.name, kVersion, kNamespace) != nullptr) continue;
     if (!registry->registerCreator(creators().emplace_back(type), kNamespace))

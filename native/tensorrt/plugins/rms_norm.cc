@@ -2,7 +2,7 @@
 
 #include <stdexcept>
 
-#include "shape_checks.h"
+#include "shapes.h"
 
 namespace tensorrt_node::tensorrt::plugins {
 

@@ -1,0 +1,32 @@
+// Linear(x [rows, inner], weight [outer, inner], bias [outer]?, residual [rows, outer]?) -> y [rows, outer]:
+// x * transpose(weight) + bias + residual, for few rows. Attributes: has_bias int (0), has_residual int (0) say which
+// of the optional inputs are there; output_float32 int (0).
+#pragma once
+
+#include "operator.h"
+
+namespace tensorrt_node::tensorrt::plugins {
+
+class Linear final : public Operator {
+ public:
+  static OperatorType type();
+  explicit Linear(const Fields& fields);
+
+  const char* name() const noexcept override { return "Linear"; }
+  std::unique_ptr<Operator> clone() const override { return std::make_unique<Linear>(*this); }
+  void save(SavedFields& fields) const override;
+  Signature signature(std::size_t inputs) const override;
+  std::vector<nvinfer1::DimsExprs> outputShapes(std::span<const nvinfer1::DimsExprs> inputs,
+                                                nvinfer1::IExprBuilder& builder) const override;
+  void check(const Shapes& shapes) const override;
+  void enqueue(const Launch& launch) const override;
+
+ private:
+  std::size_t residualInput() const noexcept { return hasBias_ ? 3 : 2; }
+
+  bool hasBias_;
+  bool hasResidual_;
+  bool outputFloat32_;
+};
+
+}  // namespace tensorrt_node::tensorrt::plugins
