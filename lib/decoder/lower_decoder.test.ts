@@ -6,6 +6,7 @@ import {fileURLToPath} from 'node:url';
 import {describe, expect, it} from 'vitest';
 
 import {DecoderSession} from '../../test/support/decoder_session.js';
+import {type ExportOptions, exportedDecoder} from '../../test/support/exported_decoder.js';
 import {LoweredInterpreter} from '../../test/support/lowered_interpreter.js';
 import {type RandomCheckpointOptions, randomTensors, tinyConfig} from '../../test/support/random_checkpoint.js';
 import type {DecoderConfig, TensorType} from '../import/checkpoint.js';
@@ -18,12 +19,18 @@ import type {LoweredDecoder} from './lowered_decoder.js';
 const PROMPT = [3, 14, 15, 9, 26, 5, 35];
 const OTHER = [42, 7, 1];
 const REPLY = [8, 9, 79];
+/** For a smaller vocabulary. */
+const EXPORTED_TOKENS = [PROMPT, [4, 7, 1], [8, 9, 39]];
+
+/** What a block is, whoever wrote the model. */
+const BLOCK = ['RmsNorm', 'Linear', 'Attention', 'Linear', 'RmsNorm', 'Linear', 'GatedActivation', 'Linear'];
 
 /**
  * Largest difference of a logit, as a part of the largest: two prompts in one prefill, then steps of both at once; of
  * ONNX Runtime each sequence on its own.
  */
-async function largestError(model: Model, lowered: LoweredDecoder, [prompt, other, reply] = [PROMPT, OTHER, REPLY]): Promise<number> {
+async function largestError(model: Model, lowered: LoweredDecoder, tokens: readonly number[][] = [PROMPT, OTHER, REPLY]): Promise<number> {
+  const [prompt, other, reply] = tokens as [number[], number[], number[]];
   const interpreter = await LoweredInterpreter.create(lowered);
   const dims = [lowered.shape.kvHeads, lowered.shape.headSize] as const;
   await using first = await DecoderSession.create(model, dims);
@@ -99,6 +106,27 @@ describe('models of our own import', () => {
   });
 });
 
+describe("models by onnxruntime-genai's builder", () => {
+  it.each<Omit<ExportOptions, 'style'>>([
+    {},
+    {quantized: true},
+    {quantized: true, biases: true},
+    {biases: true, kvHeads: 4},
+    {window: 4},
+    {interleaved: true},
+    {headSize: 32, rotarySize: 16},
+    {activation: 'gelu_tanh', embeddingScale: 5.65, logitsCap: 3},
+    {activation: 'gelu_erf', layers: 1},
+  ])('%o', async (options) => {
+    const model = exportedDecoder({style: 'genai', ...options});
+    const lowered = await lowerDecoder(model);
+    expect(lowered.parts.map(({name}) => name)).toEqual(['prologue', 'block', 'epilogue']);
+    expect(lowered.parts[1]!.weights.map(({name}) => name)).toContain('qkv');
+    expect(lowered.models.get('block')!.decode.graph.node.map(({opType}) => opType)).toEqual(BLOCK);
+    expect(await largestError(model, lowered, EXPORTED_TOKENS)).toBeLessThan(1e-5);
+  });
+});
+
 const SMOLLM2 = fileURLToPath(new URL('../../.models/SmolLM2-135M-Instruct/model.onnx', import.meta.url));
 
 describe.skipIf(!existsSync(SMOLLM2))('SmolLM2-135M-Instruct, Q4_1', () => {
@@ -106,6 +134,7 @@ describe.skipIf(!existsSync(SMOLLM2))('SmolLM2-135M-Instruct, Q4_1', () => {
     const model = await readModel(SMOLLM2);
     const lowered = await lowerDecoder(model);
     expect(lowered.parts.map(({name}) => name)).toEqual(['prologue', 'block', 'epilogue']);
+    expect(lowered.models.get('block')!.decode.graph.node.map(({opType}) => opType)).toEqual(BLOCK);
     // 'The capital of France is', and 'Hello'.
     const error = await largestError(model, lowered, [[504, 3575, 282, 4649, 314], [19556], [253]]);
     expect(error).toBeLessThan(1e-4);

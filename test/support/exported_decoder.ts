@@ -1,0 +1,306 @@
+/** Small Llamas as other exporters write them, with random weights: what lowering must know besides our own import. */
+
+import {uniform} from '../../lib/backend/cpu/random.js';
+import {DataType} from '../../lib/onnx/data_type.js';
+import {float, GraphBuilder, int, ints} from '../../lib/onnx/graph_builder.js';
+import type {Model} from '../../lib/onnx/model.js';
+
+export interface ExportOptions {
+  /**
+   * genai: onnxruntime-genai's builder, contrib operators, rotation in nodes of its own. plain: torch.onnx, ONNX's own
+   * operators alone, caches concatenated.
+   */
+  style: 'genai' | 'plain';
+  /** Products of the blocks in MatMulNBits, 4 bits with zero points. genai alone. */
+  quantized?: boolean;
+  /** Biases of q, k and v. */
+  biases?: boolean;
+  /** Tokens a query sees, itself included. */
+  window?: number;
+  heads?: number;
+  kvHeads?: number;
+  headSize?: number;
+  layers?: number;
+  /** 'gelu_tanh' and 'gelu_erf' as plain operators. */
+  activation?: 'silu' | 'gelu_tanh' | 'gelu_erf';
+  /** cap * tanh(x / cap) of the logits, as Gemma has it. */
+  logitsCap?: number;
+  /** Embeddings are multiplied by it, as Gemma's are. */
+  embeddingScale?: number;
+  /** Pairs that are rotated are neighbours (genai alone), or a part of the head (both). */
+  interleaved?: boolean;
+  rotarySize?: number;
+  /** plain: scores are computed from queries and keys that are both scaled by a root, as torch's own attention does. */
+  rootScale?: boolean;
+}
+
+const HIDDEN = 32;
+const INNER = 48;
+export const EXPORTED_VOCABULARY = 40;
+const POSITIONS = 64;
+const MICROSOFT = 'com.microsoft';
+
+export function exportedDecoder(options: ExportOptions): Model {
+  return new Export(options).build();
+}
+
+class Export {
+  readonly b = GraphBuilder.create({name: 'exported', opsets: {'': 17, [MICROSOFT]: 1}, irVersion: 8});
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly size: number;
+  readonly rotary: number;
+  draws = 0;
+
+  constructor(readonly options: ExportOptions) {
+    this.heads = options.heads ?? 4;
+    this.kvHeads = options.kvHeads ?? 2;
+    this.size = options.headSize ?? 16;
+    this.rotary = options.rotarySize ?? this.size;
+  }
+
+  build(): Model {
+    const {b, options} = this;
+    const {layers = 2, style} = options;
+    b.input('input_ids', DataType.INT64, ['batch_size', 'sequence_length']);
+    b.input('attention_mask', DataType.INT64, ['batch_size', 'total_sequence_length']);
+    b.input('position_ids', DataType.INT64, ['batch_size', 'sequence_length']);
+    for (let layer = 0; layer < layers; layer++) {
+      for (const part of ['key', 'value']) {
+        b.input(`past_key_values.${layer}.${part}`, DataType.FLOAT, ['batch_size', this.kvHeads, 'past_sequence_length', this.size]);
+      }
+    }
+    const context = style === 'plain' ? this.#plainContext() : this.#genaiContext();
+
+    let hidden = b.op('Gather', [this.weight('embed', [EXPORTED_VOCABULARY, HIDDEN]), 'input_ids']);
+    if (options.embeddingScale) hidden = b.op('Mul', [hidden, b.float32('embed_scale', [options.embeddingScale], [])]);
+    for (let layer = 0; layer < layers; layer++) {
+      const normed = this.norm(`${layer}.input_norm`, hidden);
+      const attended = context(layer, normed);
+      hidden = b.op('Add', [hidden, this.linear(`${layer}.o`, attended, this.heads * this.size, HIDDEN)]);
+      const middle = this.norm(`${layer}.post_norm`, hidden);
+      const gate = this.activation(this.linear(`${layer}.gate`, middle, HIDDEN, INNER));
+      const gated = b.op('Mul', [gate, this.linear(`${layer}.up`, middle, HIDDEN, INNER)]);
+      hidden = b.op('Add', [hidden, this.linear(`${layer}.down`, gated, INNER, HIDDEN)]);
+    }
+    const logits = b.op('MatMul', [this.norm('norm', hidden), this.weight('head', [HIDDEN, EXPORTED_VOCABULARY])]);
+    const cap = options.logitsCap;
+    if (cap === undefined) b.op('Identity', [logits], {output: 'logits'});
+    else {
+      const number = b.float32('cap', [cap], []);
+      b.op('Mul', [b.op('Tanh', [b.op('Div', [logits, number])]), number], {output: 'logits'});
+    }
+    b.output('logits', DataType.FLOAT, ['batch_size', 'sequence_length', EXPORTED_VOCABULARY]);
+    for (let layer = 0; layer < layers; layer++) {
+      for (const part of ['key', 'value']) {
+        b.output(`present.${layer}.${part}`, DataType.FLOAT, ['batch_size', this.kvHeads, 'total_sequence_length', this.size]);
+      }
+    }
+    return b.build();
+  }
+
+  random(count: number, reach: number, mean = 0): number[] {
+    return Array.from({length: count}, () => mean + (uniform(9, this.draws++) * 2 - 1) * reach);
+  }
+
+  weight(name: string, dims: readonly number[]): string {
+    const count = dims.reduce((a, c) => a * c, 1);
+    return dims.length === 1
+      ? this.b.float32(name, this.random(count, 0.3, 1), dims)
+      : this.b.float32(name, this.random(count, 1.7 / Math.sqrt(dims[0]!)), dims);
+  }
+
+  linear(name: string, x: string, inner: number, outer: number, bias = false): string {
+    const {b} = this;
+    const product = this.options.quantized ? this.quantized(name, x, inner, outer) : b.op('MatMul', [x, this.weight(name, [inner, outer])]);
+    return bias ? b.op('Add', [b.float32(`${name}.bias`, this.random(outer, 0.5)), product]) : product;
+  }
+
+  quantized(name: string, x: string, inner: number, outer: number): string {
+    const {b} = this;
+    const blocks = Math.ceil(inner / 16);
+    const bytes = (count: number) => Uint8Array.from({length: count}, () => uniform(9, this.draws++) * 256);
+    const codes = b.initializer(`${name}.qweight`, DataType.UINT8, [outer, blocks, 8], bytes(outer * blocks * 8));
+    const scales = b.float32(`${name}.scales`, this.random(outer * blocks, 0.05, 0.05), [outer * blocks]);
+    const zeroBytes = outer * Math.ceil(blocks / 2);
+    const zeros = b.initializer(`${name}.qzeros`, DataType.UINT8, [zeroBytes], bytes(zeroBytes));
+    return b.op('MatMulNBits', [x, codes, scales, zeros], {
+      domain: MICROSOFT,
+      attributes: {K: int(inner), N: int(outer), bits: int(4), block_size: int(16), accuracy_level: int(0)},
+    });
+  }
+
+  norm(name: string, x: string): string {
+    const {b} = this;
+    const weight = this.weight(name, [HIDDEN]);
+    if (this.options.style === 'genai') {
+      return b.op('SimplifiedLayerNormalization', [x, weight], {attributes: {epsilon: float(1e-5), axis: int(-1), stash_type: int(1)}});
+    }
+    const square = b.op('Pow', [x, b.float32('two', [2], [])]);
+    const mean = b.op('ReduceMean', [square], {attributes: {axes: ints([-1]), keepdims: int(1)}});
+    const root = b.op('Sqrt', [b.op('Add', [mean, b.float32('epsilon', [1e-5], [])])]);
+    return b.op('Mul', [weight, b.op('Mul', [x, b.op('Div', [b.float32('one', [1], []), root])])]);
+  }
+
+  activation(x: string): string {
+    const {b} = this;
+    const number = (value: number) => b.float32('number', [value], []);
+    switch (this.options.activation ?? 'silu') {
+      case 'silu':
+        return b.op('Mul', [x, b.op('Sigmoid', [x])]);
+      case 'gelu_erf': {
+        const curve = b.op('Add', [b.op('Erf', [b.op('Div', [x, number(Math.SQRT2)])]), number(1)]);
+        return b.op('Mul', [b.op('Mul', [x, curve]), number(0.5)]);
+      }
+      case 'gelu_tanh': {
+        const cubic = b.op('Mul', [number(0.044715), b.op('Pow', [x, number(3)])]);
+        const inner = b.op('Mul', [number(Math.sqrt(2 / Math.PI)), b.op('Add', [x, cubic])]);
+        return b.op('Mul', [b.op('Mul', [number(0.5), x]), b.op('Add', [number(1), b.op('Tanh', [inner])])]);
+      }
+    }
+  }
+
+  inverseFrequencies(): number[] {
+    return Array.from({length: this.rotary / 2}, (_, pair) => 10_000 ** ((-2 * pair) / this.rotary));
+  }
+
+  project(layer: number, normed: string): [query: string, key: string, value: string] {
+    const {heads, kvHeads, size} = this;
+    const {biases = false} = this.options;
+    const product = (part: string, count: number) => this.linear(`${layer}.${part}`, normed, HIDDEN, count * size, biases);
+    return [product('q', heads), product('k', kvHeads), product('v', kvHeads)];
+  }
+
+  #genaiContext(): (layer: number, normed: string) => string {
+    const {b, options} = this;
+    const toInt32 = {attributes: {to: int(DataType.INT32)}};
+    const sum = b.op('ReduceSum', ['attention_mask', b.int64('axis', [1])], {attributes: {keepdims: int(0)}});
+    const last = b.op('Cast', [b.op('Sub', [sum, b.int64('one', [1])])], toInt32);
+    const total = b.op('Cast', [b.op('Gather', [b.op('Shape', ['attention_mask']), b.int64('index', [1], [])])], toInt32);
+    const frequencies = this.inverseFrequencies();
+    const table = (name: string, wave: (angle: number) => number) =>
+      b.float32(
+        name,
+        Array.from({length: POSITIONS * frequencies.length}, (_, at) =>
+          wave(Math.floor(at / frequencies.length) * frequencies[at % frequencies.length]!),
+        ),
+        [POSITIONS, frequencies.length],
+      );
+    const [cos, sin] = [table('cos_cache', Math.cos), table('sin_cache', Math.sin)];
+    const rotate = (x: string, heads: number) =>
+      b.op('RotaryEmbedding', [x, 'position_ids', cos, sin], {
+        domain: MICROSOFT,
+        attributes: {
+          interleaved: int(options.interleaved ? 1 : 0),
+          ...(this.rotary === this.size ? {} : {num_heads: int(heads), rotary_embedding_dim: int(this.rotary)}),
+        },
+      });
+    return (layer, normed) => {
+      const [query, key, value] = this.project(layer, normed);
+      const attended = `${layer}.attended`;
+      const past = ['key', 'value'].map((part) => `past_key_values.${layer}.${part}`);
+      b.node('GroupQueryAttention', [rotate(query, this.heads), rotate(key, this.kvHeads), value, ...past, last, total], {
+        domain: MICROSOFT,
+        outputs: [attended, `present.${layer}.key`, `present.${layer}.value`],
+        attributes: {
+          num_heads: int(this.heads),
+          kv_num_heads: int(this.kvHeads),
+          ...(options.window ? {local_window_size: int(options.window)} : {}),
+        },
+      });
+      return attended;
+    };
+  }
+
+  #plainContext(): (layer: number, normed: string) => string {
+    const {b, heads, kvHeads, size, options} = this;
+    const {rotary} = this;
+    const scalar = (value: number) => b.int64('index', [value], []);
+    const at = (shape: string, index: number) => b.op('Gather', [shape, scalar(index)]);
+    const axes = (...values: number[]) => b.int64('axes', values);
+    const wide = (x: string, ...values: number[]) => b.op('Unsqueeze', [x, axes(...values)]);
+
+    // cos and sin [batch, 1, sequence, rotary], of positions times frequencies.
+    const frequencies = this.inverseFrequencies();
+    const batch = at(b.op('Shape', ['position_ids']), 0);
+    const expandTo = b.op('Concat', [wide(batch, 0), b.int64('pairs', [frequencies.length]), b.int64('one', [1])], {
+      attributes: {axis: int(0)},
+    });
+    const inverse = b.op('Expand', [b.float32('inv_freq', frequencies, [1, frequencies.length, 1]), expandTo]);
+    const positions = b.op('Cast', [wide('position_ids', 1)], {attributes: {to: int(DataType.FLOAT)}});
+    const angles = b.op('Transpose', [b.op('MatMul', [inverse, positions])], {attributes: {perm: ints([0, 2, 1])}});
+    const both = b.op('Concat', [angles, angles], {attributes: {axis: int(-1)}});
+    const [cos, sin] = ['Cos', 'Sin'].map((wave) =>
+      wide(b.op('Mul', [b.op(wave, [both]), b.float32('attention_scaling', [1], [])]), 1),
+    ) as [string, string];
+
+    // 0 where a key is seen, and the lowest float where not: [batch, 1, sequence, total].
+    const total = at(b.op('Shape', ['attention_mask']), 1);
+    const past = at(b.op('Shape', ['past_key_values.0.key']), 2);
+    const keys = b.op('Range', [scalar(0), total, scalar(1)]);
+    const queries = wide(b.op('Range', [past, total, scalar(1)]), 1);
+    let hidden = b.op('Greater', [keys, queries]);
+    if (options.window) {
+      hidden = b.op('Or', [hidden, b.op('LessOrEqual', [keys, b.op('Sub', [queries, scalar(options.window)])])]);
+    }
+    const padded = b.op('Equal', [wide('attention_mask', 1, 2), b.int64('zero', [0])]);
+    const masked = b.op('Or', [wide(hidden, 0, 1), padded]);
+    const mask = b.op('Where', [masked, b.float32('lowest', [-3.4028234663852886e38], []), b.float32('nothing', [0], [])]);
+
+    const split = (x: string, count: number) =>
+      b.op('Transpose', [b.op('Reshape', [x, this.#shape(x, [count, size])])], {attributes: {perm: ints([0, 2, 1, 3])}});
+    const cut = (x: string, from: number, to: number) =>
+      b.op('Slice', [x, b.int64('from', [from]), b.int64('to', [to]), axes(3), b.int64('step', [1])]);
+    const rotate = (x: string) => {
+      const turned = rotary === size ? x : cut(x, 0, rotary);
+      const halves = [b.op('Neg', [cut(turned, rotary / 2, Number.MAX_SAFE_INTEGER)]), cut(turned, 0, rotary / 2)];
+      const quarter = b.op('Concat', halves, {attributes: {axis: int(-1)}});
+      const made = b.op('Add', [b.op('Mul', [turned, cos]), b.op('Mul', [quarter, sin])]);
+      return rotary === size ? made : b.op('Concat', [made, cut(x, rotary, Number.MAX_SAFE_INTEGER)], {attributes: {axis: int(-1)}});
+    };
+    const repeat = (x: string) => {
+      if (heads === kvHeads) return x;
+      const shape = b.op('Shape', [x]);
+      const sizes = (...middle: string[]) =>
+        b.op('Concat', [wide(at(shape, 0), 0), ...middle, wide(at(shape, 2), 0), b.int64('size', [size])], {attributes: {axis: int(0)}});
+      const copies = b.op('Expand', [wide(x, 2), sizes(b.int64('kv_heads', [kvHeads]), b.int64('copies', [heads / kvHeads]))]);
+      return b.op('Reshape', [copies, sizes(b.int64('heads', [heads]))]);
+    };
+
+    return (layer, normed) => {
+      const [query, key, value] = this.project(layer, normed);
+      b.op('Concat', [`past_key_values.${layer}.key`, rotate(split(key, kvHeads))], {
+        output: `present.${layer}.key`,
+        attributes: {axis: int(-2)},
+      });
+      b.op('Concat', [`past_key_values.${layer}.value`, split(value, kvHeads)], {
+        output: `present.${layer}.value`,
+        attributes: {axis: int(-2)},
+      });
+      let [q, k] = [
+        rotate(split(query, heads)),
+        b.op('Transpose', [repeat(`present.${layer}.key`)], {attributes: {perm: ints([0, 1, 3, 2])}}),
+      ];
+      let scores: string;
+      if (options.rootScale) {
+        const root = b.float32('root', [size ** -0.25], []);
+        [q, k] = [b.op('Mul', [q, root]), b.op('Mul', [k, root])];
+        scores = b.op('MatMul', [q, k]);
+      } else {
+        scores = b.op('Div', [b.op('MatMul', [q, k]), b.float32('root_of_size', [Math.sqrt(size)], [])]);
+      }
+      const weights = b.op('Softmax', [b.op('Add', [scores, mask])], {attributes: {axis: int(-1)}});
+      const attended = b.op('MatMul', [weights, repeat(`present.${layer}.value`)]);
+      const joined = b.op('Transpose', [attended], {attributes: {perm: ints([0, 2, 1, 3])}});
+      return b.op('Reshape', [joined, this.#shape(normed, [heads * size])]);
+    };
+  }
+
+  /** [batch, sequence, ...last], of what has batch and sequence first. */
+  #shape(x: string, last: readonly number[]): string {
+    const {b} = this;
+    const shape = b.op('Shape', [x]);
+    const first = [0, 1].map((index) => b.op('Unsqueeze', [b.op('Gather', [shape, b.int64('index', [index], [])]), b.int64('axes', [0])]));
+    return b.op('Concat', [...first, b.int64('last', last)], {attributes: {axis: int(0)}});
+  }
+}
