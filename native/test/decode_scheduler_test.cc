@@ -389,8 +389,8 @@ TEST(decode_gives_up_what_is_kept_when_memory_is_wanted) {
 }
 
 TEST(decode_pauses_the_request_of_a_slow_consumer_alone) {
-  Setup setup({}, {.maxContext = 512, .window = 10, .policy = {}});
   std::atomic<bool> consuming = false;
+  Setup setup({}, {.maxContext = 512, .window = 10, .policy = {}});
   setup.replies->heard = [&](const decode::Batch& batch) {
     if (batch.request != 1 || consuming)
       setup.scheduler.consumed(batch.request, static_cast<std::int32_t>(batch.tokens.size()));
@@ -408,7 +408,6 @@ TEST(decode_pauses_the_request_of_a_slow_consumer_alone) {
   // One that is paused for good can still be aborted.
   consuming = false;
   setup.scheduler.submit(3, slow);
-  setup.replies->heard = [](const auto&) {};
   setup.replies->tokens(3, 10);
   setup.scheduler.abort(3);
   CHECK_EQUAL(setup.replies->ended(3).end(), "aborted");
