@@ -1,10 +1,10 @@
 /** com.microsoft GroupQueryAttention as attention on rows. */
 
 import {floatAttribute, intAttribute} from '../onnx/graph.js';
+import {isPlumbing} from '../onnx/lower/runtime_values.js';
 import type {NodeProto} from '../onnx/onnx_pb.js';
 import {joinValues} from './join_values.js';
 import type {RotaryTables, Value, Weight} from './rows_graph.js';
-import {isPlumbing} from './runtime_values.js';
 import {rotaryTables, type Traced, type Translation} from './translate.js';
 import {weightKey} from './weight_ref.js';
 

@@ -115,7 +115,7 @@ function weightOf(weight: JsonField, fileOf: (name: string) => string): WeightRe
 
 function rowsOf(part: JsonField, fileOf: (name: string) => string): WeightRows {
   const [rows, columns] = [part.get('rows').integer(1), part.get('columns').integer(1)];
-  const kind = part.get('kind').oneOf(['dense', 'quantized', 'rotary', 'constant']);
+  const kind = part.get('kind').oneOf(['dense', 'quantized', 'constant']);
   switch (kind) {
     case 'dense': {
       const type = part.get('type').oneOf(STORED_TYPES);
@@ -124,14 +124,6 @@ function rowsOf(part: JsonField, fileOf: (name: string) => string): WeightRows {
     }
     case 'quantized':
       return quantizedOf(part, rows, columns, fileOf);
-    case 'rotary': {
-      const inverseFrequencies = part
-        .get('inverseFrequencies')
-        .array()
-        .map((each) => each.amount());
-      if (inverseFrequencies.length !== columns) throw part.get('inverseFrequencies').problem(`${columns} numbers`);
-      return {kind, rows, columns, wave: part.get('wave').oneOf(['cos', 'sin']), inverseFrequencies, factor: part.get('factor').amount()};
-    }
     case 'constant': {
       const value = part.get('value');
       if (typeof value.value !== 'number') throw value.problem('a number');

@@ -127,6 +127,26 @@ describe("models by onnxruntime-genai's builder", () => {
   });
 });
 
+describe("exports in ONNX's own operators, caches concatenated", () => {
+  it.each<Omit<ExportOptions, 'style'>>([
+    {},
+    {biases: true},
+    {kvHeads: 4, rootScale: true},
+    {kvHeads: 1},
+    {window: 4},
+    {headSize: 32, rotarySize: 16},
+    {activation: 'gelu_tanh', embeddingScale: 5.65, logitsCap: 3},
+    {activation: 'gelu_erf', layers: 1},
+  ])('%o', async (options) => {
+    const model = exportedDecoder({style: 'plain', ...options});
+    const lowered = await lowerDecoder(model, {maxPositions: 40});
+    expect(lowered.shape).toMatchObject({maxPositions: 40, windows: Array(options.layers ?? 2).fill(options.window ?? 0)});
+    expect(lowered.parts.map(({name}) => name)).toEqual(['prologue', 'block', 'epilogue']);
+    expect(lowered.models.get('block')!.decode.graph.node.map(({opType}) => opType)).toEqual(BLOCK);
+    expect(await largestError(model, lowered, EXPORTED_TOKENS)).toBeLessThan(1e-5);
+  });
+});
+
 const SMOLLM2 = fileURLToPath(new URL('../../.models/SmolLM2-135M-Instruct/model.onnx', import.meta.url));
 
 describe.skipIf(!existsSync(SMOLLM2))('SmolLM2-135M-Instruct, Q4_1', () => {

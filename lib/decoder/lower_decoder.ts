@@ -5,7 +5,9 @@ import {create} from '@bufbuild/protobuf';
 import {OptionError, UnsupportedError} from '../errors.js';
 import {DataType} from '../onnx/data_type.js';
 import {fuseActivation} from '../onnx/lower/fuse_activation.js';
+import {fuseAttention} from '../onnx/lower/fuse_attention.js';
 import {fuseRmsNorm} from '../onnx/lower/fuse_rms_norm.js';
+import {fuseRotary} from '../onnx/lower/fuse_rotary.js';
 import {removeUnused} from '../onnx/lower/remove_unused.js';
 import {splitSkipNorm} from '../onnx/lower/split_skip_norm.js';
 import {Model} from '../onnx/model.js';
@@ -37,7 +39,7 @@ export async function lowerDecoder(model: Model, {type, maxPositions = 4096}: Lo
   if (type !== undefined && type !== 'float16' && type !== 'bfloat16') throw new OptionError('type', "'float16' or 'bfloat16'", type);
   const copy = copyModel(model);
   await loadSources(copy);
-  canonicalize(copy);
+  await canonicalize(copy, maxPositions);
 
   const {graph, logits} = translate(copy);
   const sections = cutIntoBlocks(graph, logits, copy.label);
@@ -46,7 +48,7 @@ export async function lowerDecoder(model: Model, {type, maxPositions = 4096}: Lo
 }
 
 /** Changes `model` to the few forms that `translate` knows; it computes the same. */
-function canonicalize(model: Model): void {
+async function canonicalize(model: Model, maxPositions: number): Promise<void> {
   // The cache is the runtime's: what goes into it need not be named.
   model.graph.output = model.graph.output.filter(({name}) => name === 'logits');
   if (model.graph.output.length === 0) throw new UnsupportedError(`${model.label}: has no output 'logits'`);
@@ -54,6 +56,8 @@ function canonicalize(model: Model): void {
   splitSkipNorm(model);
   fuseRmsNorm(model);
   fuseActivation(model);
+  await fuseRotary(model, maxPositions);
+  await fuseAttention(model, maxPositions);
 }
 
 /** A model whose nodes can be changed; tensors and their bytes are shared. */

@@ -4,7 +4,7 @@ import {open} from 'node:fs/promises';
 
 import {FormatError, UnsupportedError} from '../errors.js';
 import {bfloat16ToFloat32, float16ToFloat32, float32ToFloat16} from '../import/numeric/float16.js';
-import type {DenseRows, QuantizedRows, RotaryRows, StoredBytes, StoredType, WeightRef, WeightRows, WeightType} from './weight_ref.js';
+import type {DenseRows, QuantizedRows, StoredBytes, StoredType, WeightRef, WeightRows, WeightType} from './weight_ref.js';
 
 /**
  * Little-endian bytes, weightByteLength() of them. Throws FormatError (ERR_ONNX) for a file that ends too soon,
@@ -32,8 +32,6 @@ async function floatsOf(part: WeightRows): Promise<Float32Array> {
       return denseFloats(part);
     case 'quantized':
       return dequantize(part);
-    case 'rotary':
-      return rotaryTable(part);
     case 'constant':
       return new Float32Array(part.rows * part.columns).fill(part.value);
   }
@@ -73,15 +71,6 @@ async function dequantize(part: QuantizedRows): Promise<Float32Array> {
         values[row * columns + column] = Math.fround(codeAt(codes, row * blocks * blockSize + column) - zero) * scale;
       }
     }
-  }
-  return values;
-}
-
-function rotaryTable({rows, columns, wave, inverseFrequencies, factor}: RotaryRows): Float32Array {
-  const values = new Float32Array(rows * columns);
-  for (let row = 0; row < rows; row++) {
-    for (let column = 0; column < columns; column++)
-      values[row * columns + column] = Math[wave](row * inverseFrequencies[column]!) * factor;
   }
   return values;
 }

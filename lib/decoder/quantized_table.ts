@@ -4,10 +4,10 @@
  */
 
 import {intAttribute} from '../onnx/graph.js';
-import {Matcher} from '../onnx/lower/matcher.js';
+import type {Matcher} from '../onnx/lower/matcher.js';
+import {isTokens} from '../onnx/lower/runtime_values.js';
 import type {NodeProto} from '../onnx/onnx_pb.js';
 import {quantizedRows} from './quantized.js';
-import {isTokens} from './runtime_values.js';
 import type {Translation} from './translate.js';
 import type {QuantizedRows} from './weight_ref.js';
 
@@ -20,8 +20,7 @@ export interface QuantizedTable {
 }
 
 export function quantizedTables(t: Translation): QuantizedTable[] {
-  const matcher = new Matcher(t.model);
-  return t.model.graph.node.flatMap((node) => match(t, matcher, node) ?? []);
+  return t.model.graph.node.flatMap((node) => match(t, t.matcher, node) ?? []);
 }
 
 /** reshape((unpack(codes[tokens]) - zeroPoints[tokens]) * scales[tokens]) */

@@ -3,7 +3,10 @@
 import {UnsupportedError} from '../errors.js';
 import {describe} from '../onnx/check.js';
 import {DataType} from '../onnx/data_type.js';
-import {floatAttribute, GraphIndex, intAttribute, intsAttribute, stringAttribute} from '../onnx/graph.js';
+import {floatAttribute, type GraphIndex, intAttribute, intsAttribute, stringAttribute} from '../onnx/graph.js';
+import {Matcher} from '../onnx/lower/matcher.js';
+import {isPlumbing, isTokens} from '../onnx/lower/runtime_values.js';
+import {shapeValues} from '../onnx/lower/shape_values.js';
 import type {Model} from '../onnx/model.js';
 import type {NodeProto} from '../onnx/onnx_pb.js';
 import {translateAttention} from './attention.js';
@@ -12,8 +15,6 @@ import {joinValues} from './join_values.js';
 import {gatherBlockQuantizedRows, matMulNBitsRows} from './quantized.js';
 import {type QuantizedTable, quantizedTables} from './quantized_table.js';
 import {type ActivationName, type RotaryTables, RowsGraph, type Value, type Weight} from './rows_graph.js';
-import {isTokens} from './runtime_values.js';
-import {shapeValues} from './shape_values.js';
 import type {QuantizedRows} from './weight_ref.js';
 
 /** A value of the ONNX graph that is made of rows. */
@@ -42,7 +43,7 @@ export function translate(model: Model): Translated {
 /** What the translation of one node sees. */
 export class Translation {
   readonly graph = new RowsGraph();
-  readonly index: GraphIndex;
+  readonly matcher: Matcher;
   readonly constants: Constants;
   readonly #traced = new Map<string, Traced>();
   /** By the nodes that end them. */
@@ -51,11 +52,15 @@ export class Translation {
   #attentions = 0;
 
   constructor(readonly model: Model) {
-    this.index = new GraphIndex(model.graph);
+    this.matcher = new Matcher(model);
     this.constants = new Constants(model, this.index);
     const tables = quantizedTables(this);
     this.#tables = new Map(tables.map((table) => [table.last, table]));
     this.#tableGathers = new Set(tables.flatMap(({gathers}) => gathers));
+  }
+
+  get index(): GraphIndex {
+    return this.matcher.index;
   }
 
   run(): Translated {
@@ -272,7 +277,7 @@ function split(t: Translation, node: NodeProto, inputs: readonly (Traced | undef
   const axis = intAttribute(node, 'axis', 0);
   if (axis !== -1 && axis !== 2) t.refuse(node, 'splits along another dimension than the last');
   const width = t.width(x);
-  const given = node.input[1] ? shapeValues(t.constants, node.input[1]) : intsAttribute(node, 'split');
+  const given = node.input[1] ? shapeValues(t.matcher, node.input[1]) : intsAttribute(node, 'split');
   const sizes = given ?? node.output.map(() => width / node.output.length);
   let from = 0;
   for (const [at, name] of node.output.entries()) {
@@ -286,7 +291,7 @@ function split(t: Translation, node: NodeProto, inputs: readonly (Traced | undef
 
 function slice(t: Translation, node: NodeProto, inputs: readonly (Traced | undefined)[]): Traced {
   const x = flat(t, node, inputs[0], node.input[0]);
-  const [starts, ends, axes, steps] = [1, 2, 3, 4].map((at) => shapeValues(t.constants, node.input[at] ?? ''));
+  const [starts, ends, axes, steps] = [1, 2, 3, 4].map((at) => shapeValues(t.matcher, node.input[at] ?? ''));
   if (axes?.length !== 1 || (steps !== undefined && steps[0] !== 1)) return t.refuse(node, 'cuts other than one dimension, or in steps');
   // Which rows get logits is for the runtime to say.
   if (axes[0] === 1) return {value: x};
@@ -305,7 +310,7 @@ function lastRows(t: Translation, node: NodeProto, inputs: readonly (Traced | un
 function reshape(t: Translation, node: NodeProto, inputs: readonly (Traced | undefined)[]): Traced {
   const x = inputs[0] ?? t.refuse(node, 'reshapes by a shape made of rows');
   if (x.headsFirst) t.refuse(node, 'reshapes heads that come before positions');
-  const dims = shapeValues(t.constants, node.input[1]!);
+  const dims = shapeValues(t.matcher, node.input[1]!);
   const width = t.width(x.value);
   const known = (size: number | undefined) => (size === undefined || size <= 0 ? undefined : size);
   const last = known(dims?.at(-1));
@@ -352,6 +357,7 @@ function rotaryEmbedding(t: Translation, node: NodeProto, inputs: readonly (Trac
   if (floatAttribute(node, 'scale', 1) !== 1 || intAttribute(node, 'is_packed_batching', 0))
     t.refuse(node, 'has a scale or packed batches');
   const rotary = rotaryTables(t, node, node.input[2]!, node.input[3]!, intAttribute(node, 'interleaved', 0) !== 0);
+  if (!isPlumbing(t.index, node.input[1]!)) t.refuse(node, `'${node.input[1]}' is made of more than positions`);
   const size = intAttribute(node, 'rotary_embedding_dim', 0);
   if (size !== 0 && size !== 2 * rotary.cos.inner) t.refuse(node, `rotates ${size} elements by tables of ${rotary.cos.inner} pairs`);
   return {...x, rotary};

@@ -42,17 +42,6 @@ export interface QuantizedRows {
   readonly zeroPoints?: {readonly type: StoredType | 'codes'; readonly data: StoredBytes};
 }
 
-/** cos or sin of position * inverse frequency, times `factor`: row p is position p, a column is a pair of a head. */
-export interface RotaryRows {
-  readonly kind: 'rotary';
-  readonly rows: number;
-  readonly columns: number;
-  readonly wave: 'cos' | 'sin';
-  /** Radians that a position adds; one for each column. */
-  readonly inverseFrequencies: readonly number[];
-  readonly factor: number;
-}
-
 /** One value throughout: the bias of a projection that has none, beside others that do. */
 export interface ConstantRows {
   readonly kind: 'constant';
@@ -61,7 +50,7 @@ export interface ConstantRows {
   readonly value: number;
 }
 
-export type WeightRows = DenseRows | QuantizedRows | RotaryRows | ConstantRows;
+export type WeightRows = DenseRows | QuantizedRows | ConstantRows;
 
 /** A tensor, row-major. */
 export interface WeightRef {

@@ -22,11 +22,12 @@ const MICROSOFT = 'com.microsoft';
 
 function match(matcher: Matcher, last: NodeProto): Replacement | undefined {
   if (last.domain !== '') return undefined;
+  const output = last.output[0]!;
   const replaceBy = (opType: string, x: string, attributes = {}): Replacement => ({
-    last,
+    last: [last],
     build(builder) {
       builder.importOpset(MICROSOFT, 1);
-      builder.op(opType, [x], {domain: MICROSOFT, name: last.name || opType, output: last.output[0], attributes});
+      builder.op(opType, [x], {domain: MICROSOFT, name: last.name || opType, output, attributes});
     },
   });
   if (last.opType === 'Swish') return replaceBy('QuickGelu', last.input[0]!, {alpha: float(1)});

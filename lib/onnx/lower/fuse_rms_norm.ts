@@ -24,12 +24,13 @@ function match(matcher: Matcher, last: NodeProto): Replacement | undefined {
     if (found === undefined) continue;
     // With a cast on both sides the operator's own float32 inside does for them.
     const x = matcher.behindCasts(normed) === normed ? found.x : matcher.behindCasts(found.x);
+    const output = last.output[0]!;
     return {
-      last,
+      last: [last],
       build: (builder) =>
         builder.op('SimplifiedLayerNormalization', [x, weight], {
           name: last.name || 'RmsNorm',
-          output: last.output[0],
+          output,
           attributes: {epsilon: float(found.epsilon), axis: int(-1), stash_type: int(1)},
         }),
     };

@@ -2,7 +2,7 @@
 
 import {float16ToFloat32} from '../../import/numeric/float16.js';
 import {DataType} from '../data_type.js';
-import {floatAttribute, GraphIndex, intsAttribute, tensorAttribute} from '../graph.js';
+import {floatAttribute, GraphIndex, intAttribute, intsAttribute, tensorAttribute} from '../graph.js';
 import type {Model} from '../model.js';
 import type {NodeProto, TensorProto} from '../onnx_pb.js';
 import {BytesSource} from '../tensor_source.js';
@@ -57,7 +57,8 @@ export class Matcher {
     if (!name) return undefined;
     const behind = this.behindCasts(name);
     const constant = this.producer(behind, 'Constant');
-    const values = constant && intsAttribute(constant, 'value_ints');
+    const one = constant && intAttribute(constant, 'value_int');
+    const values = constant && (one === undefined ? intsAttribute(constant, 'value_ints') : [one]);
     if (values) return values;
     const tensor = this.tensor(behind);
     return tensor && tensor.dims.length <= 1 && (tensor.dataType === DataType.INT64 || tensor.dataType === DataType.INT32)

@@ -1,31 +1,15 @@
 /** What is known of the small integer vectors that exports compute shapes with. */
 
-import {DataType} from '../onnx/data_type.js';
-import {intAttribute, intsAttribute} from '../onnx/graph.js';
-import type {Constants} from './constants.js';
+import type {Matcher} from './matcher.js';
 
 /** Elements of an integer vector or scalar, undefined for those known only at run time; undefined where not even their number is known. */
-export function shapeValues(constants: Constants, name: string): (number | undefined)[] | undefined {
-  const {model, index} = constants;
-  const tensor = constants.tensor(name);
-  if (tensor) {
-    if (tensor.dims.length > 1 || (tensor.dataType !== DataType.INT64 && tensor.dataType !== DataType.INT32)) return undefined;
-    const stored = constants.bytes(tensor);
-    const source = model.source(tensor);
-    const bytes = 'inline' in stored ? stored.inline : (source as {bytes?: Uint8Array}).bytes;
-    if (bytes === undefined) return undefined;
-    const {buffer} = Uint8Array.from(bytes);
-    return tensor.dataType === DataType.INT64 ? Array.from(new BigInt64Array(buffer), Number) : [...new Int32Array(buffer)];
-  }
-  const node = index.producers.get(name);
+export function shapeValues(matcher: Matcher, name: string): (number | undefined)[] | undefined {
+  const known = matcher.ints(name);
+  if (known !== undefined) return known;
+  const node = matcher.index.producers.get(name);
   if (node === undefined || node.domain !== '') return undefined;
-  const from = (at: number) => shapeValues(constants, node.input[at] ?? '');
+  const from = (at: number) => shapeValues(matcher, node.input[at] ?? '');
   switch (node.opType) {
-    case 'Constant': {
-      const ints = intsAttribute(node, 'value_ints');
-      const one = intAttribute(node, 'value_int');
-      return ints ?? (one === undefined ? undefined : [one]);
-    }
     case 'Identity':
     case 'Cast':
     case 'Unsqueeze':
@@ -46,7 +30,7 @@ export function shapeValues(constants: Constants, name: string): (number | undef
       return values.slice(starts[0], ends[0]);
     }
     case 'Shape':
-      return index.tensorInfo(node.input[0]!)?.dims?.map((dim) => (typeof dim === 'number' ? dim : undefined));
+      return matcher.index.tensorInfo(node.input[0]!)?.dims?.map((dim) => (typeof dim === 'number' ? dim : undefined));
     case 'Mul':
     case 'Div':
     case 'Add':
