@@ -1,9 +1,10 @@
-// float16 for tests.
+// float16 and bfloat16 for tests.
 #pragma once
 
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <cstring>
 #include <vector>
 
 namespace test {
@@ -33,6 +34,17 @@ inline std::uint16_t toHalf(float value) {
 inline std::vector<std::uint16_t> halves(const std::vector<float>& values) {
   std::vector<std::uint16_t> result;
   for (const float each : values) result.push_back(toHalf(each));
+  return result;
+}
+
+// bfloat16, cut off: for numbers that it holds exactly.
+inline std::vector<std::uint16_t> bfloats(const std::vector<float>& values) {
+  std::vector<std::uint16_t> result;
+  for (const float each : values) {
+    std::uint32_t bits = 0;
+    std::memcpy(&bits, &each, sizeof bits);
+    result.push_back(static_cast<std::uint16_t>(bits >> 16));
+  }
   return result;
 }
 

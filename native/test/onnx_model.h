@@ -117,9 +117,10 @@ class OnnxModel {
     tensor.integer(1, static_cast<std::uint64_t>(type));
     if (dims != nullptr) {
       ProtobufMessage shape;
-      for (const std::int64_t each : *dims)
-        shape.message(1, each < 0 ? ProtobufMessage().bytes(2, "dynamic")
-                                  : ProtobufMessage().integer(1, static_cast<std::uint64_t>(each)));
+      // Dimensions of one name have one range.
+      for (std::size_t i = 0; i < dims->size(); ++i)
+        shape.message(1, (*dims)[i] < 0 ? ProtobufMessage().bytes(2, std::string(name) + "_" + std::to_string(i))
+                                        : ProtobufMessage().integer(1, static_cast<std::uint64_t>((*dims)[i])));
       tensor.message(2, shape);
     }
     return ProtobufMessage().bytes(1, name).message(2, ProtobufMessage().message(1, tensor));
