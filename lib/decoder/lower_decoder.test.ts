@@ -137,6 +137,7 @@ describe("exports in ONNX's own operators, caches concatenated", () => {
     {headSize: 32, rotarySize: 16},
     {activation: 'gelu_tanh', embeddingScale: 5.65, logitsCap: 3},
     {activation: 'gelu_erf', layers: 1},
+    {shiftedNorms: true, whereMask: true, softcap: 2},
   ])('%o', async (options) => {
     const model = exportedDecoder({style: 'plain', ...options});
     const lowered = await lowerDecoder(model, {maxPositions: 40});
@@ -145,6 +146,15 @@ describe("exports in ONNX's own operators, caches concatenated", () => {
     expect(lowered.models.get('block')!.decode.graph.node.map(({opType}) => opType)).toEqual(BLOCK);
     expect(await largestError(model, lowered, EXPORTED_TOKENS)).toBeLessThan(1e-5);
   });
+});
+
+it.each(['genai', 'plain'] as const)('layers of different windows are different blocks: %s', async (style) => {
+  const model = exportedDecoder({style, window: [3, 0, 3], layers: 3});
+  const lowered = await lowerDecoder(model, {maxPositions: 40});
+  expect(lowered.shape.windows).toEqual([3, 0, 3]);
+  expect(lowered.parts.map(({name}) => name)).toEqual(['prologue', 'block', 'block_1', 'epilogue']);
+  expect(lowered.sequence.map(({part}) => part)).toEqual(['prologue', 'block', 'block_1', 'block', 'epilogue']);
+  expect(await largestError(model, lowered, EXPORTED_TOKENS)).toBeLessThan(1e-5);
 });
 
 const SMOLLM2 = fileURLToPath(new URL('../../.models/SmolLM2-135M-Instruct/model.onnx', import.meta.url));

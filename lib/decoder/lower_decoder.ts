@@ -4,6 +4,7 @@ import {create} from '@bufbuild/protobuf';
 
 import {OptionError, UnsupportedError} from '../errors.js';
 import {DataType} from '../onnx/data_type.js';
+import {foldConstants} from '../onnx/lower/fold_constants.js';
 import {fuseActivation} from '../onnx/lower/fuse_activation.js';
 import {fuseAttention} from '../onnx/lower/fuse_attention.js';
 import {fuseRmsNorm} from '../onnx/lower/fuse_rms_norm.js';
@@ -53,6 +54,7 @@ async function canonicalize(model: Model, maxPositions: number): Promise<void> {
   model.graph.output = model.graph.output.filter(({name}) => name === 'logits');
   if (model.graph.output.length === 0) throw new UnsupportedError(`${model.label}: has no output 'logits'`);
   removeUnused(model.graph);
+  await foldConstants(model);
   splitSkipNorm(model);
   fuseRmsNorm(model);
   fuseActivation(model);

@@ -15,8 +15,8 @@ export interface ExportOptions {
   quantized?: boolean;
   /** Biases of q, k and v. */
   biases?: boolean;
-  /** Tokens a query sees, itself included. */
-  window?: number;
+  /** Tokens a query sees, itself included; a list gives each layer its own, 0 for all. */
+  window?: number | readonly number[];
   heads?: number;
   kvHeads?: number;
   headSize?: number;
@@ -32,6 +32,12 @@ export interface ExportOptions {
   rotarySize?: number;
   /** plain: scores are computed from queries and keys that are both scaled by a root, as torch's own attention does. */
   rootScale?: boolean;
+  /** Norms multiply by 1 + weight, as Gemma's do. plain alone. */
+  shiftedNorms?: boolean;
+  /** plain: as transformers has it since SDPA; hidden scores are chosen, not added. */
+  whereMask?: boolean;
+  /** plain: cap * tanh(scores / cap). */
+  softcap?: number;
 }
 
 const HIDDEN = 32;
@@ -99,6 +105,11 @@ class Export {
     return b.build();
   }
 
+  window(layer: number): number {
+    const {window = 0} = this.options;
+    return typeof window === 'number' ? window : window[layer]!;
+  }
+
   random(count: number, reach: number, mean = 0): number[] {
     return Array.from({length: count}, () => mean + (uniform(9, this.draws++) * 2 - 1) * reach);
   }
@@ -132,10 +143,11 @@ class Export {
 
   norm(name: string, x: string): string {
     const {b} = this;
-    const weight = this.weight(name, [HIDDEN]);
+    let weight = this.weight(name, [HIDDEN]);
     if (this.options.style === 'genai') {
       return b.op('SimplifiedLayerNormalization', [x, weight], {attributes: {epsilon: float(1e-5), axis: int(-1), stash_type: int(1)}});
     }
+    if (this.options.shiftedNorms) weight = b.op('Add', [weight, b.float32('one', [1], [])]);
     const square = b.op('Pow', [x, b.float32('two', [2], [])]);
     const mean = b.op('ReduceMean', [square], {attributes: {axes: ints([-1]), keepdims: int(1)}});
     const root = b.op('Sqrt', [b.op('Add', [mean, b.float32('epsilon', [1e-5], [])])]);
@@ -205,7 +217,7 @@ class Export {
         attributes: {
           num_heads: int(this.heads),
           kv_num_heads: int(this.kvHeads),
-          ...(options.window ? {local_window_size: int(options.window)} : {}),
+          ...(this.window(layer) ? {local_window_size: int(this.window(layer))} : {}),
         },
       });
       return attended;
@@ -239,13 +251,16 @@ class Export {
     const past = at(b.op('Shape', ['past_key_values.0.key']), 2);
     const keys = b.op('Range', [scalar(0), total, scalar(1)]);
     const queries = wide(b.op('Range', [past, total, scalar(1)]), 1);
-    let hidden = b.op('Greater', [keys, queries]);
-    if (options.window) {
-      hidden = b.op('Or', [hidden, b.op('LessOrEqual', [keys, b.op('Sub', [queries, scalar(options.window)])])]);
-    }
+    const later = b.op('Greater', [keys, queries]);
+    const hiddenBy = (window: number) =>
+      window ? b.op('Or', [later, b.op('LessOrEqual', [keys, b.op('Sub', [queries, scalar(window)])])]) : later;
     const padded = b.op('Equal', [wide('attention_mask', 1, 2), b.int64('zero', [0])]);
-    const masked = b.op('Or', [wide(hidden, 0, 1), padded]);
-    const mask = b.op('Where', [masked, b.float32('lowest', [-3.4028234663852886e38], []), b.float32('nothing', [0], [])]);
+    const maskOf = (layer: number) =>
+      b.op('Where', [
+        b.op('Or', [wide(hiddenBy(this.window(layer)), 0, 1), padded]),
+        b.float32('lowest', [-3.4028234663852886e38], []),
+        b.float32('nothing', [0], []),
+      ]);
 
     const split = (x: string, count: number) =>
       b.op('Transpose', [b.op('Reshape', [x, this.#shape(x, [count, size])])], {attributes: {perm: ints([0, 2, 1, 3])}});
@@ -289,7 +304,15 @@ class Export {
       } else {
         scores = b.op('Div', [b.op('MatMul', [q, k]), b.float32('root_of_size', [Math.sqrt(size)], [])]);
       }
-      const weights = b.op('Softmax', [b.op('Add', [scores, mask])], {attributes: {axis: int(-1)}});
+      if (options.softcap) {
+        const number = b.float32('softcap', [options.softcap], []);
+        scores = b.op('Mul', [b.op('Tanh', [b.op('Div', [scores, number])]), number]);
+      }
+      const mask = maskOf(layer);
+      const masked = options.whereMask
+        ? b.op('Where', [b.op('Equal', [mask, b.float32('nothing', [0], [])]), scores, b.float32('lowest', [-3.4028234663852886e38], [])])
+        : b.op('Add', [scores, mask]);
+      const weights = b.op('Softmax', [masked], {attributes: {axis: int(-1)}});
       const attended = b.op('MatMul', [weights, repeat(`present.${layer}.value`)]);
       const joined = b.op('Transpose', [attended], {attributes: {perm: ints([0, 2, 1, 3])}});
       return b.op('Reshape', [joined, this.#shape(normed, [heads * size])]);

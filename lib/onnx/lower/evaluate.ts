@@ -1,4 +1,4 @@
-/** What a graph computes from positions and lengths alone, found by running that part of it. */
+/** What a graph computes from constants, positions and lengths alone, found by running that part of it. */
 
 import {create} from '@bufbuild/protobuf';
 import * as ort from 'onnxruntime-node';
@@ -17,8 +17,8 @@ export interface Lengths {
   tokens: number;
 }
 
-/** The values of `names`, each of which isPlumbing. Throws FormatError or UnsupportedError where ONNX Runtime refuses the graph. */
-export async function evaluatePlumbing(model: Model, names: readonly string[], lengths: Lengths): Promise<ReadonlyMap<string, ort.Tensor>> {
+/** The values of `names`, each of which isPlumbing; in any of ONNX Runtime's types. Throws FormatError or UnsupportedError where ONNX Runtime refuses the graph. */
+export async function evaluate(model: Model, names: readonly string[], lengths: Lengths): Promise<ReadonlyMap<string, ort.Tensor>> {
   const index = new GraphIndex(model.graph);
   const part = plumbingModel(model, index, names, lengths);
   const {past, tokens} = lengths;

@@ -10,7 +10,7 @@ import {intAttribute, intsAttribute} from '../graph.js';
 import {float, GraphBuilder, int, ints} from '../graph_builder.js';
 import type {Model} from '../model.js';
 import type {NodeProto} from '../onnx_pb.js';
-import {evaluatePlumbing} from './evaluate.js';
+import {evaluate} from './evaluate.js';
 import {Matcher} from './matcher.js';
 import {type Replacement, replaceNodes} from './replace_nodes.js';
 import {isPlumbing} from './runtime_values.js';
@@ -203,7 +203,7 @@ async function windowsOf(model: Model, attentions: readonly PlainAttention[], po
   // A few tokens after a few others show whether later ones are hidden; one after many how long a token is seen.
   const short = {past: 5, tokens: 3};
   const long = {past: positions - 1, tokens: 1};
-  const [few, many] = [await evaluatePlumbing(model, names, short), await evaluatePlumbing(model, names, long)];
+  const [few, many] = [await evaluate(model, names, short), await evaluate(model, names, long)];
   return new Map(
     attentions.map((attention) => {
       const seen = (values: ReadonlyMap<string, ort.Tensor>, {past, tokens}: typeof short) =>

@@ -8,7 +8,7 @@ import {intAttribute} from '../graph.js';
 import {GraphBuilder, int} from '../graph_builder.js';
 import type {Model} from '../model.js';
 import type {NodeProto} from '../onnx_pb.js';
-import {evaluatePlumbing} from './evaluate.js';
+import {evaluate} from './evaluate.js';
 import {Matcher} from './matcher.js';
 import {type Replacement, replaceNodes} from './replace_nodes.js';
 import {isPlumbing} from './runtime_values.js';
@@ -33,7 +33,7 @@ export async function fuseRotary(model: Model, positions: number): Promise<numbe
   const rotations = findRotations(matcher);
   if (rotations.length === 0) return 0;
   const names = [...new Set(rotations.flatMap(({cos, sin}) => [cos, sin]))];
-  const values = await evaluatePlumbing(model, names, {past: 0, tokens: positions});
+  const values = await evaluate(model, names, {past: 0, tokens: positions});
   const builder = GraphBuilder.extend(model);
   builder.importOpset('com.microsoft', 1);
   const tables = addTables(builder, values, positions);
