@@ -40,7 +40,7 @@ export async function buildKernels({fetch = false, env = process.env, say = () =
   const flags = [
     ...architectures.map((each) => `-gencode=arch=compute_${each},code=sm_${each}`),
     `-gencode=arch=compute_${architectures.at(-1)},code=compute_${architectures.at(-1)}`,
-    ...['-std=c++20', '-O3', '-Wno-deprecated-gpu-targets', '-Xcompiler=-Wall'],
+    ...['-std=c++20', '-O3', '--expt-relaxed-constexpr', '-Wno-deprecated-gpu-targets', '-Xcompiler=-Wall'],
   ];
   const folder = path.join('build-kernels', digest([nvcc?.version ?? 'none', ...flags]));
   const started = performance.now();

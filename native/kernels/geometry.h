@@ -72,5 +72,8 @@ constexpr AttentionSplits attentionSplitsOf(int position, int window, int splits
 constexpr int samplePart = 4096;
 constexpr int sampleScanThreads = 256;
 constexpr int sampleChooseThreads = 1024;
+// Tokens that are sorted at most, a power of two, and bins of the logits that find them.
+constexpr int sampleSorted = 2048;
+constexpr int sampleBins = 2048;
 
 }  // namespace tensorrt_node::kernels

@@ -107,7 +107,7 @@ void sample(const Kernels& kernels, CUstream stream, const SampleParameters& p) 
   require(p.rows <= 65535, "sample: at most 65535 rows");
   kernels.launch(stream, "sample_scan", {.x = count(divideUp(p.vocabulary, samplePart)), .y = count(p.rows)},
                  sampleScanThreads, p);
-  kernels.launch(stream, "sample_choose", {.x = count(p.rows)}, sampleChooseThreads, p);
+  kernels.launch(stream, "sample_choose", {.x = count(p.rows)}, sampleChooseThreads, p, sampleSharedBytes);
 }
 
 void transpose(const Kernels& kernels, CUstream stream, const TransposeParameters& p) {

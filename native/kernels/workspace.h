@@ -39,4 +39,7 @@ constexpr std::size_t decodeSharedBytes(int group, int headSize) {
          static_cast<std::size_t>(attentionWarps * rows * (headSize + 2)) * sizeof(float);
 }
 
+// Sorted tokens and the sums of their weights, then bins.
+constexpr std::size_t sampleSharedBytes = sampleSorted * 2 * sizeof(std::uint64_t) + sampleBins * sizeof(std::int32_t);
+
 }  // namespace tensorrt_node::kernels

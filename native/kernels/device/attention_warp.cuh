@@ -1,0 +1,181 @@
+// Attention of up to 16 rows (queries of heads that share keys) over tokens, 16 at a time, by one warp: scores and
+// sums on tensor cores, straight from memory, with the softmax kept up to date as it goes (Milakov and Gimelshein 2018,
+// Dao et al. 2022).
+//
+// As in linear.cu the instruction's inner index is dealt out so that a lane's elements are those of 16-byte reads: for
+// scores the elements of a head, for sums (whose columns are dealt out likewise) those of a value.
+#pragma once
+
+#include "../geometry.h"
+#include "../parameters.h"
+#include "../workspace.h"
+#include "element.cuh"
+
+namespace tensorrt_node::kernels {
+
+constexpr float log2OfE = 1.4426950408889634F;
+
+template <typename T, int headSize>
+struct AttentionWarp {
+  // Elements of a head that four lanes read at once, and of a value that eight do.
+  static constexpr int keyParts = divideUp(headSize, 32);
+  static constexpr int valueParts = divideUp(headSize, 64);
+
+  // Of lane 4g + t, for the rows g and g + 8: sums[8c + j] belong to the elements 64c + 16t + j and + 8 of either row.
+  float sums[8 * valueParts][4];
+  // In powers of two.
+  float most[2];
+  // This lane's share.
+  float total[2];
+  const int lane = threadIdx.x % 32;
+  const int group = lane / 4;
+  const int inGroup = lane % 4;
+
+  __device__ AttentionWarp() {
+#pragma unroll
+    for (auto& sum : sums)
+#pragma unroll
+      for (float& each : sum) each = 0;
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      most[half] = -INFINITY;
+      total[half] = 0;
+    }
+  }
+
+  // Tokens `first` to first + 15, whose keys and values begin at the addresses; those after `last` are not read, and
+  // row g + 8i sees those of seenFrom[i] to seenTo[i]. `queries`: 16 rows in shared memory, queryStride() apart.
+  __device__ void add(const AttentionParameters& p, const T* queries, const T* keys, const T* values, int first,
+                      int last, const int (&seenFrom)[2], const int (&seenTo)[2]) {
+    uint4 key[2][keyParts];
+#pragma unroll
+    for (int n = 0; n < 2; ++n)
+#pragma unroll
+      for (int part = 0; part < keyParts; ++part)
+        key[n][part] = read(keys, 8 * n + group, 32 * part + 8 * inGroup, first, last);
+    uint4 value[valueParts][4];
+#pragma unroll
+    for (int part = 0; part < valueParts; ++part)
+#pragma unroll
+      for (int i = 0; i < 4; ++i)
+        value[part][i] = read(values, 2 * inGroup + i % 2 + 8 * (i / 2), 64 * part + 8 * group, first, last);
+
+    float scores[2][4] = {};
+#pragma unroll
+    for (int part = 0; part < keyParts; ++part) {
+      const uint4 a = query(queries, group, 32 * part + 8 * inGroup);
+      const uint4 b = query(queries, group + 8, 32 * part + 8 * inGroup);
+#pragma unroll
+      for (int n = 0; n < 2; ++n) {
+        multiplyAdd(scores[n], a.x, b.x, a.y, b.y, key[n][part].x, key[n][part].y, T());
+        multiplyAdd(scores[n], a.z, b.z, a.w, b.w, key[n][part].z, key[n][part].w, T());
+      }
+    }
+
+#pragma unroll
+    for (int n = 0; n < 2; ++n)
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        const int token = first + 8 * n + 2 * inGroup + i % 2;
+        const bool seen = token >= seenFrom[i / 2] && token <= seenTo[i / 2];
+        scores[n][i] = seen ? scaled(p, scores[n][i]) : -INFINITY;
+      }
+    normalise(scores);
+
+    // What comes out as two tiles' columns goes in as one tile's rows.
+    const std::uint32_t a0 = pack<T>(scores[0][0], scores[0][1]);
+    const std::uint32_t a1 = pack<T>(scores[0][2], scores[0][3]);
+    const std::uint32_t a2 = pack<T>(scores[1][0], scores[1][1]);
+    const std::uint32_t a3 = pack<T>(scores[1][2], scores[1][3]);
+#pragma unroll
+    for (int part = 0; part < valueParts; ++part)
+#pragma unroll
+      for (int j = 0; j < 8; ++j)
+        multiplyAdd(sums[8 * part + j], a0, a1, a2, a3, column(value[part][0], value[part][1], j),
+                    column(value[part][2], value[part][3], j), T());
+  }
+
+  // Adds the lanes' shares up.
+  __device__ void finish() {
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      total[half] += __shfl_xor_sync(0xFFFFFFFF, total[half], 1);
+      total[half] += __shfl_xor_sync(0xFFFFFFFF, total[half], 2);
+    }
+  }
+
+  // Calls store(row, element, eight sums) for each run of eight elements that this lane has.
+  template <typename Store>
+  __device__ void forEachVector(Store store) const {
+#pragma unroll
+    for (int half = 0; half < 2; ++half)
+#pragma unroll
+      for (int part = 0; part < valueParts; ++part)
+#pragma unroll
+        for (int side = 0; side < 2; ++side) {
+          const int element = 64 * part + 16 * inGroup + 8 * side;
+          if (element >= headSize) continue;
+          float vector[8];
+#pragma unroll
+          for (int j = 0; j < 8; ++j) vector[j] = sums[8 * part + j][2 * half + side];
+          store(group + 8 * half, element, vector);
+        }
+  }
+
+ private:
+  // What was never written may be anything, and zero times that is not zero.
+  __device__ static uint4 read(const T* from, int token, int element, int first, int last) {
+    if (element >= headSize || first + token > last) return make_uint4(0, 0, 0, 0);
+    return *reinterpret_cast<const uint4*>(from + token * headSize + element);
+  }
+
+  __device__ static uint4 query(const T* queries, int row, int element) {
+    if (element >= headSize) return make_uint4(0, 0, 0, 0);
+    return *reinterpret_cast<const uint4*>(queries + row * queryStride(headSize) + element);
+  }
+
+  __device__ static float scaled(const AttentionParameters& p, float score) {
+    score *= p.scale;
+    if (p.softcap > 0) score = p.softcap * tanhf(score / p.softcap);
+    return score * log2OfE;
+  }
+
+  // Element j of two vectors, as a pair.
+  __device__ static std::uint32_t column(const uint4& first, const uint4& second, int j) {
+    const std::uint32_t a = j < 2 ? first.x : j < 4 ? first.y : j < 6 ? first.z : first.w;
+    const std::uint32_t b = j < 2 ? second.x : j < 4 ? second.y : j < 6 ? second.z : second.w;
+    return j % 2 == 0 ? __byte_perm(a, b, 0x5410) : __byte_perm(a, b, 0x7632);
+  }
+
+  // Scores become exponentials relative to the largest so far.
+  __device__ void normalise(float (&scores)[2][4]) {
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      float largest = fmaxf(fmaxf(scores[0][2 * half], scores[0][2 * half + 1]),
+                            fmaxf(scores[1][2 * half], scores[1][2 * half + 1]));
+      largest = fmaxf(largest, __shfl_xor_sync(0xFFFFFFFF, largest, 1));
+      largest = fmaxf(largest, __shfl_xor_sync(0xFFFFFFFF, largest, 2));
+      largest = fmaxf(largest, most[half]);
+      // A row that has seen nothing yet.
+      const float base = largest == -INFINITY ? 0 : largest;
+      const float shrink = exp2f(most[half] - base);
+      most[half] = largest;
+      float sum = 0;
+#pragma unroll
+      for (int n = 0; n < 2; ++n)
+#pragma unroll
+        for (int i = 2 * half; i < 2 * half + 2; ++i) {
+          scores[n][i] = exp2f(scores[n][i] - base);
+          sum += scores[n][i];
+        }
+      total[half] = total[half] * shrink + sum;
+#pragma unroll
+      for (auto& each : sums) {
+        each[2 * half] *= shrink;
+        each[2 * half + 1] *= shrink;
+      }
+    }
+  }
+};
+
+}  // namespace tensorrt_node::kernels

@@ -1,0 +1,946 @@
+// Runs every kernel on the GPU against plain references in double precision, on odd sizes; built and run by kernels.sh.
+//
+//   kernels [PART_OF_A_NAME] [--bench]
+//
+// A line a case, PASS or FAIL; with --bench a JSON line for each shape of an 8B and a 135M decoder instead. The exit
+// status is 1 if anything failed.
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <functional>
+#include <limits>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "cuda/context.h"
+#include "cuda/driver.h"
+#include "cuda/event.h"
+#include "cuda/graph.h"
+#include "cuda/stream.h"
+#include "kernels/kernels.h"
+#include "kernels/launch.h"
+#include "simulator/kernels/element.h"
+
+namespace simulator::kernels {
+void sample(const tensorrt_node::kernels::SampleParameters& p);
+}
+
+namespace {
+
+namespace cuda = tensorrt_node::cuda;
+using namespace tensorrt_node::kernels;
+using simulator::kernels::Bfloat;
+using simulator::kernels::Half;
+
+// The GPU, a stream on it, and memory that lives as long as the case does.
+class Gpu {
+ public:
+  Gpu() : current_(*context_) {}
+  ~Gpu() { release(); }
+  Gpu(const Gpu&) = delete;
+  Gpu& operator=(const Gpu&) = delete;
+
+  const Kernels& kernels() const { return *kernels_; }
+  CUstream stream() const { return stream_.handle(); }
+  const cuda::Stream& owner() const { return stream_; }
+
+  // Filled with bytes that are NaN in every type: what is read without having been written shows.
+  void* empty(std::size_t bytes) {
+    CUdeviceptr address = 0;
+    cuda::check(cuda::driver().cuMemAlloc(&address, std::max<std::size_t>(bytes, 16)), "cuMemAlloc");
+    allocated_.push_back(address);
+    cuda::check(cuda::driver().cuMemsetD8Async(address, 0xFF, std::max<std::size_t>(bytes, 16), stream()),
+                "cuMemsetD8Async");
+    return reinterpret_cast<void*>(address);
+  }
+  template <typename Value>
+  Value* put(const std::vector<Value>& values) {
+    void* memory = empty(values.size() * sizeof(Value));
+    cuda::check(cuda::driver().cuMemcpyHtoDAsync(reinterpret_cast<CUdeviceptr>(memory), values.data(),
+                                                 values.size() * sizeof(Value), stream()),
+                "cuMemcpyHtoDAsync");
+    stream_.synchronize();
+    return static_cast<Value*>(memory);
+  }
+  template <typename Value>
+  std::vector<Value> take(const void* memory, std::size_t count) {
+    std::vector<Value> values(count);
+    cuda::check(cuda::driver().cuMemcpyDtoHAsync(values.data(), reinterpret_cast<CUdeviceptr>(memory),
+                                                 count * sizeof(Value), stream()),
+                "cuMemcpyDtoHAsync");
+    stream_.synchronize();
+    return values;
+  }
+  void release() {
+    for (const CUdeviceptr each : allocated_) cuda::driver().cuMemFree(each);
+    allocated_.clear();
+  }
+
+ private:
+  std::shared_ptr<const cuda::Context> context_ = cuda::Context::retain(0);
+  cuda::Current current_;
+  cuda::Stream stream_{context_, "kernels"};
+  std::shared_ptr<const Kernels> kernels_ = Kernels::of(context_);
+  std::vector<CUdeviceptr> allocated_;
+};
+
+int failures = 0;
+std::string filter;
+
+void verdict(const std::string& name, bool passed, const std::string& detail = {}) {
+  std::printf("%s %s%s%s\n", passed ? "PASS" : "FAIL", name.c_str(), detail.empty() ? "" : ": ", detail.c_str());
+  std::fflush(stdout);
+  if (!passed) ++failures;
+}
+
+bool wanted(const std::string& name) {
+  return name.find(filter) != std::string::npos;
+}
+
+std::mt19937 randomness(1);
+
+std::vector<float> normal(std::size_t count, float scale = 1) {
+  std::normal_distribution<float> distribution(0, scale);
+  std::vector<float> values(count);
+  for (float& each : values) each = distribution(randomness);
+  return values;
+}
+
+template <typename Element>
+constexpr ElementType typeOf() {
+  return std::is_same_v<Element, Half> ? ElementType::float16 : ElementType::bfloat16;
+}
+template <typename Element>
+const char* nameOf() {
+  return std::is_same_v<Element, Half> ? "float16" : "bfloat16";
+}
+// Of one rounding.
+template <typename Element>
+constexpr double unit() {
+  return std::is_same_v<Element, Half> ? 1.0 / 2048 : 1.0 / 256;
+}
+
+template <typename Element>
+std::vector<Element> rounded(const std::vector<float>& values) {
+  std::vector<Element> out;
+  out.reserve(values.size());
+  for (const float value : values) out.push_back(Element::of(value));
+  return out;
+}
+
+// The largest error in units of `tolerance` * (1 + |expected|), where it is, and whether it is at most one.
+template <typename Element>
+void compare(const std::string& name, const std::vector<Element>& actual, const std::vector<double>& expected,
+             double tolerance) {
+  double worst = 0;
+  std::size_t at = 0;
+  const auto value = [&](std::size_t i) {
+    if constexpr (std::is_same_v<Element, float>)
+      return static_cast<double>(actual[i]);
+    else
+      return static_cast<double>(actual[i].value());
+  };
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    double error = std::abs(value(i) - expected[i]) / (tolerance * (1 + std::abs(expected[i])));
+    if (!(error >= 0)) error = std::numeric_limits<double>::infinity();
+    if (error > worst) {
+      worst = error;
+      at = i;
+    }
+  }
+  char text[200];
+  std::snprintf(text, sizeof text, "worst error %.3g of what is allowed, at %zu: %g for %g", worst, at,
+                actual.empty() ? 0.0 : value(at), expected.empty() ? 0.0 : expected[at]);
+  verdict(name, worst <= 1, text);
+}
+
+template <typename... Parts>
+std::string text(Parts... parts) {
+  std::string all;
+  const auto add = [&](const auto& part) {
+    if (!all.empty()) all += ' ';
+    if constexpr (std::is_convertible_v<decltype(part), std::string>)
+      all += part;
+    else
+      all += std::to_string(part);
+  };
+  (add(parts), ...);
+  return all;
+}
+
+template <typename Element>
+void testEmbed(Gpu& gpu, int rows, int width, int vocabulary) {
+  const std::string name = text("embed", nameOf<Element>(), rows, width);
+  if (!wanted(name)) return;
+  const auto table = rounded<Element>(normal(static_cast<std::size_t>(vocabulary) * width));
+  std::vector<std::int32_t> tokens;
+  for (int row = 0; row < rows; ++row)
+    tokens.push_back(row == 1 ? -1 : row == 2 ? vocabulary : (row * 7919) % vocabulary);
+  void* out = gpu.empty(static_cast<std::size_t>(rows) * width * 2);
+  embed(gpu.kernels(), gpu.stream(), typeOf<Element>(),
+        {gpu.put(tokens), gpu.put(table), out, rows, width, vocabulary});
+  std::vector<double> expected;
+  for (const int token : tokens)
+    for (int i = 0; i < width; ++i)
+      expected.push_back(token >= 0 && token < vocabulary ? table[static_cast<std::size_t>(token) * width + i].value()
+                                                          : 0);
+  compare(name, gpu.take<Element>(out, expected.size()), expected, 1e-12);
+  gpu.release();
+}
+
+template <typename Element>
+void testRmsNorm(Gpu& gpu, int rows, int width, bool skips) {
+  const std::string name = text("rms_norm", nameOf<Element>(), rows, width, skips ? "skip" : "plain");
+  if (!wanted(name)) return;
+  const std::size_t count = static_cast<std::size_t>(rows) * width;
+  const auto x = rounded<Element>(normal(count, 3));
+  const auto skip = rounded<Element>(normal(count, 3));
+  const auto weight = rounded<Element>(normal(width));
+  void* y = gpu.empty(count * 2);
+  // In place, as decoders do.
+  Element* sum = gpu.put(skip);
+  rmsNorm(gpu.kernels(), gpu.stream(), typeOf<Element>(),
+          {gpu.put(x), skips ? sum : nullptr, gpu.put(weight), y, skips ? sum : nullptr, rows, width, 1e-5F});
+  std::vector<double> sums;
+  std::vector<double> expected;
+  for (int row = 0; row < rows; ++row) {
+    double squares = 0;
+    const std::size_t begin = static_cast<std::size_t>(row) * width;
+    for (int i = 0; i < width; ++i) {
+      sums.push_back(x[begin + i].value() + (skips ? static_cast<double>(skip[begin + i].value()) : 0));
+      squares += sums.back() * sums.back();
+    }
+    for (int i = 0; i < width; ++i)
+      expected.push_back(sums[begin + i] / std::sqrt(squares / width + 1e-5) * weight[i].value());
+  }
+  compare(name, gpu.take<Element>(y, count), expected, 1.5 * unit<Element>());
+  if (skips) compare(name + " sum", gpu.take<Element>(sum, count), sums, 1.01 * unit<Element>());
+  gpu.release();
+}
+
+double activated(Activation activation, double x) {
+  if (activation == Activation::silu) return x / (1 + std::exp(-x));
+  if (activation == Activation::geluErf) return x / 2 * (1 + std::erf(x / std::sqrt(2.0)));
+  return x / 2 * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+}
+
+template <typename Element>
+void testGatedActivation(Gpu& gpu, int rows, int width, Activation activation) {
+  const std::string name = text("gated_activation", nameOf<Element>(), rows, width, static_cast<int>(activation));
+  if (!wanted(name)) return;
+  const auto gateUp = rounded<Element>(normal(static_cast<std::size_t>(rows) * width * 2, 2));
+  void* y = gpu.empty(static_cast<std::size_t>(rows) * width * 2);
+  gatedActivation(gpu.kernels(), gpu.stream(), typeOf<Element>(), {gpu.put(gateUp), y, rows, width, activation});
+  std::vector<double> expected;
+  for (int row = 0; row < rows; ++row)
+    for (int i = 0; i < width; ++i) {
+      const std::size_t gate = static_cast<std::size_t>(row) * width * 2 + i;
+      expected.push_back(activated(activation, gateUp[gate].value()) * gateUp[gate + width].value());
+    }
+  compare(name, gpu.take<Element>(y, expected.size()), expected, 1.2 * unit<Element>());
+  gpu.release();
+}
+
+template <typename Element>
+void testLinear(Gpu& gpu, int rows, int inner, int outer, bool extras, bool wide) {
+  const std::string name =
+      text("linear", nameOf<Element>(), rows, inner, outer, extras ? "bias residual" : "", wide ? "float32" : "");
+  if (!wanted(name)) return;
+  const auto x = rounded<Element>(normal(static_cast<std::size_t>(rows) * inner));
+  const auto weight =
+      rounded<Element>(normal(static_cast<std::size_t>(outer) * inner, 1 / std::sqrt(static_cast<float>(inner))));
+  const auto bias = rounded<Element>(normal(outer));
+  const auto residual = rounded<Element>(normal(static_cast<std::size_t>(rows) * outer));
+  const std::size_t count = static_cast<std::size_t>(rows) * outer;
+  void* y = gpu.empty(count * 4);
+  linear(gpu.kernels(), gpu.stream(), typeOf<Element>(),
+         {gpu.put(x), gpu.put(weight), extras ? gpu.put(bias) : nullptr, extras ? gpu.put(residual) : nullptr, y, rows,
+          inner, outer, wide ? ElementType::float32 : typeOf<Element>()});
+  std::vector<float> weights;
+  for (const Element each : weight) weights.push_back(each.value());
+  std::vector<double> expected;
+  for (int row = 0; row < rows; ++row) {
+    std::vector<double> xs;
+    for (int i = 0; i < inner; ++i) xs.push_back(x[static_cast<std::size_t>(row) * inner + i].value());
+    for (int column = 0; column < outer; ++column) {
+      double sum = extras ? static_cast<double>(bias[column].value()) +
+                                residual[static_cast<std::size_t>(row) * outer + column].value()
+                          : 0;
+      const float* line = weights.data() + static_cast<std::size_t>(column) * inner;
+      for (int i = 0; i < inner; ++i) sum += xs[i] * line[i];
+      expected.push_back(sum);
+    }
+  }
+  if (wide)
+    compare(name, gpu.take<float>(y, count), expected, 2e-6);
+  else
+    compare(name, gpu.take<Element>(y, count), expected, 1.1 * unit<Element>());
+  gpu.release();
+}
+
+// One sequence of a call: its rows are those at the end of `length` tokens. Negative is padding of so many rows.
+struct Run {
+  int length;
+  int rows;
+};
+
+struct AttentionCase {
+  int heads;
+  int kvHeads;
+  int headSize;
+  int rotarySize;
+  bool interleaved;
+  int window;
+  float softcap;
+  int splits;
+  std::vector<Run> runs;
+};
+
+template <typename Element>
+struct AttentionData {
+  static constexpr int pageSize = 64;
+  AttentionParameters p{};
+  // By run, then token, head and element: what was there before, and what the call brings.
+  std::vector<std::vector<double>> keys;
+  std::vector<std::vector<double>> values;
+  std::vector<Element> qkv;
+  std::vector<float> cos;
+  std::vector<float> sin;
+  std::vector<std::int32_t> positions;
+  std::vector<std::int32_t> starts{0};
+  std::size_t poolElements = 0;
+  void* pools[2] = {};
+};
+
+template <typename Element>
+std::vector<double> rotated(const AttentionCase& c, const AttentionData<Element>& d, int row, int head) {
+  std::vector<double> x;
+  const std::size_t begin = (static_cast<std::size_t>(row) * (c.heads + 2 * c.kvHeads) + head) * c.headSize;
+  for (int i = 0; i < c.headSize; ++i) x.push_back(d.qkv[begin + i].value());
+  const int half = c.rotarySize / 2;
+  for (int i = 0; i < half; ++i) {
+    const int first = c.interleaved ? 2 * i : i;
+    const int second = c.interleaved ? 2 * i + 1 : i + half;
+    const double cos = d.cos[static_cast<std::size_t>(d.positions[row]) * half + i];
+    const double sin = d.sin[static_cast<std::size_t>(d.positions[row]) * half + i];
+    const double a = x[first];
+    const double b = x[second];
+    // As they are kept.
+    x[first] = Element::of(static_cast<float>(a * cos - b * sin)).value();
+    x[second] = Element::of(static_cast<float>(b * cos + a * sin)).value();
+  }
+  return x;
+}
+
+template <typename Element>
+AttentionData<Element> makeAttention(Gpu& gpu, const AttentionCase& c) {
+  AttentionData<Element> d;
+  int longest = 1;
+  std::vector<std::int32_t> slots;
+  for (const Run& run : c.runs) {
+    longest = std::max(longest, run.length);
+    slots.push_back(run.length < 0 ? -1 : static_cast<int>(slots.size()));
+    d.starts.push_back(d.starts.back() + run.rows);
+    for (int row = 0; row < run.rows; ++row) d.positions.push_back(run.length < 0 ? 0 : run.length - run.rows + row);
+  }
+  const int rows = d.starts.back();
+  const int pagesPerSlot = (longest + d.pageSize - 1) / d.pageSize;
+  std::vector<std::int32_t> pages(c.runs.size() * pagesPerSlot);
+  for (std::size_t i = 0; i < pages.size(); ++i) pages[i] = static_cast<int>(i) + 1;
+  std::shuffle(pages.begin(), pages.end(), randomness);
+  const std::size_t tokenElements = static_cast<std::size_t>(c.kvHeads) * c.headSize;
+  d.poolElements = (pages.size() + 1) * d.pageSize * tokenElements;
+  d.qkv = rounded<Element>(normal(static_cast<std::size_t>(rows) * (c.heads + 2 * c.kvHeads) * c.headSize));
+  for (int position = 0; position < longest; ++position)
+    for (int i = 0; i < c.rotarySize / 2; ++i) {
+      const double angle = position * std::pow(10000.0, -2.0 * i / c.rotarySize);
+      d.cos.push_back(static_cast<float>(std::cos(angle)));
+      d.sin.push_back(static_cast<float>(std::sin(angle)));
+    }
+
+  for (int which = 0; which < 2; ++which) {
+    // Tokens that are still to come are NaN.
+    std::vector<Element> pool(d.poolElements, Element{0xFFFF});
+    for (std::size_t run = 0; run < c.runs.size(); ++run) {
+      auto& known = (which == 0 ? d.keys : d.values).emplace_back();
+      const int before = c.runs[run].length - c.runs[run].rows;
+      for (int token = 0; token < before; ++token)
+        for (int head = 0; head < c.kvHeads; ++head)
+          for (int i = 0; i < c.headSize; ++i) {
+            const Element element = Element::of(normal(1)[0]);
+            known.push_back(element.value());
+            const std::size_t page = pages[run * pagesPerSlot + token / d.pageSize];
+            pool[((page * c.kvHeads + head) * d.pageSize + token % d.pageSize) * c.headSize + i] = element;
+          }
+      for (int row = d.starts[run]; row < d.starts[run + 1]; ++row)
+        for (int head = 0; head < c.kvHeads; ++head) {
+          const std::size_t value =
+              (static_cast<std::size_t>(row) * (c.heads + 2 * c.kvHeads) + c.heads + c.kvHeads + head) * c.headSize;
+          if (which == 0) {
+            const auto key = rotated(c, d, row, c.heads + head);
+            known.insert(known.end(), key.begin(), key.end());
+          } else {
+            for (int i = 0; i < c.headSize; ++i) known.push_back(d.qkv[value + i].value());
+          }
+        }
+    }
+    d.pools[which] = gpu.put(pool);
+  }
+
+  AttentionParameters& p = d.p;
+  p.qkv = gpu.put(d.qkv);
+  p.out = gpu.empty(static_cast<std::size_t>(rows) * c.heads * c.headSize * 2);
+  p.cos = c.rotarySize == 0 ? nullptr : gpu.put(d.cos);
+  p.sin = c.rotarySize == 0 ? nullptr : gpu.put(d.sin);
+  p.cache = gpu.put(std::vector<std::int64_t>{reinterpret_cast<std::int64_t>(d.pools[0]),
+                                              reinterpret_cast<std::int64_t>(d.pools[1])});
+  p.pages = gpu.put(pages);
+  p.runStarts = gpu.put(d.starts);
+  p.runSlots = gpu.put(slots);
+  p.positions = gpu.put(d.positions);
+  p.workspace = gpu.empty(attentionWorkspaceBytes(rows, c.heads, c.headSize, c.splits));
+  p.rows = rows;
+  p.runs = static_cast<int>(c.runs.size());
+  p.heads = c.heads;
+  p.kvHeads = c.kvHeads;
+  p.headSize = c.headSize;
+  p.rotarySize = c.rotarySize;
+  p.interleaved = c.interleaved ? 1 : 0;
+  p.pagesPerSlot = pagesPerSlot;
+  p.pageSize = d.pageSize;
+  p.window = c.window;
+  p.splits = c.splits;
+  p.scale = 1 / std::sqrt(static_cast<float>(c.headSize));
+  p.softcap = c.softcap;
+  return d;
+}
+
+template <typename Element>
+std::vector<double> attentionReference(const AttentionCase& c, const AttentionData<Element>& d) {
+  std::vector<double> out;
+  for (std::size_t run = 0; run < c.runs.size(); ++run)
+    for (int row = d.starts[run]; row < d.starts[run + 1]; ++row)
+      for (int head = 0; head < c.heads; ++head) {
+        std::vector<double> sums(c.headSize, 0);
+        const int last = c.runs[run].length < 0 ? -1 : d.positions[row];
+        const int first = c.window > 0 ? std::max(0, last - c.window + 1) : 0;
+        const auto query = rotated(c, d, row, head);
+        const int kvHead = head / (c.heads / c.kvHeads);
+        std::vector<double> scores;
+        const auto at = [&](int token) { return (static_cast<std::size_t>(token) * c.kvHeads + kvHead) * c.headSize; };
+        for (int token = first; token <= last; ++token) {
+          double score = 0;
+          for (int i = 0; i < c.headSize; ++i) score += query[i] * d.keys[run][at(token) + i];
+          score *= d.p.scale;
+          if (c.softcap > 0) score = c.softcap * std::tanh(score / c.softcap);
+          scores.push_back(score);
+        }
+        const double most = scores.empty() ? 0 : *std::max_element(scores.begin(), scores.end());
+        double total = 0;
+        for (double& score : scores) total += score = std::exp(score - most);
+        for (int token = first; token <= last; ++token)
+          for (int i = 0; i < c.headSize; ++i) sums[i] += scores[token - first] / total * d.values[run][at(token) + i];
+        out.insert(out.end(), sums.begin(), sums.end());
+      }
+  return out;
+}
+
+template <typename Element>
+void testAttention(Gpu& gpu, const AttentionCase& c, const std::string& what) {
+  const std::string name =
+      text("attention", what, nameOf<Element>(), c.heads, c.kvHeads, c.headSize, "rotary", c.rotarySize,
+           c.interleaved ? "interleaved" : "", "window", c.window, "splits", c.splits);
+  if (!wanted(name)) return;
+  const auto d = makeAttention<Element>(gpu, c);
+  attention(gpu.kernels(), gpu.stream(), typeOf<Element>(), d.p);
+  const auto expected = attentionReference(c, d);
+  compare(name, gpu.take<Element>(d.p.out, expected.size()), expected, 2 * unit<Element>());
+
+  // The pages hold the new keys and values, rounded once, and nothing else has changed.
+  const int pagesPerSlot = d.p.pagesPerSlot;
+  const auto pages = gpu.take<std::int32_t>(d.p.pages, c.runs.size() * pagesPerSlot);
+  for (int which = 0; which < 2; ++which) {
+    std::vector<double> wantedPool(d.poolElements, std::nan(""));
+    for (std::size_t run = 0; run < c.runs.size(); ++run)
+      for (int token = 0; token < c.runs[run].length; ++token)
+        for (int i = 0; i < c.kvHeads * c.headSize; ++i) {
+          const std::size_t page = pages[run * pagesPerSlot + token / d.pageSize];
+          const std::size_t at =
+              ((page * c.kvHeads + i / c.headSize) * d.pageSize + token % d.pageSize) * c.headSize + i % c.headSize;
+          wantedPool[at] =
+              (which == 0 ? d.keys : d.values)[run][static_cast<std::size_t>(token) * c.kvHeads * c.headSize + i];
+        }
+    const auto pool = gpu.take<Element>(d.pools[which], d.poolElements);
+    std::size_t wrong = 0;
+    for (std::size_t i = 0; i < pool.size(); ++i) {
+      const double actual = pool[i].value();
+      const bool same = std::isnan(wantedPool[i]) ? std::isnan(actual)
+                                                  : std::abs(actual - wantedPool[i]) <=
+                                                        2 * unit<Element>() * (which == 0 ? 1 + std::abs(actual) : 0);
+      if (!same) ++wrong;
+    }
+    verdict(name + (which == 0 ? " keys" : " values"), wrong == 0, std::to_string(wrong) + " elements differ");
+  }
+  gpu.release();
+}
+
+struct SampleCase {
+  std::string name;
+  SlotSampling sampling;
+  int vocabulary;
+  float spread;
+};
+
+SlotSampling sampling(float temperature, int topK = 0, float topP = 1, float minP = 0, int logprobs = -1) {
+  SlotSampling s{};
+  s.temperature = temperature;
+  s.topP = topP;
+  s.minP = minP;
+  s.repetitionPenalty = 1;
+  s.topK = topK;
+  s.seed = 42;
+  s.logprobs = logprobs;
+  return s;
+}
+
+// Rows that differ in logits and in position; each compared with the reference, which changes its own copies.
+void testSample(Gpu& gpu, const std::string& what, const SlotSampling& like, int vocabulary, float spread,
+                bool penalties, bool ties = false) {
+  const std::string name = text("sample", what, vocabulary);
+  if (!wanted(name)) return;
+  constexpr int rows = 24;
+  constexpr int slots = rows;
+  auto logits = normal(static_cast<std::size_t>(rows) * vocabulary, spread);
+  if (ties)
+    for (float& each : logits) each = std::round(each);
+  std::vector<std::int32_t> rowSlots;
+  for (int row = 0; row < rows; ++row) rowSlots.push_back(row == 3 ? -1 : (row * 5) % slots);
+  std::vector<SlotState> states;
+  std::vector<SlotSampling> samplings;
+  std::vector<std::vector<std::int32_t>> counts;
+  const std::vector<std::int32_t> biasTokens{1, vocabulary - 1, 5};
+  const std::vector<float> biasValues{3, -INFINITY, 0.5F};
+  std::vector<std::int32_t> stops(vocabulary / 2);
+  for (int i = 0; i < vocabulary / 2; ++i) stops[i] = 2 * i;
+  for (int slot = 0; slot < slots; ++slot) {
+    states.push_back({7, 100 * slot, 1 + slot % 3, slot == 6 ? 0 : 1});
+    samplings.push_back(like);
+    samplings.back().seed = 1000 + slot / 2;
+    counts.emplace_back(vocabulary, 0);
+    for (int i = 0; i < vocabulary; i += 3)
+      counts.back()[i] = i % 2 == 0 ? std::numeric_limits<std::int32_t>::min() + i % 4 : i % 5;
+  }
+  std::vector<TokenRecord> records(rows);
+  std::memset(static_cast<void*>(records.data()), 0xFF, rows * sizeof(TokenRecord));
+
+  // On the GPU.
+  std::vector<SlotSampling> onGpu = samplings;
+  std::vector<std::int32_t*> gpuCounts;
+  for (int slot = 0; slot < slots; ++slot) {
+    gpuCounts.push_back(penalties ? gpu.put(counts[slot]) : nullptr);
+    onGpu[slot].counts = gpuCounts.back();
+    if (slot % 4 == 1) {
+      onGpu[slot].stopTokens = static_cast<int>(stops.size());
+      onGpu[slot].stopTokenIds = gpu.put(stops);
+    }
+    if (penalties) {
+      onGpu[slot].biases = 3;
+      onGpu[slot].biasTokens = gpu.put(biasTokens);
+      onGpu[slot].biasValues = gpu.put(biasValues);
+    }
+  }
+  SampleParameters p{};
+  p.logits = gpu.put(logits);
+  p.slots = gpu.put(rowSlots);
+  p.sampling = gpu.put(onGpu);
+  p.states = gpu.put(states);
+  p.records = gpu.put(records);
+  p.workspace = gpu.empty(sampleWorkspaceBytes(rows, vocabulary));
+  p.rows = rows;
+  p.vocabulary = vocabulary;
+  sample(gpu.kernels(), gpu.stream(), p);
+  const auto actual = gpu.take<TokenRecord>(p.records, rows);
+  const auto actualStates = gpu.take<SlotState>(p.states, slots);
+
+  // Here.
+  auto expectedStates = states;
+  auto expected = records;
+  auto here = samplings;
+  for (int slot = 0; slot < slots; ++slot) {
+    here[slot].counts = penalties ? counts[slot].data() : nullptr;
+    if (slot % 4 == 1) {
+      here[slot].stopTokens = static_cast<int>(stops.size());
+      here[slot].stopTokenIds = stops.data();
+    }
+    if (penalties) {
+      here[slot].biases = 3;
+      here[slot].biasTokens = biasTokens.data();
+      here[slot].biasValues = biasValues.data();
+    }
+  }
+  SampleParameters q = p;
+  q.logits = logits.data();
+  q.slots = rowSlots.data();
+  q.sampling = here.data();
+  q.states = expectedStates.data();
+  q.records = expected.data();
+  simulator::kernels::sample(q);
+
+  std::string wrong;
+  for (int row = 0; row < rows; ++row) {
+    const TokenRecord& a = actual[row];
+    const TokenRecord& e = expected[row];
+    bool same = a.token == e.token && a.finished == e.finished;
+    if (like.logprobs >= 0 && e.token >= 0) {
+      same = same && std::abs(a.logprob - e.logprob) < 1e-4;
+      for (int i = 0; i < std::min({like.logprobs, maxLogprobs, vocabulary}); ++i)
+        same = same && a.topTokens[i] == e.topTokens[i] && std::abs(a.topLogprobs[i] - e.topLogprobs[i]) < 1e-4;
+    }
+    if (!same) wrong += text(" row", row, "token", a.token, "for", e.token, "finished", a.finished, "for", e.finished);
+  }
+  for (int slot = 0; slot < slots; ++slot) {
+    if (std::memcmp(&actualStates[slot], &expectedStates[slot], sizeof(SlotState)) != 0) wrong += text(" state", slot);
+    if (penalties && gpu.take<std::int32_t>(gpuCounts[slot], vocabulary) != counts[slot])
+      wrong += text(" counts", slot);
+  }
+  verdict(name, wrong.empty(), wrong);
+  gpu.release();
+}
+
+void testSampleProblems(Gpu& gpu) {
+  if (!wanted("sample problems")) return;
+  constexpr int vocabulary = 5000;
+  std::vector<float> logits(3 * vocabulary, 1);
+  logits[4500] = std::nanf("");
+  std::fill(logits.begin() + vocabulary, logits.begin() + 2 * vocabulary, -INFINITY);
+  logits[2 * vocabulary + 4999] = INFINITY;
+  SampleParameters p{};
+  p.logits = gpu.put(logits);
+  p.slots = gpu.put(std::vector<std::int32_t>{0, 1, 2});
+  p.sampling = gpu.put(std::vector<SlotSampling>{sampling(0), sampling(0.7F), sampling(1, 0, 0.9F)});
+  p.states = gpu.put(std::vector<SlotState>(3, {0, 10, 5, 1}));
+  p.records = static_cast<TokenRecord*>(gpu.empty(3 * sizeof(TokenRecord)));
+  p.workspace = gpu.empty(sampleWorkspaceBytes(3, vocabulary));
+  p.rows = 3;
+  p.vocabulary = vocabulary;
+  sample(gpu.kernels(), gpu.stream(), p);
+  const auto records = gpu.take<TokenRecord>(p.records, 3);
+  const auto states = gpu.take<SlotState>(p.states, 3);
+  const bool right = records[0].token == notNumbers && records[1].token == noneLeft && records[2].token == 4999 &&
+                     records[0].finished == 1 && states[0].running == 0 && states[1].running == 0 &&
+                     states[2].running == 1;
+  verdict("sample problems", right, text(records[0].token, records[1].token, records[2].token));
+  gpu.release();
+}
+
+void testTranspose(Gpu& gpu, int rows, int columns) {
+  const std::string name = text("transpose", rows, columns);
+  if (!wanted(name)) return;
+  std::vector<std::uint16_t> in;
+  for (int i = 0; i < rows * columns; ++i) in.push_back(static_cast<std::uint16_t>(i * 31));
+  void* out = gpu.empty(in.size() * 2);
+  transpose(gpu.kernels(), gpu.stream(), {gpu.put(in), out, rows, columns});
+  const auto actual = gpu.take<std::uint16_t>(out, in.size());
+  bool right = true;
+  for (int i = 0; i < rows; ++i)
+    for (int j = 0; j < columns; ++j)
+      right = right && actual[static_cast<std::size_t>(j) * rows + i] == in[static_cast<std::size_t>(i) * columns + j];
+  verdict(name, right);
+  gpu.release();
+}
+
+template <typename Element>
+void testTyped(Gpu& gpu) {
+  for (const int width : {8, 64, 75, 576, 4096}) testEmbed<Element>(gpu, 7, width, 300);
+  for (const bool skips : {false, true})
+    for (const int width : {8, 63, 100, 576, 1000, 4096, 9216}) testRmsNorm<Element>(gpu, 5, width, skips);
+  for (const Activation activation : {Activation::silu, Activation::geluTanh, Activation::geluErf})
+    for (const int width : {8, 61, 1536, 2056}) testGatedActivation<Element>(gpu, 3, width, activation);
+  for (int rows = 1; rows <= 17; ++rows) testLinear<Element>(gpu, rows, 576, 200, rows % 2 == 0, rows % 3 == 0);
+  for (const int inner : {8, 24, 56, 72, 1000, 1536, 2048, 100, 61})
+    for (const int rows : {1, 3, 9, 33}) testLinear<Element>(gpu, rows, inner, 45, rows == 3, rows == 9);
+  testLinear<Element>(gpu, 2, 4096, 1024, true, false);
+  testLinear<Element>(gpu, 1, 576, 4099, false, true);
+
+  struct Shape {
+    int heads;
+    int kvHeads;
+    int headSize;
+  };
+  for (const Shape s : {Shape{9, 3, 64}, Shape{4, 4, 80}, Shape{6, 2, 96}, Shape{8, 2, 128}, Shape{2, 1, 256},
+                        Shape{20, 1, 64}, Shape{1, 1, 128}}) {
+    const AttentionCase base{s.heads, s.kvHeads, s.headSize, s.headSize, false, 0, 0, 1, {}};
+    AttentionCase c = base;
+    c.runs = {{1, 1}, {2, 1}, {15, 1}, {16, 1}, {17, 1}, {64, 1}, {65, 1}, {128, 1}, {-1, 1}, {300, 1}, {1000, 1}};
+    testAttention<Element>(gpu, c, "decode");
+    c.splits = 5;
+    testAttention<Element>(gpu, c, "decode");
+    c.window = 70;
+    c.softcap = 5;
+    testAttention<Element>(gpu, c, "decode");
+    c = base;
+    c.runs = {{40, 40}, {1, 1}, {-1, 3}, {130, 5}, {200, 100}, {64, 64}};
+    testAttention<Element>(gpu, c, "prefill");
+    c.window = 33;
+    c.softcap = 3;
+    c.rotarySize = s.headSize / 2;
+    c.interleaved = true;
+    testAttention<Element>(gpu, c, "prefill");
+  }
+  AttentionCase c{8, 2, 128, 0, false, 0, 0, 16, {{8192, 1}, {8191, 1}, {4097, 1}, {63, 1}}};
+  testAttention<Element>(gpu, c, "decode long");
+  c.window = 4096;
+  testAttention<Element>(gpu, c, "decode long");
+}
+
+void testAll(Gpu& gpu) {
+  testTyped<Half>(gpu);
+  testTyped<Bfloat>(gpu);
+  for (const int vocabulary : {50, 1000, 4097, 49155}) {
+    for (const bool penalties : {false, true}) {
+      const std::string with = penalties ? "with penalties" : "";
+      const auto test = [&](const std::string& what, SlotSampling s, float spread = 3, bool ties = false) {
+        if (penalties) {
+          s.repetitionPenalty = 1.3F;
+          s.presencePenalty = 0.5F;
+          s.frequencyPenalty = 0.25F;
+        }
+        testSample(gpu, text(what, with), s, vocabulary, spread, penalties, ties);
+      };
+      test("greedy", sampling(0));
+      test("greedy ties", sampling(0, 0, 1, 0, 5), 2, true);
+      test("all", sampling(1));
+      test("logprobs", sampling(0.8F, 0, 1, 0, 20));
+      test("top-k", sampling(0.9F, 40));
+      test("top-k one", sampling(0.9F, 1));
+      test("top-k many", sampling(0.9F, 3000, 1, 0.001F));
+      test("top-p", sampling(0.9F, 0, 0.9F));
+      test("top-p nothing", sampling(0.9F, 0, 0));
+      test("top-p flat", sampling(3, 0, 0.95F), 0.5F);
+      test("min-p", sampling(1.2F, 0, 1, 0.05F));
+      test("all of them", sampling(0.8F, 100, 0.95F, 0.02F, 3));
+      test("ties", sampling(1, 30, 0.9F, 0, 20), 0.6F, true);
+      test("cold", sampling(0.01F, 0, 0.99F));
+    }
+  }
+  testSampleProblems(gpu);
+  testTranspose(gpu, 1, 1);
+  testTranspose(gpu, 33, 70);
+  testTranspose(gpu, 576, 1536);
+}
+
+// Microseconds of a launch, from a graph of many: `launch(i)` is to use other memory for other i, so that the cache
+// holds none of it.
+double microseconds(Gpu& gpu, int launches, const std::function<void(int)>& launch) {
+  const auto graph = cuda::Graph::capture(gpu.owner(), [&] {
+    for (int i = 0; i < launches; ++i) launch(i);
+  });
+  CUevent events[2];
+  for (CUevent& each : events) cuda::check(cuda::driver().cuEventCreate(&each, CU_EVENT_DEFAULT), "cuEventCreate");
+  graph.launch(gpu.owner());
+  gpu.owner().synchronize();
+  double best = 1e30;
+  for (int round = 0; round < 5; ++round) {
+    cuda::driver().cuEventRecord(events[0], gpu.stream());
+    graph.launch(gpu.owner());
+    cuda::driver().cuEventRecord(events[1], gpu.stream());
+    gpu.owner().synchronize();
+    float milliseconds = 0;
+    cuda::check(cuda::driver().cuEventElapsedTime(&milliseconds, events[0], events[1]), "cuEventElapsedTime");
+    best = std::min(best, 1000.0 * static_cast<double>(milliseconds) / launches);
+  }
+  for (const CUevent each : events) cuda::driver().cuEventDestroy(each);
+  return best;
+}
+
+void report(const std::string& kernel, const std::string& shape, int rows, double us, double bytes, double flops) {
+  if (!wanted(kernel)) return;
+  std::printf("{\"kernel\":\"%s\",\"shape\":\"%s\",\"rows\":%d,\"us\":%.2f,\"gb_s\":%.0f,\"tflop_s\":%.1f}\n",
+              kernel.c_str(), shape.c_str(), rows, us, bytes / us / 1e3, flops / us / 1e6);
+  std::fflush(stdout);
+}
+
+// Enough copies that they do not all fit the cache, but no more memory than that takes.
+int copiesOf(double bytes) {
+  return static_cast<int>(std::clamp(256e6 / bytes, 2.0, 64.0));
+}
+
+void benchLinear(Gpu& gpu, int inner, int outer) {
+  if (!wanted("linear")) return;
+  const double bytes = 2.0 * inner * outer;
+  const int copies = copiesOf(bytes);
+  auto* weights = static_cast<char*>(gpu.empty(static_cast<std::size_t>(bytes) * copies));
+  cuda::driver().cuMemsetD8Async(reinterpret_cast<CUdeviceptr>(weights), 0, static_cast<std::size_t>(bytes) * copies,
+                                 gpu.stream());
+  for (const int rows : {1, 2, 4, 8, 16}) {
+    void* x = gpu.empty(static_cast<std::size_t>(rows) * inner * 2);
+    void* y = gpu.empty(static_cast<std::size_t>(rows) * outer * 4);
+    const double us = microseconds(gpu, 2 * copies, [&](int i) {
+      linear(gpu.kernels(), gpu.stream(), ElementType::float16,
+             {x, weights + static_cast<std::size_t>(bytes) * (i % copies), nullptr, nullptr, y, rows, inner, outer,
+              ElementType::float16});
+    });
+    report("linear", text(outer) + "x" + text(inner), rows, us, bytes, bytes * rows);
+  }
+  gpu.release();
+}
+
+void benchAttention(Gpu& gpu, int heads, int kvHeads, int headSize, int rows, int tokens, bool isPrefill) {
+  if (!wanted("attention")) return;
+  const int runs = isPrefill ? 1 : rows;
+  const int pagesPerSlot = (tokens + 63) / 64;
+  const int splits = isPrefill ? 1 : attentionSplits(gpu.kernels(), rows, kvHeads, tokens);
+  std::vector<std::int32_t> pages(static_cast<std::size_t>(runs) * pagesPerSlot);
+  for (std::size_t i = 0; i < pages.size(); ++i) pages[i] = static_cast<int>(i);
+  std::vector<std::int32_t> starts;
+  std::vector<std::int32_t> slots;
+  std::vector<std::int32_t> positions;
+  for (int run = 0; run <= runs; ++run) starts.push_back(isPrefill ? run * rows : run);
+  for (int run = 0; run < runs; ++run) slots.push_back(run);
+  for (int row = 0; row < rows; ++row) positions.push_back(isPrefill ? tokens - rows + row : tokens - 1);
+  const std::size_t poolBytes = pages.size() * 64 * kvHeads * headSize * 2;
+  const int copies = copiesOf(2.0 * static_cast<double>(poolBytes));
+  std::vector<std::int64_t*> caches;
+  for (int i = 0; i < copies; ++i) {
+    std::vector<std::int64_t> addresses;
+    for (int which = 0; which < 2; ++which) {
+      addresses.push_back(reinterpret_cast<std::int64_t>(gpu.empty(poolBytes)));
+      cuda::driver().cuMemsetD8Async(static_cast<CUdeviceptr>(addresses.back()), 0, poolBytes, gpu.stream());
+    }
+    caches.push_back(gpu.put(addresses));
+  }
+  AttentionParameters p{};
+  p.qkv = gpu.empty(static_cast<std::size_t>(rows) * (heads + 2 * kvHeads) * headSize * 2);
+  cuda::driver().cuMemsetD8Async(reinterpret_cast<CUdeviceptr>(p.qkv), 0,
+                                 static_cast<std::size_t>(rows) * (heads + 2 * kvHeads) * headSize * 2, gpu.stream());
+  p.out = gpu.empty(static_cast<std::size_t>(rows) * heads * headSize * 2);
+  p.cos = gpu.put(std::vector<float>(static_cast<std::size_t>(tokens) * headSize / 2, 1));
+  p.sin = p.cos;
+  p.pages = gpu.put(pages);
+  p.runStarts = gpu.put(starts);
+  p.runSlots = gpu.put(slots);
+  p.positions = gpu.put(positions);
+  p.workspace = gpu.empty(attentionWorkspaceBytes(rows, heads, headSize, splits));
+  p.rows = rows;
+  p.runs = runs;
+  p.heads = heads;
+  p.kvHeads = kvHeads;
+  p.headSize = headSize;
+  p.rotarySize = headSize;
+  p.pagesPerSlot = pagesPerSlot;
+  p.pageSize = 64;
+  p.splits = splits;
+  p.scale = 0.1F;
+  const double us = microseconds(gpu, 2 * copies, [&](int i) {
+    p.cache = caches[i % copies];
+    attention(gpu.kernels(), gpu.stream(), ElementType::float16, p);
+  });
+  const double seen = isPrefill ? rows * (tokens - rows / 2.0) : static_cast<double>(rows) * tokens;
+  report(isPrefill ? "attention_prefill" : "attention_decode",
+         text(heads) + "/" + text(kvHeads) + "x" + text(headSize) + " of " + text(tokens) + " in " + text(splits), rows,
+         us, 2.0 * static_cast<double>(poolBytes), 4.0 * seen * heads * headSize);
+  gpu.release();
+}
+
+void benchRows(Gpu& gpu, int width, int inner, int rows) {
+  void* a = gpu.empty(static_cast<std::size_t>(rows) * inner * 4);
+  void* b = gpu.empty(static_cast<std::size_t>(rows) * inner * 4);
+  void* c = gpu.empty(static_cast<std::size_t>(rows) * inner * 4);
+  report("rms_norm", text(width), rows,
+         microseconds(gpu, 100,
+                      [&](int) {
+                        rmsNorm(gpu.kernels(), gpu.stream(), ElementType::float16, {a, b, c, c, b, rows, width, 1e-5F});
+                      }),
+         8.0 * rows * width, 0);
+  report(
+      "gated_activation", text(inner), rows,
+      microseconds(
+          gpu, 100,
+          [&](int) {
+            gatedActivation(gpu.kernels(), gpu.stream(), ElementType::float16, {a, b, rows, inner, Activation::silu});
+          }),
+      6.0 * rows * inner, 0);
+  gpu.release();
+}
+
+void benchSample(Gpu& gpu, const std::string& what, const SlotSampling& s, int rows, int vocabulary) {
+  if (!wanted("sample")) return;
+  std::vector<std::int32_t> slots;
+  for (int row = 0; row < rows; ++row) slots.push_back(row);
+  SampleParameters p{};
+  p.logits = gpu.put(normal(static_cast<std::size_t>(rows) * vocabulary, 3));
+  p.slots = gpu.put(slots);
+  p.sampling = gpu.put(std::vector<SlotSampling>(rows, s));
+  p.states = gpu.put(std::vector<SlotState>(rows, {0, 1, 1 << 30, 1}));
+  p.records = static_cast<TokenRecord*>(gpu.empty(rows * sizeof(TokenRecord)));
+  p.workspace = gpu.empty(sampleWorkspaceBytes(rows, vocabulary));
+  p.rows = rows;
+  p.vocabulary = vocabulary;
+  report("sample", what + " " + text(vocabulary), rows,
+         microseconds(gpu, 100, [&](int) { sample(gpu.kernels(), gpu.stream(), p); }), 4.0 * rows * vocabulary, 0);
+  gpu.release();
+}
+
+void benchAll(Gpu& gpu) {
+  for (const auto& [inner, outer] : {std::pair{4096, 6144},
+                                     {4096, 4096},
+                                     {4096, 28672},
+                                     {14336, 4096},
+                                     {4096, 49152},
+                                     {576, 960},
+                                     {576, 576},
+                                     {576, 3072},
+                                     {1536, 576},
+                                     {576, 49152}})
+    benchLinear(gpu, inner, outer);
+  for (const int rows : {1, 32})
+    for (const int tokens : {128, 1024, 8192}) {
+      benchAttention(gpu, 32, 8, 128, rows, tokens, false);
+      benchAttention(gpu, 9, 3, 64, rows, tokens, false);
+    }
+  for (const int rows : {512, 2048})
+    for (const int tokens : {rows, 8192}) {
+      benchAttention(gpu, 32, 8, 128, rows, tokens, true);
+      benchAttention(gpu, 9, 3, 64, rows, tokens, true);
+    }
+  for (const int rows : {1, 16, 2048}) {
+    benchRows(gpu, 4096, 14336, rows);
+    benchRows(gpu, 576, 1536, rows);
+  }
+  for (const int rows : {1, 32})
+    for (const int vocabulary : {49152, 128256}) {
+      benchSample(gpu, "greedy", sampling(0), rows, vocabulary);
+      benchSample(gpu, "all", sampling(0.8F), rows, vocabulary);
+      benchSample(gpu, "top-p", sampling(0.8F, 0, 0.9F), rows, vocabulary);
+      benchSample(gpu, "top-k", sampling(0.8F, 40), rows, vocabulary);
+      benchSample(gpu, "logprobs", sampling(0, 0, 1, 0, 20), rows, vocabulary);
+    }
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+  bool bench = false;
+  for (int i = 1; i < count; ++i) {
+    if (std::string(arguments[i]) == "--bench")
+      bench = true;
+    else
+      filter = arguments[i];
+  }
+  const auto outcome = cuda::load();
+  if (!outcome.ready()) {
+    std::printf("FAIL %s (%s)\n", outcome.problem.c_str(), outcome.hint.c_str());
+    return 1;
+  }
+  try {
+    Gpu gpu;
+    bench ? benchAll(gpu) : testAll(gpu);
+  } catch (const std::exception& error) {
+    verdict("the program", false, error.what());
+  }
+  if (!bench) std::printf("%d failed\n", failures);
+  return failures == 0 ? 0 : 1;
+}
