@@ -43,6 +43,8 @@ struct DecodeLoop::Active {
   std::int32_t limit;
   Clock::time_point submittedAt;
 
+  // The runner knows it.
+  bool begun = false;
   // Tokens of the prompt that are held, or queued to be.
   std::int32_t read = 0;
   // Tokens chosen: in steps queued, in steps done, and by the consumer's word.
@@ -150,12 +152,17 @@ void DecodeLoop::settleFront() {
   inFlight_.pop_front();
   const auto records = runner_.records(step.number);
   for (std::size_t i = 0; i < step.rows.size(); ++i) {
-    if (records[i].token < 0) {
+    if (records[i].token == kernels::notRunning) {
       ++stats_.wastedRows;
       continue;
     }
     const auto& active = active_[static_cast<std::size_t>(step.rows[i].slot)];
-    if (active && active->id == step.rows[i].request) receive(*active, records[i]);
+    if (!active || active->id != step.rows[i].request) continue;
+    if (records[i].token < 0) {
+      fail(*active, std::make_exception_ptr(SamplingError(records[i].token)));
+    } else {
+      receive(*active, records[i]);
+    }
   }
 }
 
@@ -207,7 +214,7 @@ void DecodeLoop::admit() {
     SubmitCommand command = std::move(*waiting);
     waiting = waiting_.erase(waiting);
     ++left_;
-    begin(std::move(command), *slot, std::move(*pages));
+    activate(std::move(command), *slot, std::move(*pages));
   }
 }
 
@@ -227,7 +234,7 @@ std::int32_t DecodeLoop::limitOf(const Request& request) const {
   return std::min(request.maxNewTokens, options_.maxContext + 1 - static_cast<std::int32_t>(request.tokens.size()));
 }
 
-void DecodeLoop::begin(SubmitCommand&& command, std::int32_t slot, SequencePages&& pages) {
+void DecodeLoop::activate(SubmitCommand&& command, std::int32_t slot, SequencePages&& pages) {
   const std::int32_t limit = limitOf(command.request);
   auto& place = active_[static_cast<std::size_t>(slot)];
   place.reset(new Active{.id = command.id,
@@ -240,19 +247,8 @@ void DecodeLoop::begin(SubmitCommand&& command, std::int32_t slot, SequencePages
                          .timings = {},
                          .beganAt = {},
                          .firstTokenAt = {}});
-  Active& active = *place;
-  active.read = static_cast<std::int32_t>(active.pages.held());
-  if (active.request.sequence) sequences_.at(*active.request.sequence).inUse = true;
-  prompts_.push_back(&active);
-  const auto error = outOfMemoryIn([&] {
-    runner_.begin({slot, active.pages.pages(), active.request.tokens, limit, active.request.sampling});
-    if (const auto copy = active.pages.copy()) runner_.copyPage(copy->first, copy->second);
-  });
-  if (error) {
-    fail(active, error);
-  } else {
-    active.pages.copied();
-  }
+  if (place->request.sequence) sequences_.at(*place->request.sequence).inUse = true;
+  prompts_.push_back(place.get());
 }
 
 // False where one has to wait for memory.
@@ -313,13 +309,21 @@ bool DecodeLoop::queueStep() {
 
 void DecodeLoop::queuePrefill(bool running) {
   std::vector<PendingPrompt> pending;
-  for (const Active* each : prompts_) pending.push_back({each->read, each->promptTokens() - each->read});
+  for (Active* each : prompts_) {
+    // Others that began alike may have been read since.
+    if (!each->begun) {
+      each->pages.refresh(each->request.tokens);
+      each->read = static_cast<std::int32_t>(each->pages.held());
+    }
+    pending.push_back({each->read, each->promptTokens() - each->read});
+  }
   const auto shares = policy_.shares(pending, running);
   std::vector<PromptRun> runs;
   std::vector<Active*> readers;
   for (std::size_t i = 0; i < shares.size(); ++i) {
     if (shares[i] == 0) continue;
     Active& active = *prompts_[i];
+    if (!active.begun && !begin(active)) return;
     const auto tokens = std::span(active.request.tokens)
                             .subspan(static_cast<std::size_t>(active.read), static_cast<std::size_t>(shares[i]));
     runs.push_back({active.slot, active.read, tokens, shares[i] == pending[i].remaining});
@@ -354,6 +358,20 @@ void DecodeLoop::queuePrefill(bool running) {
   }
   ++stats_.prefillSteps;
   inFlight_.push_back(std::move(step));
+}
+
+bool DecodeLoop::begin(Active& active) {
+  const auto error = outOfMemoryIn([&] {
+    runner_.begin({active.slot, active.pages.pages(), active.request.tokens, active.limit, active.request.sampling});
+    if (const auto copy = active.pages.copy()) runner_.copyPage(copy->first, copy->second);
+  });
+  if (error) {
+    fail(active, error);
+    return false;
+  }
+  active.pages.copied();
+  active.begun = true;
+  return true;
 }
 
 std::vector<std::int32_t> DecodeLoop::streams() const {

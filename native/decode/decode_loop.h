@@ -117,12 +117,14 @@ class DecodeLoop {
   // None where there are too few pages now.
   std::optional<SequencePages> reserve(const Request& request);
   std::int32_t limitOf(const Request& request) const;
-  void begin(SubmitCommand&& command, std::int32_t slot, SequencePages&& pages);
+  void activate(SubmitCommand&& command, std::int32_t slot, SequencePages&& pages);
   void scorePiece();
 
   // False when nothing can be queued now.
   bool queueStep();
   void queuePrefill(bool streams);
+  // False where there is no memory for it, and it has failed.
+  bool begin(Active& active);
   void queueDecode(std::vector<std::int32_t> slots);
   std::vector<std::int32_t> streams() const;
 

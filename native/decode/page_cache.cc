@@ -32,6 +32,37 @@ void SequencePages::copied() {
   source_.reset();
 }
 
+void SequencePages::dropSource() {
+  if (!source_) return;
+  copied();
+  tokens_.resize(indexed_ * pageTokens);
+}
+
+std::optional<PrefixIndex::Match> SequencePages::extend(std::span<const std::int32_t> tokens) {
+  std::optional<PrefixIndex::Match> match;
+  while (node_) {
+    match = cache_->index_.find(*node_, tokens.subspan(indexed_ * pageTokens));
+    if (!match || !match->next) break;
+    cache_->pool_.hold(match->page);
+    if (indexed_ < pages_.size()) {
+      cache_->pool_.release(std::exchange(pages_[indexed_], match->page), false);
+    } else {
+      pages_.push_back(match->page);
+    }
+    node_ = match->next;
+    ++indexed_;
+  }
+  const auto more = tokens.subspan(held(), indexed_ * pageTokens - held());
+  tokens_.insert(tokens_.end(), more.begin(), more.end());
+  return match;
+}
+
+void SequencePages::refresh(std::span<const std::int32_t> prompt) {
+  dropSource();
+  const auto useful = prompt.first(prompt.size() - 1);
+  if (const auto match = extend(useful)) cache_->holdSource(*this, *match, useful);
+}
+
 void SequencePages::written(std::span<const std::int32_t> tokens) {
   tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
   for (; node_ && (indexed_ + 1) * pageTokens <= held(); ++indexed_)
@@ -41,13 +72,9 @@ void SequencePages::written(std::span<const std::int32_t> tokens) {
 
 void SequencePages::release() noexcept {
   if (cache_ == nullptr) return;
+  // What was never copied is not there.
+  dropSource();
   PageCache& cache = *std::exchange(cache_, nullptr);
-  if (source_) {
-    // It was never copied, so the page after the full ones holds nothing.
-    cache.pool_.release(*source_, true);
-    source_.reset();
-    tokens_.resize(indexed_ * pageTokens);
-  }
   // The last page too, as far as it goes: the next turn of a conversation begins there.
   const auto rest = std::span(tokens_).subspan(std::min(indexed_ * pageTokens, held()));
   if (node_ && !rest.empty()) cache.index_.insert(*node_, rest, pages_[indexed_]);
@@ -67,32 +94,24 @@ std::optional<SequencePages> PageCache::reserve(std::optional<PrefixNode> root, 
                                                 std::size_t total) {
   SequencePages sequence(this, root);
   const auto useful = prompt.first(prompt.size() - 1);
-  std::optional<PrefixIndex::Match> match;
-  while (root) {
-    const auto rest = useful.subspan(sequence.pages_.size() * pageTokens);
-    match = index_.find(*sequence.node_, rest);
-    if (!match || !match->next) break;
-    pool_.hold(match->page);
-    sequence.pages_.push_back(match->page);
-    sequence.node_ = match->next;
-  }
-  sequence.indexed_ = sequence.pages_.size();
-  std::size_t held = sequence.indexed_ * pageTokens;
+  const auto match = sequence.extend(useful);
   const std::size_t wanted = pagesFor(total) - sequence.pages_.size();
   if (match) {
-    pool_.hold(match->page);
-    if (pool_.available() >= wanted) {
-      sequence.source_ = match->page;
-      held += match->tokens;
-    } else {
-      // That page may be the very one that is missing.
-      pool_.release(match->page, true);
-    }
+    holdSource(sequence, *match, useful);
+    // That page may be the very one that is missing.
+    if (pool_.available() < wanted) sequence.dropSource();
   }
-  sequence.tokens_.assign(prompt.begin(), prompt.begin() + static_cast<std::ptrdiff_t>(held));
   if (pool_.available() < wanted) return std::nullopt;
   for (std::size_t i = 0; i < wanted; ++i) sequence.pages_.push_back(take());
   return sequence;
+}
+
+void PageCache::holdSource(SequencePages& sequence, const PrefixIndex::Match& match,
+                           std::span<const std::int32_t> tokens) {
+  pool_.hold(match.page);
+  sequence.source_ = match.page;
+  const auto first = tokens.begin() + static_cast<std::ptrdiff_t>(sequence.held());
+  sequence.tokens_.insert(sequence.tokens_.end(), first, first + static_cast<std::ptrdiff_t>(match.tokens));
 }
 
 }  // namespace tensorrt_node::decode

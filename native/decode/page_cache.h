@@ -33,7 +33,9 @@ class SequencePages {
   // Tokens whose keys and values are there.
   std::size_t held() const noexcept { return tokens_.size(); }
 
-  // Before anything is written: the first page that will be written must be made equal to this one.
+  // Before anything is written: takes what others have written of the prompt since.
+  void refresh(std::span<const std::int32_t> prompt);
+  // The first page that will be written must be made equal to another before: from, to.
   std::optional<std::pair<Page, Page>> copy() const noexcept;
   // The copy is queued.
   void copied();
@@ -46,6 +48,11 @@ class SequencePages {
  private:
   friend class PageCache;
   SequencePages(PageCache* cache, std::optional<PrefixNode> node) noexcept : cache_(cache), node_(node) {}
+
+  // Takes the full pages that hold what follows, in the place of pages that hold nothing. The page that holds a part of
+  // what follows them is returned.
+  std::optional<PrefixIndex::Match> extend(std::span<const std::int32_t> tokens);
+  void dropSource();
 
   PageCache* cache_;
   // Where the pages that are in the index end; none where nothing is to be found again.
@@ -76,6 +83,8 @@ class PageCache {
  private:
   friend class SequencePages;
   Page take();
+  // The tokens that agree with `match` are there once its page is copied.
+  void holdSource(SequencePages& sequence, const PrefixIndex::Match& match, std::span<const std::int32_t> tokens);
 
   PagePool pool_;
   PrefixIndex index_;

@@ -5,9 +5,12 @@
 #include <exception>
 #include <optional>
 #include <stdexcept>
+#include <string>
 #include <utility>
 #include <variant>
 #include <vector>
+
+#include "../kernels/parameters.h"
 
 namespace tensorrt_node::decode {
 
@@ -89,9 +92,19 @@ class DisposedError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// The request would not fit if it were alone.
-class OutOfPagesError : public std::runtime_error {
-  using std::runtime_error::runtime_error;
+// No token could be chosen. As the CPU's sampler says it.
+class SamplingError : public std::runtime_error {
+ public:
+  // Of kernels::TokenProblem.
+  explicit SamplingError(std::int32_t problem)
+      : std::runtime_error(problem == kernels::noneLeft ? "no token is left to choose: each has a logit of -Infinity"
+                                                        : "the model computed logits that are not numbers"),
+        hint_(problem == kernels::noneLeft ? "" : "the checkpoint may be damaged, or its weights too large for fp16") {}
+
+  const std::string& hint() const noexcept { return hint_; }
+
+ private:
+  std::string hint_;
 };
 
 }  // namespace tensorrt_node::decode

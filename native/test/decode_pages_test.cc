@@ -137,6 +137,31 @@ TEST(decode_pages_of_a_live_request_are_shared) {
   CHECK_EQUAL(cache.cache.pool().held(), 6U);
 }
 
+TEST(decode_pages_written_since_take_the_place_of_empty_ones) {
+  Cache cache(10);
+  const auto tokens = tokensFrom(0, 200);
+  cache.run(tokensFrom(0, 70));
+  auto first = cache.reserve(tokens, 200);
+  auto second = cache.reserve(tokens, 200);
+  CHECK_EQUAL(second.held(), 70U);
+  CHECK_EQUAL(cache.cache.pool().held(), 8U);
+  first.copied();
+  first.written(std::span(tokens).subspan(70, 100));
+  second.refresh(tokens);
+  CHECK_EQUAL(second.held(), 128U);
+  CHECK_EQUAL(second.pages()[1], first.pages()[1]);
+  CHECK(second.pages()[2] != first.pages()[2]);
+  CHECK(!second.copy());
+  CHECK_EQUAL(second.pages().size(), 4U);
+  CHECK_EQUAL(cache.cache.pool().held(), 6U);
+  first.written(std::span(tokens).subspan(170));
+  first.release();
+  second.refresh(tokens);
+  CHECK_EQUAL(second.held(), 199U);
+  second.release();
+  CHECK_EQUAL(cache.cache.pool().held(), 0U);
+}
+
 TEST(decode_pages_that_part_in_the_middle_are_copied) {
   Cache cache(10);
   const auto tokens = tokensFrom(0, 128);

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <future>
+#include <limits>
 #include <numeric>
 #include <thread>
 
@@ -12,6 +13,7 @@
 
 namespace cuda = tensorrt_node::cuda;
 namespace decode = tensorrt_node::decode;
+namespace kernels = tensorrt_node::kernels;
 
 namespace {
 
@@ -198,6 +200,34 @@ TEST(decode_runs_no_prompt_twice) {
   setup.scheduler.submit(3, other);
   setup.checkReply(3, other);
   CHECK_EQUAL(setup.replies->now(3).timings().prefilledTokens, 100);
+  setup.checkIdle();
+}
+
+TEST(decode_requests_that_come_at_once_share_what_they_begin_with) {
+  Gate gate;
+  test::ToyOptions toy;
+  toy.limits.slots = 8;
+  toy.limits.decodeRows = 8;
+  toy.before = [&](const std::string& call) {
+    if (call == "decode") gate.pass();
+  };
+  Setup setup(toy);
+  setup.scheduler.submit(0, request({1}, 2));
+  gate.reached();
+  // Longer than a step, so that they cannot all be read in one.
+  std::vector<decode::Request> all;
+  for (decode::RequestId id = 1; id < 8; ++id) {
+    all.push_back(request(prompt(100, 300), 4));
+    all.back().tokens.push_back(static_cast<std::int32_t>(id));
+    setup.scheduler.submit(id, all.back());
+  }
+  gate.open();
+  std::int32_t prefilled = 0;
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    setup.checkReply(i + 1, all[i]);
+    prefilled += setup.replies->now(i + 1).timings().prefilledTokens;
+  }
+  CHECK(prefilled < 3 * 301);
   setup.checkIdle();
 }
 
@@ -506,6 +536,21 @@ TEST(decode_memory_that_runs_out_ends_its_request_alone) {
     setup.checkWorks(2);
     setup.checkIdle();
   }
+}
+
+TEST(decode_logits_that_are_not_numbers_end_their_request) {
+  Setup setup;
+  const auto good = request(prompt(0, 10), 50);
+  auto bad = request(prompt(5, 10), 50);
+  bad.sampling.temperature = std::numeric_limits<float>::quiet_NaN();
+  setup.scheduler.submit(1, good);
+  setup.scheduler.submit(2, bad);
+  const auto error = setup.replies->ended(2).error<decode::SamplingError>();
+  CHECK_CONTAINS(error.what(), "not numbers");
+  CHECK_CONTAINS(error.hint(), "too large for fp16");
+  CHECK_CONTAINS(decode::SamplingError(kernels::noneLeft).what(), "no token is left");
+  setup.checkReply(1, good);
+  setup.checkIdle();
 }
 
 TEST(decode_an_error_of_the_gpu_ends_everything_with_it) {

@@ -1,6 +1,7 @@
 #include "decode_toy.h"
 
 #include <algorithm>
+#include <cmath>
 #include <future>
 #include <stdexcept>
 #include <string>
@@ -145,6 +146,12 @@ kernels::TokenRecord ToyRunner::choose(Slot& slot, std::int32_t position) {
   for (std::int32_t i = 0; i < slot.sampling.logprobs; ++i) {
     record.topTokens[i] = record.token + i;
     record.topLogprobs[i] = -static_cast<float>(i);
+  }
+  if (std::isnan(slot.sampling.temperature)) {
+    slot.state.running = 0;
+    record.token = kernels::notNumbers;
+    record.finished = 1;
+    return record;
   }
   slot.state.token = record.token;
   slot.state.position = position + 1;
