@@ -178,6 +178,7 @@ function flat(t: Translation, node: NodeProto, traced: Traced | undefined, name:
 
 function linear(t: Translation, node: NodeProto, x: Traced | undefined, weight: Weight, bias?: Weight): Traced {
   const value = flat(t, node, x, node.input[0]);
+  if (t.graph.as(value, 'Activation')) t.refuse(node, 'takes an activation that gates nothing');
   if (weight.inner !== t.width(value)) t.refuse(node, `its weight has ${weight.inner} columns for rows of ${t.width(value)}`);
   return {value: t.graph.add({op: 'Linear', width: weight.outer, x: value, weight, ...(bias ? {bias} : {})})};
 }
@@ -244,11 +245,11 @@ function multiply(t: Translation, node: NodeProto, inputs: readonly (Traced | un
   const values = [flat(t, node, a, node.input[0]), flat(t, node, b, node.input[1])] as const;
   for (const [gate, up] of [values, [values[1], values[0]] as const]) {
     const activated = t.graph.as(gate, 'Activation');
-    if (activated === undefined || t.width(up) !== activated.width) continue;
+    if (activated === undefined || t.graph.as(up, 'Activation') || t.width(up) !== activated.width) continue;
     const gateUp = joinValues(t.graph, [activated.x, up]);
     return {value: t.graph.add({op: 'GatedActivation', width: activated.width, gateUp, activation: activated.activation})};
   }
-  return t.refuse(node, 'multiplies rows, none of them an activation');
+  return t.refuse(node, 'multiplies rows, and no gate with what it gates');
 }
 
 function divide(t: Translation, node: NodeProto, inputs: readonly (Traced | undefined)[]): Traced {

@@ -9,7 +9,7 @@ import {DataType} from '../data_type.js';
 import {GraphIndex, namesIn} from '../graph.js';
 import {GraphBuilder} from '../graph_builder.js';
 import {Model} from '../model.js';
-import {GraphProtoSchema, ModelProtoSchema, type NodeProto} from '../onnx_pb.js';
+import {GraphProtoSchema, ModelProtoSchema, type NodeProto, TensorProtoSchema} from '../onnx_pb.js';
 
 /** One sequence: `tokens` more after `past`. */
 export interface Lengths {
@@ -56,7 +56,9 @@ function plumbingModel(model: Model, index: GraphIndex, names: readonly string[]
     nodes.unshift(node);
     for (const name of namesIn(node)) needed.add(name);
   }
-  const initializer = model.graph.initializer.filter(({name}) => needed.has(name));
+  const stored = model.graph.initializer.filter(({name}) => needed.has(name));
+  // Copies: serializing puts bytes into them.
+  const initializer = stored.map((tensor) => Object.assign(create(TensorProtoSchema), tensor));
   const graph = Object.assign(create(GraphProtoSchema), {
     name: 'plumbing',
     node: nodes,
@@ -65,7 +67,7 @@ function plumbingModel(model: Model, index: GraphIndex, names: readonly string[]
   });
   const proto = Object.assign(create(ModelProtoSchema), model.proto, {graph});
   const part = new Model(proto, model.path, model.fileBytes);
-  for (const tensor of initializer) part.setSource(tensor, model.source(tensor));
+  for (const [at, tensor] of stored.entries()) part.setSource(initializer[at]!, model.source(tensor));
   const builder = GraphBuilder.extend(part);
   for (const {input, output} of shapes) {
     const bytes = new Uint8Array(BigInt64Array.from(shapeOf(index, input[0]!, lengths).map(BigInt)).buffer);

@@ -12,6 +12,10 @@ import {removeUnused} from './remove_unused.js';
 /** Weights are left to whoever reads them. */
 const MAX_BYTES = 1 << 20;
 
+/** Other arrangements of the same bytes are read as well as the bytes, and from the file. */
+const ARRANGES: ReadonlySet<string> = new Set(['Transpose', 'Cast', 'Identity', 'Concat']);
+const SMALL_BYTES = 256;
+
 const TYPES: ReadonlyMap<ort.Tensor.Type, DataType> = new Map<ort.Tensor.Type, DataType>([
   ['float32', DataType.FLOAT],
   ['float16', DataType.FLOAT16],
@@ -39,7 +43,7 @@ export async function foldConstants(model: Model): Promise<number> {
     for (const output of node.output) {
       if (output === '') continue;
       sizes.set(output, size);
-      made.add(output);
+      if (size <= SMALL_BYTES || !ARRANGES.has(node.opType)) made.add(output);
     }
   }
   // Only what others take: the rest goes with the nodes that make it.
