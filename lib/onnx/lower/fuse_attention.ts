@@ -35,6 +35,8 @@ interface CachedValue {
   concat: NodeProto;
   past: string;
   added: string;
+  /** Heads once those of queries that share one have copies. */
+  heads: number;
 }
 
 interface Mask {
@@ -71,11 +73,10 @@ function match(matcher: Matcher, softmax: NodeProto): PlainAttention | undefined
   if (value === undefined || scores === undefined) return undefined;
   const [query, key] = [scaled(matcher, scores.product.input[0]!), scaled(matcher, scores.product.input[1]!)];
   const cachedKey = key.transposed ? cached(matcher, key.name) : undefined;
-  const heads = headsOf(matcher, query.name);
-  if (cachedKey === undefined || query.transposed || heads === undefined) return undefined;
+  if (cachedKey === undefined || query.transposed || cachedKey.heads !== value.heads) return undefined;
   const {softcap, masks} = scores;
   const scale = scores.scale * query.scale * key.scale;
-  return {softmax, last, query: query.name, key: cachedKey, value, heads, scale, softcap, masks};
+  return {softmax, last, query: query.name, key: cachedKey, value, heads: value.heads, scale, softcap, masks};
 }
 
 /** The product with values, behind what keeps weights as they are. */
@@ -176,24 +177,19 @@ function scaled(matcher: Matcher, name: string): {name: string; scale: number; t
 function cached(matcher: Matcher, name: string): CachedValue | undefined {
   const behind = matcher.behindCasts(name);
   const repeated = matcher.producer(behind, 'Reshape');
-  const expanded = matcher.producer(repeated?.input[0], 'Expand', 'Tile');
+  const expanded = matcher.producer(repeated?.input[0], 'Expand');
   const widened = matcher.producer(expanded?.input[0], 'Unsqueeze');
-  if (widened) return String(matcher.axes(widened)) === '2' ? cached(matcher, widened.input[0]!) : undefined;
+  if (repeated && widened) {
+    const found = String(matcher.axes(widened)) === '2' ? cached(matcher, widened.input[0]!) : undefined;
+    const heads = shapeValues(matcher, repeated.input[1]!)?.at(1);
+    return found && heads && heads % found.heads === 0 ? {...found, heads} : undefined;
+  }
   const concat = matcher.producer(behind, 'Concat');
   const [past, added] = concat?.input ?? [];
   if (concat === undefined || past === undefined || added === undefined || concat.input.length !== 2) return undefined;
-  const isPast = /^past_key_values\./.test(past) && !matcher.index.producers.has(past);
-  return isPast && [2, -2].includes(intAttribute(concat, 'axis', 0)) ? {concat, past, added} : undefined;
-}
-
-/** Of [batch, heads, positions, size], rotated or not. */
-function headsOf(matcher: Matcher, name: string): number | undefined {
-  const behind = matcher.behindCasts(name);
-  const rotation = matcher.producer(behind, 'com.microsoft.RotaryEmbedding');
-  if (rotation) return headsOf(matcher, rotation.input[0]!);
-  let split = matcher.producer(matcher.producer(behind, 'Transpose')?.input[0], 'Reshape', 'SimplifiedLayerNormalization');
-  if (split?.opType === 'SimplifiedLayerNormalization') split = matcher.producer(split.input[0], 'Reshape');
-  return split && shapeValues(matcher, split.input[1]!)?.at(2);
+  const heads = matcher.index.tensorInfo(past)?.dims?.[1];
+  const isPast = /^past_key_values\./.test(past) && !matcher.index.producers.has(past) && typeof heads === 'number';
+  return isPast && [2, -2].includes(intAttribute(concat, 'axis', 0)) ? {concat, past, added, heads} : undefined;
 }
 
 /** For each attention how many tokens are seen; 0 is all. */
