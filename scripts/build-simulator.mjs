@@ -34,9 +34,12 @@ export async function buildSimulatedTensorrt() {
 }
 
 function sourcesDigest() {
-  const sources = path.join(root, 'native', 'simulator');
-  const names = readdirSync(sources, {recursive: true}).filter((name) => /\.(cc|h)$/.test(name));
-  const files = names.map((name) => path.join(sources, name));
+  // It has references of the kernels, whose parameters are declared beside them.
+  const files = ['simulator', 'kernels'].flatMap((folder) => {
+    const sources = path.join(root, 'native', folder);
+    const names = readdirSync(sources, {recursive: true}).filter((name) => /\.(cc|h)$/.test(name));
+    return names.map((name) => path.join(sources, name));
+  });
   const digest = createHash('sha256');
   for (const file of [path.join(root, 'native', 'CMakeLists.txt'), ...files.sort()]) digest.update(file).update(readFileSync(file));
   return digest.digest('hex').slice(0, 12);

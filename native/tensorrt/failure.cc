@@ -18,10 +18,20 @@ bool saysOutOfMemory(const std::string& line) noexcept {
   return false;
 }
 
+// Other errors of callbacks are among the lines, with what TensorRT made of them.
+void throwIfCuda(const std::exception_ptr& cause) {
+  if (cause == nullptr) return;
+  try {
+    std::rethrow_exception(cause);
+  } catch (const TensorrtError&) {
+    return;
+  }
+}
+
 }  // namespace
 
 void throwFailure(const char* call, const LogCapture& log, const std::string& what, const std::string& hint) {
-  if (log.cause() != nullptr) std::rethrow_exception(log.cause());
+  throwIfCuda(log.cause());
   const std::vector<std::string> lines = log.errors();
   const std::string text = withLines(what, lines);
   if (std::any_of(lines.begin(), lines.end(), saysOutOfMemory))

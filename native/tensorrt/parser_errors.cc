@@ -61,4 +61,14 @@ std::string describe(const nvonnxparser::IParserError& error) {
   return line;
 }
 
+std::string messageOf(const std::exception_ptr& error) {
+  try {
+    std::rethrow_exception(error);
+  } catch (const std::exception& known) {
+    return known.what();
+  } catch (...) {
+    return "unknown exception";
+  }
+}
+
 }  // namespace tensorrt_node::tensorrt

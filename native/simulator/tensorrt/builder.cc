@@ -18,6 +18,7 @@
 #include "network.h"
 #include "plan.h"
 #include "plugin.h"
+#include "plugin_timing.h"
 #include "profile.h"
 
 namespace simulated_tensorrt {
@@ -191,8 +192,12 @@ void configurePlugins(Graph& graph, const std::vector<Ranges>& profiles) {
       }
       return tensors;
     };
-    for (Node& node : graph.nodes)
-      if (node.plugin) configurePlugin(*node.instance, {describe(node.inputs), describe(node.outputs)}, *node.plugin);
+    for (Node& node : graph.nodes) {
+      if (!node.plugin) continue;
+      const PluginTensors tensors{describe(node.inputs), describe(node.outputs)};
+      configurePlugin(*node.instance, tensors, *node.plugin);
+      timePlugin(*node.instance, tensors, *node.plugin);
+    }
   }
   for (Node& node : graph.nodes)
     if (node.plugin) serializePlugin(*node.instance, *node.plugin);

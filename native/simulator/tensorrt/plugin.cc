@@ -163,7 +163,7 @@ PluginLayer describePlugin(nvinfer1::IPluginV3& plugin, const std::vector<const 
   return layer;
 }
 
-void configurePlugin(nvinfer1::IPluginV3& plugin, PluginTensors tensors, PluginLayer& layer) {
+void configurePlugin(nvinfer1::IPluginV3& plugin, const PluginTensors& tensors, PluginLayer& layer) {
   nvinfer1::IPluginV3OneBuild& build = buildOf(plugin);
   const auto inputs = static_cast<std::int32_t>(tensors.inputs.size());
   const auto outputs = static_cast<std::int32_t>(tensors.outputs.size());
@@ -183,8 +183,8 @@ void configurePlugin(nvinfer1::IPluginV3& plugin, PluginTensors tensors, PluginL
 
   std::vector<nvinfer1::PluginTensorDesc> in;
   std::vector<nvinfer1::PluginTensorDesc> out;
-  for (auto& each : tensors.inputs) in.push_back({each.opt, each.desc.type, each.desc.format, each.desc.scale});
-  for (auto& each : tensors.outputs) out.push_back({each.opt, each.desc.type, each.desc.format, each.desc.scale});
+  for (const auto& each : tensors.inputs) in.push_back({each.opt, each.desc.type, each.desc.format, each.desc.scale});
+  for (const auto& each : tensors.outputs) out.push_back({each.opt, each.desc.type, each.desc.format, each.desc.scale});
   check(runtimeOf(plugin).onShapeChange(in.data(), inputs, out.data(), outputs), layer.name, "onShapeChange");
 }
 

@@ -60,7 +60,7 @@ OwnedPlugin createPlugin(const Node& node);
 PluginLayer describePlugin(nvinfer1::IPluginV3& plugin, const std::vector<const Info*>& inputs);
 // Asks the plugin what the builder asks of it for a profile, and adds to `layer` what a plan needs for that. Throws
 // std::runtime_error.
-void configurePlugin(nvinfer1::IPluginV3& plugin, PluginTensors tensors, PluginLayer& layer);
+void configurePlugin(nvinfer1::IPluginV3& plugin, const PluginTensors& tensors, PluginLayer& layer);
 // The plugin as it is serialized into the layer. Throws std::runtime_error.
 void serializePlugin(nvinfer1::IPluginV3& plugin, PluginLayer& layer);
 // The plugin of a plan. Throws std::runtime_error.

@@ -6,7 +6,10 @@
 // order of their CUDA stream, and the driver sees what they read and write. A method that is not simulated, or that the
 // pretended version does not have yet, ends the process with a message that names it.
 //
-// Operators: see operators.cc. Anything else is a parser error like TensorRT's own. A Reshape or Expand whose shape is
+// Operators: see operators.cc, and plugins of the third generation whose creators are in getPluginRegistry(): the
+// attributes plugin_namespace and plugin_version of a node find them. The builder asks and times them as TensorRT may,
+// plans keep what they serialize and the expressions of their outputs' sizes, and an execution with plugins is one
+// kernel for each other node, and whatever the plugins queue. Anything else is a parser error like TensorRT's own. A Reshape or Expand whose shape is
 // an input of the model makes that input a shape tensor (in host memory); NonZero has an output whose shape depends on
 // data (IOutputAllocator; not capturable).
 //
@@ -25,7 +28,7 @@
 //   buildStepMs=0             what each of them takes
 //   layerMs=0                 what timing a layer takes that the timing cache does not know
 //   deserialize=fail, context=fail, enqueue=fail, refit=fail
-//   executeNs=0               what one execution takes
+//   executeNs=0               what one execution takes, of plans without plugins
 #pragma once
 
 #include <stdint.h>

@@ -1,17 +1,20 @@
 #include "report.h"
 
 #include <exception>
+#include <string>
 
 #include "../../cuda/error.h"
+#include "../error.h"
 #include "../logger.h"
 
 namespace tensorrt_node::tensorrt::plugins {
 namespace {
 
-void log(const char* plugin, const char* call, const char* what) {
-  const std::string line = std::string("plugin ") + plugin + ", " + call + ": " + what;
+std::string log(const char* plugin, const char* call, const char* what) {
+  std::string line = std::string("plugin ") + plugin + ", " + call + ": " + what;
   nvinfer1::ILogger& logger = Logger::instance();
   logger.log(nvinfer1::ILogger::Severity::kERROR, line.c_str());
+  return line;
 }
 
 }  // namespace
@@ -24,9 +27,8 @@ void report(const char* plugin, const char* call) noexcept {
       LogCapture::attach(std::current_exception());
       log(plugin, call, error.what());
     } catch (const std::exception& error) {
-      log(plugin, call, error.what());
-    } catch (...) {
-      log(plugin, call, "an unknown exception");
+      const std::string message = log(plugin, call, error.what());
+      LogCapture::attach(std::make_exception_ptr(TensorrtError(call, message)));
     }
   } catch (...) {
     // No memory for words: the status that TensorRT gets has to do.
