@@ -84,7 +84,8 @@ __device__ void decodeSplit(const AttentionParameters& p, const HeadBlock& block
   for (int tile = begin + warp; tile < end; tile += attentionWarps) {
     const int first = tile * attentionTokens;
     const std::size_t at = pages.at(p, first, block.kvHead);
-    work.add(p, queries, pages.keys + at, pages.values + at, first, position, {from, from}, {position, position});
+    work.template add<headSize, headSize>(p, queries, pages.keys + at, pages.values + at, first, position, {from, from},
+                                          {position, position});
   }
   work.finish();
   work.forEachVector([&](int head, int element, const float(&vector)[8]) {
@@ -218,75 +219,129 @@ struct QueryBlock {
   }
 };
 
+// Keys and values of some tokens, in shared memory.
 template <typename T, int headSize>
-__device__ void prefill(const AttentionParameters& p) {
-  constexpr int stride = queryStride(headSize);
-  __shared__ __align__(16) T queries[attentionWarps * attentionRows * stride];
-  letSuccessorBegin();
-  waitForPredecessor();
-  const HeadBlock block(p, blockIdx.y);
-  const int perWarp = attentionQueries(p.heads, p.kvHeads);
-  const QueryBlock rows(p, blockIdx.x, attentionWarps * perWarp);
-  if (rows.run < 0) return;
-  const int slot = p.runSlots[rows.run];
-  if (slot < 0) {
-    for (int row = rows.first; row < rows.end; ++row)
-      for (int head = 0; head < block.heads; ++head) zeroOut<T>(p, row, block.firstHead + head);
-    return;
-  }
+struct TokenTile {
+  static constexpr int tokens = prefillTokens(headSize);
+  static constexpr int keyStride = queryStride(headSize);
+  static constexpr int elements = tokens * (keyStride + valueStride(headSize));
 
-  // Row m of warp w: query m / heads of the warp's, head m % heads.
-  const int used = perWarp * block.heads;
-  for (int i = threadIdx.x; i < attentionWarps * attentionRows * headSize / 2; i += attentionWarps * 32) {
-    const int at = i / (headSize / 2);
-    const int pair = i % (headSize / 2);
+  T* keys;
+  T* values;
+
+  __device__ explicit TokenTile(T* memory) : keys(memory), values(memory + tokens * keyStride) {}
+
+  // By the whole block; tokens after `last` become zeros.
+  __device__ void copy(const AttentionParameters& p, const Pages<T>& pages, int kvHead, int first, int last) {
+    constexpr int vectors = headSize / elementsPerVector;
+    for (int i = threadIdx.x; i < tokens * vectors; i += attentionWarps * 32) {
+      const int token = i / vectors;
+      const int element = i % vectors * elementsPerVector;
+      const bool exists = first + token <= last;
+      const std::size_t from = pages.at(p, exists ? first + token : last, kvHead) + element;
+      copyToShared(keys + token * keyStride + element, pages.keys + from, exists);
+      copyToShared(values + token * valueStride(headSize) + element, pages.values + from, exists);
+    }
+  }
+};
+
+// Row m of warp w of a block: query m / heads of the warp's, head m % heads.
+template <typename T, int headSize>
+__device__ void putQueries(const AttentionParameters& p, const HeadBlock& block, const QueryBlock& rows, int perWarp,
+                           T* queries) {
+  constexpr int pairs = headSize / 2;
+  for (int i = threadIdx.x; i < attentionWarps * attentionRows * pairs; i += attentionWarps * 32) {
+    const int at = i / pairs;
+    const int pair = i % pairs;
     const int m = at % attentionRows;
     const int row = rows.first + at / attentionRows * perWarp + m / block.heads;
-    if (m < used && row < rows.end)
-      putPair(queries + at * stride,
-              rotatedPair(p, headOf<T>(p, row, block.firstHead + m % block.heads), p.positions[row], pair));
+    T* to = queries + at * queryStride(headSize);
+    if (m < perWarp * block.heads && row < rows.end)
+      putPair(to, rotatedPair(p, headOf<T>(p, row, block.firstHead + m % block.heads), p.positions[row], pair));
     else
-      putPair(queries + at * stride, Pair<T>{2 * pair, 2 * pair + 1, fromFloat<T>(0), fromFloat<T>(0)});
+      putPair(to, Pair<T>{2 * pair, 2 * pair + 1, fromFloat<T>(0), fromFloat<T>(0)});
   }
-  __syncthreads();
+}
 
-  const int warp = threadIdx.x / 32;
-  const int firstRow = rows.first + warp * perWarp;
-  const int endRow = min(firstRow + perWarp, rows.end);
-  if (firstRow >= endRow) return;
+template <typename T, int headSize>
+__device__ void prefillRows(const AttentionParameters& p, const HeadBlock& block, const QueryBlock& rows, int slot,
+                            int perWarp) {
+  using Tile = TokenTile<T, headSize>;
+  T* queries = static_cast<T*>(launchedShared());
+  T* tiles = queries + attentionWarps * attentionRows * queryStride(headSize);
   const Pages<T> pages(p, slot);
-  const int start = p.positions[firstRow];
-  const int last = start + endRow - firstRow - 1;
+  const int position = p.positions[rows.first];
+  const int last = position + rows.end - rows.first - 1;
+  const int begin = p.window > 0 ? max(0, position - p.window + 1) / Tile::tokens : 0;
+  const int end = last / Tile::tokens + 1;
+  Tile(tiles).copy(p, pages, block.kvHead, begin * Tile::tokens, last);
+  endCopies();
+  putQueries<T, headSize>(p, block, rows, perWarp, queries);
+
+  // A warp may have no rows, and still copies for the others.
+  const int warp = threadIdx.x / 32;
+  const int firstRow = min(rows.first + warp * perWarp, rows.end);
+  const int endRow = min(firstRow + perWarp, rows.end);
+  const int used = (endRow - firstRow) * block.heads;
+  const int start = position + firstRow - rows.first;
+  const int lastOfWarp = start + endRow - firstRow - 1;
+  const int firstOfWarp = p.window > 0 ? max(0, start - p.window + 1) : 0;
   AttentionWarp<T, headSize> work;
   int seenFrom[2];
   int seenTo[2];
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
-    // Rows without a query see nothing.
-    const int query = (work.group + 8 * half) / block.heads;
-    const bool exists = work.group + 8 * half < used && firstRow + query < endRow;
-    seenTo[half] = exists ? start + query : -1;
+    const int m = work.group + 8 * half;
+    seenTo[half] = m < used ? start + m / block.heads : -1;
     seenFrom[half] = p.window > 0 ? max(0, seenTo[half] - p.window + 1) : 0;
   }
-  const int begin = p.window > 0 ? max(0, start - p.window + 1) / attentionTokens : 0;
-  for (int tile = begin; tile * attentionTokens <= last; ++tile) {
-    const int first = tile * attentionTokens;
-    const std::size_t at = pages.at(p, first, block.kvHead);
-    work.add(p, queries + warp * attentionRows * stride, pages.keys + at, pages.values + at, first, last, seenFrom,
-             seenTo);
+
+  for (int each = begin; each < end; ++each) {
+    if (each + 1 < end)
+      Tile(tiles + (each + 1 - begin) % 2 * Tile::elements)
+          .copy(p, pages, block.kvHead, (each + 1) * Tile::tokens, last);
+    endCopies();
+    waitForCopies<1>();
+    __syncthreads();
+    const Tile tile(tiles + (each - begin) % 2 * Tile::elements);
+    for (int token = 0; token < Tile::tokens; token += attentionTokens) {
+      const int first = each * Tile::tokens + token;
+      if (used == 0 || first > lastOfWarp || first + attentionTokens <= firstOfWarp) continue;
+      work.template add<Tile::keyStride, valueStride(headSize)>(
+          p, queries + warp * attentionRows * queryStride(headSize), tile.keys + token * Tile::keyStride,
+          tile.values + token * valueStride(headSize), first, last, seenFrom, seenTo);
+    }
+    __syncthreads();
   }
   work.finish();
   work.forEachVector([&](int m, int element, const float(&vector)[8]) {
-    const int row = firstRow + m / block.heads;
-    if (m >= used || row >= endRow) return;
+    if (m >= used) return;
+    const std::size_t to =
+        static_cast<std::size_t>(firstRow + m / block.heads) * p.heads + block.firstHead + m % block.heads;
     const float total = work.total[m / 8];
     Vector<T> out;
 #pragma unroll
     for (int j = 0; j < 8; ++j) out.elements[j] = fromFloat<T>(vector[j] / total);
-    storeVector(static_cast<T*>(p.out) +
-                    (static_cast<std::size_t>(row) * p.heads + block.firstHead + m % block.heads) * headSize + element,
-                out);
+    storeVector(static_cast<T*>(p.out) + to * headSize + element, out);
   });
+}
+
+template <typename T, int headSize>
+__device__ void prefill(const AttentionParameters& p) {
+  letSuccessorBegin();
+  waitForPredecessor();
+  const HeadBlock block(p, blockIdx.y);
+  const int perWarp = attentionQueries(p.heads, p.kvHeads);
+  // The last rows see the most tokens, so they begin first.
+  const QueryBlock rows(p, gridDim.x - 1 - blockIdx.x, attentionWarps * perWarp);
+  if (rows.run < 0) return;
+  const int slot = p.runSlots[rows.run];
+  if (slot >= 0) {
+    prefillRows<T, headSize>(p, block, rows, slot, perWarp);
+    return;
+  }
+  for (int row = rows.first; row < rows.end; ++row)
+    for (int head = 0; head < block.heads; ++head) zeroOut<T>(p, row, block.firstHead + head);
 }
 
 }  // namespace tensorrt_node::kernels

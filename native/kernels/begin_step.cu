@@ -1,4 +1,5 @@
 // What the rows of a decode step are.
+#include "device/intrinsics.cuh"
 #include "geometry.h"
 #include "parameters.h"
 
@@ -6,6 +7,8 @@ using namespace tensorrt_node::kernels;
 
 extern "C" __global__ void __launch_bounds__(beginStepThreads)
     begin_step(const __grid_constant__ BeginStepParameters p) {
+  letSuccessorBegin();
+  waitForPredecessor();
   const int row = static_cast<int>(blockIdx.x * beginStepThreads + threadIdx.x);
   if (row >= p.rows) return;
   const int slot = p.slots[row];

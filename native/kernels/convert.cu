@@ -3,6 +3,7 @@
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 
+#include "device/intrinsics.cuh"
 #include "geometry.h"
 #include "parameters.h"
 
@@ -51,6 +52,7 @@ __device__ float code(const unsigned char* row, int bits, long long index) {
 }  // namespace
 
 extern "C" __global__ void __launch_bounds__(threads) convert(const __grid_constant__ ConvertParameters p) {
+  waitForPredecessor();
   // One column more, so that a column of the tile lies in as many banks as a row.
   __shared__ float tile[convertTile][convertTile + 1];
   long long row;
@@ -74,6 +76,7 @@ extern "C" __global__ void __launch_bounds__(threads) convert(const __grid_const
 }
 
 extern "C" __global__ void __launch_bounds__(threads) dequantize(const __grid_constant__ DequantizeParameters p) {
+  waitForPredecessor();
   const long long blocks = (p.columns + p.block - 1) / p.block;
   const long long rowBytes = blocks * p.block * p.bits / 8;
   const long long zeroPointBytes = (blocks * p.bits + 7) / 8;

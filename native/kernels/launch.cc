@@ -99,7 +99,8 @@ void attention(const Kernels& kernels, CUstream stream, ElementType type, const 
   const int queries = attentionWarps * attentionQueries(p.heads, p.kvHeads);
   // A run's last block may be partly filled; the kernel finds which block is whose.
   kernels.launch(stream, sized("attention_prefill"),
-                 {.x = count(divideUp(p.rows, queries) + p.runs), .y = count(groups)}, attentionWarps * 32, p);
+                 {.x = count(divideUp(p.rows, queries) + p.runs), .y = count(groups)}, attentionWarps * 32, p,
+                 prefillSharedBytes(p.headSize));
 }
 
 void sample(const Kernels& kernels, CUstream stream, const SampleParameters& p) {

@@ -1,5 +1,9 @@
 // Queues kernels on a stream of the current context. All throw CudaError, and invalid_argument for shapes that no
 // kernel was made for; nothing waits. Captured in a graph they are nodes like any other.
+//
+// From compute capability 9.0 on a kernel may begin while the one before it in the stream ends (programmatic dependent
+// launch), and waits for it before touching what others write. Weights are read before that: a weight must not be
+// written by the kernel right before the linear() that reads it.
 #pragma once
 
 #include <cuda.h>

@@ -11,7 +11,6 @@ extern "C" __global__ void __launch_bounds__(transposeThreads)
     transpose(const __grid_constant__ TransposeParameters p) {
   // A column more than the tile has: no two rows of a column in one bank.
   __shared__ std::uint16_t tile[transposeTile][transposeTile + 2];
-  letSuccessorBegin();
   waitForPredecessor();
   const auto* in = static_cast<const std::uint16_t*>(p.in);
   auto* out = static_cast<std::uint16_t*>(p.out);

@@ -26,10 +26,18 @@ struct PartState {
   std::int32_t unused;
 };
 
-// A row of queries in shared memory, in elements: padded, so that eight rows are read without conflicts.
-constexpr int queryStride(int headSize) {
+// The least number of elements that hold a head and are `rest` vectors more than a multiple of all banks.
+constexpr int paddedStride(int headSize, int rest) {
   const int vectors = divideUp(headSize, elementsPerVector);
-  return (vectors + (12 - vectors % 8) % 8) * elementsPerVector;
+  return (vectors + (8 + rest - vectors % 8) % 8) * elementsPerVector;
+}
+// Rows of queries and keys in shared memory: two rows, four vectors of each, are read without conflicts.
+constexpr int queryStride(int headSize) {
+  return paddedStride(headSize, 4);
+}
+// Rows of values: every other of eight rows, two vectors of each.
+constexpr int valueStride(int headSize) {
+  return paddedStride(headSize, 1);
 }
 
 // Queries, then each warp's sums, largest scores and totals.
@@ -37,6 +45,17 @@ constexpr std::size_t decodeSharedBytes(int group, int headSize) {
   const int rows = group < attentionRows ? group : attentionRows;
   return static_cast<std::size_t>(attentionRows * queryStride(headSize) * 2) +
          static_cast<std::size_t>(attentionWarps * rows * (headSize + 2)) * sizeof(float);
+}
+
+// Tokens that prefill has in shared memory at once; while those are worked on, the next are on their way.
+constexpr int prefillTokens(int headSize) {
+  return headSize > 128 ? attentionTokens : 4 * attentionTokens;
+}
+
+// Queries, then twice keys and values.
+constexpr std::size_t prefillSharedBytes(int headSize) {
+  return static_cast<std::size_t>(attentionWarps * attentionRows * queryStride(headSize) * 2) +
+         static_cast<std::size_t>(2 * prefillTokens(headSize) * (queryStride(headSize) + valueStride(headSize)) * 2);
 }
 
 // Sorted tokens and the sums of their weights, then bins.

@@ -1,6 +1,6 @@
 // Attention of up to 16 rows (queries of heads that share keys) over tokens, 16 at a time, by one warp: scores and
-// sums on tensor cores, straight from memory, with the softmax kept up to date as it goes (Milakov and Gimelshein 2018,
-// Dao et al. 2022).
+// sums on tensor cores, with the softmax kept up to date as it goes (Milakov and Gimelshein 2018, Dao et al. 2022).
+// Keys and values come straight from memory, or from shared memory.
 //
 // As in linear.cu the instruction's inner index is dealt out so that a lane's elements are those of 16-byte reads: for
 // scores the elements of a head, for sums (whose columns are dealt out likewise) those of a value.
@@ -43,8 +43,10 @@ struct AttentionWarp {
     }
   }
 
-  // Tokens `first` to first + 15, whose keys and values begin at the addresses; those after `last` are not read, and
-  // row g + 8i sees those of seenFrom[i] to seenTo[i]. `queries`: 16 rows in shared memory, queryStride() apart.
+  // Tokens `first` to first + 15, whose keys and values begin at the addresses, a stride of elements apart; those after
+  // `last` are not read, and row g + 8i sees those of seenFrom[i] to seenTo[i]. `queries`: 16 rows in shared memory,
+  // queryStride() apart.
+  template <int keyStride, int valueStride>
   __device__ void add(const AttentionParameters& p, const T* queries, const T* keys, const T* values, int first,
                       int last, const int (&seenFrom)[2], const int (&seenTo)[2]) {
     uint4 key[2][keyParts];
@@ -52,13 +54,14 @@ struct AttentionWarp {
     for (int n = 0; n < 2; ++n)
 #pragma unroll
       for (int part = 0; part < keyParts; ++part)
-        key[n][part] = read(keys, 8 * n + group, 32 * part + 8 * inGroup, first, last);
+        key[n][part] = read<keyStride>(keys, 8 * n + group, 32 * part + 8 * inGroup, first, last);
     uint4 value[valueParts][4];
 #pragma unroll
     for (int part = 0; part < valueParts; ++part)
 #pragma unroll
       for (int i = 0; i < 4; ++i)
-        value[part][i] = read(values, 2 * inGroup + i % 2 + 8 * (i / 2), 64 * part + 8 * group, first, last);
+        value[part][i] =
+            read<valueStride>(values, 2 * inGroup + i % 2 + 8 * (i / 2), 64 * part + 8 * group, first, last);
 
     float scores[2][4] = {};
 #pragma unroll
@@ -124,9 +127,10 @@ struct AttentionWarp {
 
  private:
   // What was never written may be anything, and zero times that is not zero.
+  template <int stride>
   __device__ static uint4 read(const T* from, int token, int element, int first, int last) {
     if (element >= headSize || first + token > last) return make_uint4(0, 0, 0, 0);
-    return *reinterpret_cast<const uint4*>(from + token * headSize + element);
+    return *reinterpret_cast<const uint4*>(from + token * stride + element);
   }
 
   __device__ static uint4 query(const T* queries, int row, int element) {

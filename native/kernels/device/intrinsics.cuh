@@ -33,6 +33,23 @@ __device__ inline uint4 loadOnce(const void* from) {
   return v;
 }
 
+// Copies 16 bytes to shared memory, or zeros where there is nothing to copy, while this thread goes on.
+__device__ inline void copyToShared(void* shared, const void* from, bool exists) {
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(
+                   static_cast<std::uint32_t>(__cvta_generic_to_shared(shared))),
+               "l"(from), "r"(exists ? 16 : 0)
+               : "memory");
+}
+// Ends a group of this thread's copies.
+__device__ inline void endCopies() {
+  asm volatile("cp.async.commit_group;" ::: "memory");
+}
+// Until all groups but the last `groups` have arrived.
+template <int groups>
+__device__ void waitForCopies() {
+  asm volatile("cp.async.wait_group %0;" ::"n"(groups) : "memory");
+}
+
 // d += a * b on tensor cores, 16 x 8 x 16, of two 16-bit elements a register; lane 4g + t of the warp holds
 // a: rows g and g + 8, columns 2t and on, then the same of columns 8 + 2t and on; b: column g, rows 2t and on, and
 // 8 + 2t and on; d: row g, columns 2t and on, then row g + 8.
