@@ -17,7 +17,7 @@ struct PolicyOptions {
   // When one does: about as many as take the time of a decode step, which reads all weights once.
   std::int32_t chunkBesideStreams = 256;
   // A prompt is always cut at multiples of chunkBesideStreams, and alone in its step: its keys and values do not depend
-  // on what runs beside it.
+  // on what runs beside it. Nor on what ran before, where prefixes are not shared.
   bool fixedChunks = false;
 };
 

@@ -1,5 +1,6 @@
 // Thousands of requests of all kinds at once, on few slots and little memory: each gets the tokens that it would get
 // alone, and nothing is lost.
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <deque>
@@ -84,6 +85,8 @@ class Client {
 
   const std::vector<Asked>& asked() const { return asked_; }
   int refused() const { return refused_; }
+  // That it saw.
+  std::size_t waited() const { return mostWaiting_; }
 
  private:
   std::int32_t random(std::int32_t below) {
@@ -120,6 +123,7 @@ class Client {
         std::this_thread::sleep_for(std::chrono::microseconds(500));
       }
     }
+    mostWaiting_ = std::max(mostWaiting_, scheduler_.stats().waiting);
     asked_.push_back(std::move(asked));
     return asked_.back().id;
   }
@@ -189,6 +193,7 @@ class Client {
   std::mt19937 random_;
   std::vector<Asked> asked_;
   int refused_ = 0;
+  std::size_t mostWaiting_ = 0;
 };
 
 void checkReply(const Asked& asked, const test::Reply& reply, std::set<std::string>& ends) {
@@ -237,6 +242,7 @@ void stress(const decode::SchedulerOptions& options, std::int32_t pages, std::in
   int refused = 0;
   for (const Client& client : all) {
     refused += client.refused();
+    CHECK(client.waited() > 0 && client.waited() <= mostWaiting);
     for (const Asked& asked : client.asked()) checkReply(asked, replies->now(asked.id), ends);
   }
   CHECK_EQUAL(ends.size(), 4U);

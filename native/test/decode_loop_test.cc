@@ -1,0 +1,243 @@
+// What the scheduler queues while steps are under way: the test says when a step is done.
+#include "decode/decode_loop.h"
+
+#include <algorithm>
+#include <map>
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include "check.h"
+
+namespace decode = tensorrt_node::decode;
+namespace kernels = tensorrt_node::kernels;
+
+namespace {
+
+// Keeps a log of what is queued. A slot's tokens count up from 0.
+class LoggedRunner final : public decode::StepRunner {
+ public:
+  decode::RunnerLimits limits() const override {
+    return {.slots = 2,
+            .pages = 16,
+            .pagesPerSlot = 8,
+            .prefillRows = 100,
+            .decodeRows = 2,
+            .scoreRows = 4,
+            .vocabulary = 10};
+  }
+  std::size_t stepsInFlight() const override { return 4; }
+
+  void begin(const decode::SlotStart& start) override {
+    say("begin", {&start.slot, 1});
+    states[start.slot] = {0, 0, start.maxNewTokens, 0};
+  }
+  void copyPage(decode::Page, decode::Page) override { log += "copy; "; }
+  decode::StepNumber prefill(std::span<const decode::PromptRun> runs) override {
+    std::vector<std::int32_t> slots;
+    std::vector<std::int32_t> last;
+    for (const auto& run : runs) {
+      slots.push_back(run.slot);
+      if (run.last) last.push_back(run.slot);
+      if (run.last) states[run.slot].running = 1;
+    }
+    say("prefill", slots);
+    return queue(last);
+  }
+  decode::StepNumber decode(std::span<const std::int32_t> slots) override {
+    say("decode", slots);
+    return queue(slots);
+  }
+  bool done(decode::StepNumber step) override { return step <= over; }
+  void wait(decode::StepNumber step) override { over = std::max(over, step); }
+  std::span<const kernels::TokenRecord> records(decode::StepNumber step) override { return steps.at(step - 1); }
+  void score(const decode::PromptRun&, std::span<float> logits) override {
+    log += "score; ";
+    std::fill(logits.begin(), logits.end(), 1.0F);
+  }
+
+  // What was queued since the last time.
+  std::string takeLog() { return std::exchange(log, {}); }
+
+  decode::StepNumber over = 0;
+  // A slot's reply ends after this token.
+  std::map<std::int32_t, std::int32_t> stopAfter;
+
+ private:
+  void say(const char* what, std::span<const std::int32_t> slots) {
+    log += what;
+    for (const auto slot : slots) log += ' ' + std::to_string(slot);
+    log += "; ";
+  }
+  decode::StepNumber queue(std::span<const std::int32_t> slots) {
+    std::vector<kernels::TokenRecord> records;
+    for (const auto slot : slots) {
+      kernels::SlotState& state = states[slot];
+      kernels::TokenRecord record{};
+      record.token = state.running != 0 ? state.token++ : static_cast<std::int32_t>(kernels::notRunning);
+      if (--state.remaining == 0 || (stopAfter.contains(slot) && record.token == stopAfter[slot])) state.running = 0;
+      record.finished = 1 - state.running;
+      records.push_back(record);
+    }
+    steps.push_back(std::move(records));
+    return steps.size();
+  }
+
+  std::string log;
+  std::map<std::int32_t, kernels::SlotState> states;
+  std::vector<std::vector<kernels::TokenRecord>> steps;
+};
+
+struct Setup {
+  explicit Setup(decode::SchedulerOptions options = {.maxContext = 500, .policy = {}}) : loop(runner, options) {}
+
+  void submit(decode::RequestId id, std::size_t tokens, std::int32_t maxNewTokens = 100) {
+    decode::Request request;
+    request.tokens.resize(tokens);
+    std::iota(request.tokens.begin(), request.tokens.end(), static_cast<std::int32_t>(id) * 1000);
+    request.maxNewTokens = maxNewTokens;
+    request.sampling.stopTokens = {7};
+    loop.apply(decode::SubmitCommand{id, std::move(request), decode::Clock::now()});
+  }
+
+  // What is queued when so many steps more are done.
+  std::string turn(int done = 0) {
+    runner.over += static_cast<decode::StepNumber>(done);
+    loop.turn();
+    return runner.takeLog();
+  }
+
+  // "1: 3; 2: 5 stop; ": request, tokens, and how it ended if it did.
+  std::string heard() {
+    constexpr const char* ends[] = {"stop", "length", "aborted"};
+    std::string text;
+    for (const auto& batch : loop.takeBatches()) {
+      text += std::to_string(batch.request) + ": " + std::to_string(batch.tokens.size());
+      if (batch.ending) {
+        const auto* finished = std::get_if<decode::Finished>(&*batch.ending);
+        text += finished != nullptr ? std::string(" ") + ends[static_cast<int>(finished->reason)] : " failed";
+      }
+      text += "; ";
+    }
+    return text;
+  }
+
+  LoggedRunner runner;
+  decode::DecodeLoop loop;
+};
+
+}  // namespace
+
+TEST(decode_loop_keeps_so_many_steps_under_way) {
+  Setup setup({.maxContext = 500, .stepsInFlight = 3, .policy = {}});
+  CHECK(!setup.loop.turn());
+  setup.submit(1, 10);
+  // Of the first token nothing is known yet when the next steps are queued.
+  CHECK_EQUAL(setup.turn(), "begin 0; prefill 0; decode 0; decode 0; ");
+  CHECK_EQUAL(setup.turn(), "");
+  CHECK_EQUAL(setup.turn(1), "decode 0; ");
+  CHECK_EQUAL(setup.heard(), "1: 1; ");
+  CHECK_EQUAL(setup.turn(2), "decode 0; decode 0; ");
+  CHECK_EQUAL(setup.heard(), "1: 2; ");
+  CHECK_EQUAL(setup.heard(), "");
+}
+
+TEST(decode_loop_queues_no_step_past_the_last_token) {
+  Setup setup;
+  setup.submit(1, 10, 2);
+  CHECK_EQUAL(setup.turn(), "begin 0; prefill 0; decode 0; ");
+  CHECK_EQUAL(setup.turn(1), "");
+  CHECK_EQUAL(setup.turn(1), "");
+  CHECK_EQUAL(setup.heard(), "1: 2 length; ");
+  CHECK(!setup.loop.turn());
+  CHECK_EQUAL(setup.loop.stats().wastedRows, 0U);
+}
+
+TEST(decode_loop_wastes_only_what_was_under_way_when_a_slot_stopped) {
+  Setup setup({.maxContext = 500, .stepsInFlight = 3, .policy = {}});
+  setup.runner.stopAfter[0] = 7;
+  setup.submit(1, 10);
+  setup.turn();
+  for (int i = 0; i < 8; ++i) setup.turn(1);
+  CHECK_EQUAL(setup.heard(), "1: 8 stop; ");
+  // Another one takes the slot with those steps under way.
+  setup.submit(2, 10);
+  setup.runner.stopAfter.clear();
+  setup.runner.takeLog();
+  CHECK_EQUAL(setup.turn(), "begin 0; prefill 0; ");
+  setup.turn(2);
+  CHECK_EQUAL(setup.loop.stats().wastedRows, 2U);
+  CHECK_EQUAL(setup.heard(), "");
+  setup.turn(1);
+  CHECK_EQUAL(setup.heard(), "2: 1; ");
+}
+
+TEST(decode_loop_frees_the_slot_of_an_aborted_request_at_once) {
+  Setup setup;
+  setup.submit(1, 10);
+  setup.submit(2, 10);
+  setup.submit(3, 10);
+  CHECK_EQUAL(setup.turn(), "begin 0; begin 1; prefill 0 1; decode 0 1; ");
+  setup.loop.apply(decode::AbortCommand{1});
+  CHECK_EQUAL(setup.heard(), "1: 0 aborted; ");
+  // Nothing is drained: the next one begins behind the steps that are under way.
+  CHECK_EQUAL(setup.turn(1), "begin 0; prefill 0; ");
+  CHECK_EQUAL(setup.turn(1), "decode 0 1; ");
+  // The tokens of the first one are nobody's.
+  CHECK_EQUAL(setup.heard(), "2: 2; ");
+  setup.turn(1);
+  CHECK_EQUAL(setup.heard(), "3: 1; ");
+}
+
+TEST(decode_loop_aborts_in_the_middle_of_a_prompt) {
+  Setup setup;
+  setup.submit(1, 250);
+  CHECK_EQUAL(setup.turn(), "begin 0; prefill 0; prefill 0; ");
+  setup.loop.apply(decode::AbortCommand{1});
+  setup.submit(2, 10);
+  CHECK_EQUAL(setup.turn(2), "begin 0; prefill 0; decode 0; ");
+  CHECK_EQUAL(setup.heard(), "1: 0 aborted; ");
+  // What was read of the first is found again.
+  setup.loop.apply(decode::AbortCommand{2});
+  setup.submit(1, 250, 1);
+  CHECK_EQUAL(setup.turn(2), "begin 0; copy; prefill 0; ");
+  setup.turn(1);
+  CHECK_EQUAL(setup.heard(), "2: 0 aborted; 1: 1 length; ");
+}
+
+TEST(decode_loop_lets_streams_and_prompts_take_turns) {
+  Setup setup({.maxContext = 500, .policy = {.chunk = 100, .chunkBesideStreams = 50}});
+  setup.submit(1, 10);
+  setup.turn();
+  setup.submit(2, 130);
+  std::string log;
+  for (int i = 0; i < 6; ++i) log += setup.turn(1);
+  CHECK_EQUAL(log, "begin 1; prefill 1; decode 0; prefill 1; decode 0; prefill 1; decode 0 1; ");
+}
+
+TEST(decode_loop_pauses_a_slot_whose_tokens_nobody_takes) {
+  Setup setup({.maxContext = 500, .window = 3, .policy = {}});
+  setup.submit(1, 10);
+  CHECK_EQUAL(setup.turn(), "begin 0; prefill 0; decode 0; ");
+  CHECK_EQUAL(setup.turn(1), "decode 0; ");
+  CHECK_EQUAL(setup.turn(1), "");
+  setup.turn(1);
+  CHECK_EQUAL(setup.heard(), "1: 3; ");
+  CHECK(!setup.loop.turn());
+  setup.loop.apply(decode::ConsumedCommand{1, 1});
+  CHECK_EQUAL(setup.turn(), "decode 0; ");
+}
+
+TEST(decode_loop_scores_a_piece_between_steps) {
+  Setup setup;
+  setup.submit(1, 10);
+  setup.turn();
+  std::vector<float> logits;
+  setup.loop.apply(
+      decode::ScoreCommand{{1, 2, 3, 4, 5, 6}, [&](std::vector<float> all, std::exception_ptr) { logits = all; }});
+  CHECK_EQUAL(setup.turn(1), "begin 1; score; decode 0; ");
+  CHECK_EQUAL(setup.loop.stats().slotsInUse, 2U);
+  CHECK_EQUAL(setup.turn(1), "score; decode 0; ");
+  CHECK_EQUAL(logits.size(), 60U);
+  CHECK_EQUAL(setup.loop.stats().slotsInUse, 1U);
+}
