@@ -11,14 +11,14 @@ import {fuseRmsNorm} from '../onnx/lower/fuse_rms_norm.js';
 import {fuseRotary} from '../onnx/lower/fuse_rotary.js';
 import {removeUnused} from '../onnx/lower/remove_unused.js';
 import {splitSkipNorm} from '../onnx/lower/split_skip_norm.js';
-import {Model} from '../onnx/model.js';
+import {Model, tensorsOf} from '../onnx/model.js';
 import {GraphProtoSchema, ModelProtoSchema, NodeProtoSchema} from '../onnx/onnx_pb.js';
 import {cutIntoBlocks, type Section, signature} from './blocks.js';
-import {loadSources} from './constants.js';
 import {emitSection, type NamedWeight} from './emit.js';
 import type {DecoderPart, DecoderShape, Execution, LoweredDecoder, RowRange} from './lowered_decoder.js';
 import type {OperatorOf, RowsGraph, Weight} from './rows_graph.js';
-import {translate} from './translate.js';
+import {loadSources} from './translate/constants.js';
+import {translate} from './translate/translate.js';
 import {type WeightRef, weightKey} from './weight_ref.js';
 
 export interface LowerOptions {
@@ -77,7 +77,7 @@ function copyModel(model: Model): Model {
   });
   const proto = Object.assign(create(ModelProtoSchema), model.proto, {graph: copied, opsetImport: [...model.proto.opsetImport]});
   const copy = new Model(proto, model.path, model.fileBytes);
-  for (const tensor of graph.initializer) if (tensor.dataType !== DataType.STRING) copy.setSource(tensor, model.source(tensor));
+  for (const tensor of tensorsOf(model.proto)) if (tensor.dataType !== DataType.STRING) copy.setSource(tensor, model.source(tensor));
   return copy;
 }
 

@@ -1,13 +1,13 @@
 /** What a model's constants are as weights: initializers, and simple operators on them, which are not run but noted. */
 
-import {UnsupportedError} from '../errors.js';
-import {DataType, dataTypeName} from '../onnx/data_type.js';
-import {type GraphIndex, intAttribute, intsAttribute, tensorAttribute} from '../onnx/graph.js';
-import type {Model} from '../onnx/model.js';
-import type {NodeProto, TensorProto} from '../onnx/onnx_pb.js';
-import {BytesSource, FileSource} from '../onnx/tensor_source.js';
-import {decode} from './materialize.js';
-import type {DenseRows, StoredBytes, StoredType, WeightRows} from './weight_ref.js';
+import {UnsupportedError} from '../../errors.js';
+import {DataType, dataTypeName} from '../../onnx/data_type.js';
+import {type GraphIndex, intAttribute, intsAttribute, tensorAttribute} from '../../onnx/graph.js';
+import type {Model} from '../../onnx/model.js';
+import type {NodeProto, TensorProto} from '../../onnx/onnx_pb.js';
+import {BytesSource, FileSource} from '../../onnx/tensor_source.js';
+import {decode} from '../materialize.js';
+import type {DenseRows, StoredBytes, StoredType, WeightRows} from '../weight_ref.js';
 
 const STORED_TYPES: ReadonlyMap<number, StoredType> = new Map([
   [DataType.FLOAT16, 'float16'],

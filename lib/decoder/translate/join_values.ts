@@ -1,6 +1,6 @@
 /** Values side by side in one: without an operator where they are, or come from products that can be merged. */
 
-import type {OperatorOf, RowsGraph, Value, Weight} from './rows_graph.js';
+import type {OperatorOf, RowsGraph, Value, Weight} from '../rows_graph.js';
 
 /** One value that holds `values` one after another. */
 export function joinValues(graph: RowsGraph, values: readonly Value[]): Value {

@@ -1,10 +1,10 @@
 /** Weights of com.microsoft MatMulNBits and GatherBlockQuantized. */
 
-import {DataType, dataTypeName} from '../onnx/data_type.js';
-import {intAttribute} from '../onnx/graph.js';
-import type {NodeProto, TensorProto} from '../onnx/onnx_pb.js';
-import type {Translation} from './translate.js';
-import {type QuantizedRows, quantizedLengths, type StoredBytes, type StoredType} from './weight_ref.js';
+import {DataType, dataTypeName} from '../../onnx/data_type.js';
+import {intAttribute} from '../../onnx/graph.js';
+import type {NodeProto, TensorProto} from '../../onnx/onnx_pb.js';
+import {type QuantizedRows, quantizedLengths, type StoredBytes, type StoredType} from '../weight_ref.js';
+import type {Translation} from './translation.js';
 
 const FLOATS: ReadonlyMap<number, StoredType> = new Map([
   [DataType.FLOAT, 'float32'],

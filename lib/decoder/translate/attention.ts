@@ -1,12 +1,13 @@
 /** com.microsoft GroupQueryAttention as attention on rows. */
 
-import {floatAttribute, intAttribute} from '../onnx/graph.js';
-import {isPlumbing} from '../onnx/lower/runtime_values.js';
-import type {NodeProto} from '../onnx/onnx_pb.js';
+import {floatAttribute, intAttribute} from '../../onnx/graph.js';
+import {isPlumbing} from '../../onnx/lower/runtime_values.js';
+import type {NodeProto} from '../../onnx/onnx_pb.js';
+import type {RotaryTables, Value, Weight} from '../rows_graph.js';
+import {weightKey} from '../weight_ref.js';
 import {joinValues} from './join_values.js';
-import type {RotaryTables, Value, Weight} from './rows_graph.js';
-import {rotaryTables, type Traced, type Translation} from './translate.js';
-import {weightKey} from './weight_ref.js';
+import {rotaryTables} from './rotary.js';
+import type {Traced, Translation} from './translation.js';
 
 const Input = {Query: 0, Key: 1, Value: 2, Cos: 7, Sin: 8, Positions: 9} as const;
 

@@ -3,13 +3,13 @@
  * the packed rows and takes them apart in plain operators.
  */
 
-import {intAttribute} from '../onnx/graph.js';
-import type {Matcher} from '../onnx/lower/matcher.js';
-import {isTokens} from '../onnx/lower/runtime_values.js';
-import type {NodeProto} from '../onnx/onnx_pb.js';
+import {intAttribute} from '../../onnx/graph.js';
+import type {Matcher} from '../../onnx/lower/matcher.js';
+import {isTokens} from '../../onnx/lower/runtime_values.js';
+import type {NodeProto} from '../../onnx/onnx_pb.js';
+import type {QuantizedRows} from '../weight_ref.js';
 import {quantizedRows} from './quantized.js';
-import type {Translation} from './translate.js';
-import type {QuantizedRows} from './weight_ref.js';
+import type {Translation} from './translation.js';
 
 export interface QuantizedTable {
   /** Makes the rows of the tokens. */
