@@ -7,7 +7,7 @@ import type {Model} from '../onnx/model.js';
 import type {Section} from './blocks.js';
 import type {DecoderShape, RowRange} from './lowered_decoder.js';
 import {inputsOf, type OperatorOf, type RowsGraph, type Value, type Weight} from './rows_graph.js';
-import type {WeightType} from './weight_ref.js';
+import {inlineRows, type WeightType} from './weight_ref.js';
 
 /** Domain of our operators, and namespace of the plugins that TensorRT has for them. */
 export const PLUGINS = 'tensorrt_node';
@@ -318,6 +318,9 @@ class Emitter {
 
 /** Tables that leave heads as they are, for layers without positions. */
 function unrotated(positions: number): {cos: Weight; sin: Weight} {
-  const table = (value: number): Weight => ({outer: positions, inner: 1, rows: [{kind: 'constant', rows: positions, columns: 1, value}]});
+  const table = (value: number): Weight => {
+    const bytes = new Uint8Array(new Float32Array(positions).fill(value).buffer);
+    return {outer: positions, inner: 1, rows: [inlineRows(positions, 1, 'float32', bytes)]};
+  };
   return {cos: table(1), sin: table(0)};
 }

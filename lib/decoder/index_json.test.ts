@@ -16,7 +16,7 @@ import {weightByteLength} from './weight_ref.js';
 
 const inFolder = temporaryFolder();
 
-/** Qwen2 with products of different types, so that there are dense, quantized and constant rows. */
+/** Qwen2 with products of different types, so that there are dense and quantized rows. */
 async function lowered(externalData?: string): Promise<LoweredDecoder> {
   const config = tinyConfig({architecture: 'qwen2', hiddenSize: 128, headDim: 32, layerCount: 2});
   const tensors = randomTensors(config, {type: (name) => (name.includes('v_proj') ? 'Q8_0' : name.includes('_proj') ? 'Q4_1' : 'F32')});

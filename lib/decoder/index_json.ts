@@ -7,13 +7,12 @@ import {
   type QuantizedRows,
   quantizedLengths,
   type StoredBytes,
-  type StoredType,
   type WeightRef,
   type WeightRows,
+  type WeightType,
 } from './weight_ref.js';
 
 const WEIGHT_TYPES = ['float16', 'bfloat16', 'float32'] as const;
-const STORED_TYPES = [...WEIGHT_TYPES, 'float64'] as const;
 
 /** For JSON.stringify. `nameOf` says what a file is called in it: its path from somewhere that the reader knows too. */
 export function indexToJson({shape, parts, sequence, weights}: DecoderIndex, nameOf: (file: string) => string): object {
@@ -21,7 +20,6 @@ export function indexToJson({shape, parts, sequence, weights}: DecoderIndex, nam
     'inline' in stored ? {inline: Buffer.from(stored.inline).toString('base64')} : {...stored, file: nameOf(stored.file)};
   const rows = (part: WeightRows): object => {
     if (part.kind === 'dense') return {...part, data: bytes(part.data)};
-    if (part.kind !== 'quantized') return part;
     const {zeroPoints, ...rest} = part;
     const codes = {...rest, codes: bytes(part.codes), scales: bytes(part.scales)};
     return zeroPoints ? {...codes, zeroPoints: {...zeroPoints, data: bytes(zeroPoints.data)}} : codes;
@@ -115,20 +113,15 @@ function weightOf(weight: JsonField, fileOf: (name: string) => string): WeightRe
 
 function rowsOf(part: JsonField, fileOf: (name: string) => string): WeightRows {
   const [rows, columns] = [part.get('rows').integer(1), part.get('columns').integer(1)];
-  const kind = part.get('kind').oneOf(['dense', 'quantized', 'constant']);
+  const kind = part.get('kind').oneOf(['dense', 'quantized']);
   switch (kind) {
     case 'dense': {
-      const type = part.get('type').oneOf(STORED_TYPES);
+      const type = part.get('type').oneOf(WEIGHT_TYPES);
       const data = bytesOf(part.get('data'), rows * columns * elementBytes(type), fileOf);
       return {kind, rows, columns, type, transposed: part.get('transposed').boolean(), data};
     }
     case 'quantized':
       return quantizedOf(part, rows, columns, fileOf);
-    case 'constant': {
-      const value = part.get('value');
-      if (typeof value.value !== 'number') throw value.problem('a number');
-      return {kind, rows, columns, value: value.value};
-    }
   }
 }
 
@@ -136,9 +129,9 @@ function quantizedOf(part: JsonField, rows: number, columns: number, fileOf: (na
   const bits = part.get('bits');
   if (bits.value !== 4 && bits.value !== 8) throw bits.problem('4 or 8');
   const blockSize = part.get('blockSize').integer(1);
-  const scaleType = part.get('scaleType').oneOf(STORED_TYPES);
+  const scaleType = part.get('scaleType').oneOf(WEIGHT_TYPES);
   const zeros = part.get('zeroPoints');
-  const zeroType = zeros.missing ? undefined : zeros.get('type').oneOf<StoredType | 'codes'>([...STORED_TYPES, 'codes']);
+  const zeroType = zeros.missing ? undefined : zeros.get('type').oneOf<WeightType | 'codes'>([...WEIGHT_TYPES, 'codes']);
   const lengths = quantizedLengths({rows, columns, bits: bits.value, blockSize, scaleType, zeroType});
   return {
     kind: 'quantized',

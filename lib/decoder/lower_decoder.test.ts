@@ -124,6 +124,8 @@ describe("models by onnxruntime-genai's builder", () => {
     {quantized: true},
     {quantized: true, biases: true},
     {biases: true, kvHeads: 4},
+    {biases: ['q', 'v']},
+    {unrotated: [0, 1]},
     {window: 4},
     {interleaved: true},
     {headSize: 32, rotarySize: 16},
@@ -289,6 +291,14 @@ it('has weights of one type, tables of float32, each input once', async () => {
       ),
     );
   }
+});
+
+it('layers without positions are blocks of their own', async () => {
+  const model = exportedDecoder({style: 'genai', unrotated: [1], layers: 3});
+  const lowered = await lowerDecoder(model);
+  expect(lowered.shape.rotarySize).toBe(16);
+  expect(lowered.sequence.map(({part}) => part)).toEqual(['prologue', 'block', 'block_1', 'block', 'epilogue']);
+  expect(await largestError(model, lowered, EXPORTED_TOKENS)).toBeLessThan(1e-5);
 });
 
 const SMOLLM2 = fileURLToPath(new URL('../../.models/SmolLM2-135M-Instruct/model.onnx', import.meta.url));

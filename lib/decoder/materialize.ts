@@ -4,7 +4,7 @@ import {open} from 'node:fs/promises';
 
 import {FormatError, UnsupportedError} from '../errors.js';
 import {bfloat16ToFloat32, float16ToFloat32, float32ToFloat16} from '../import/numeric/float16.js';
-import type {DenseRows, QuantizedRows, StoredBytes, StoredType, WeightRef, WeightRows, WeightType} from './weight_ref.js';
+import type {DenseRows, QuantizedRows, StoredBytes, WeightRef, WeightRows, WeightType} from './weight_ref.js';
 
 /**
  * Little-endian bytes, weightByteLength() of them. Throws FormatError (ERR_ONNX) for a file that ends too soon,
@@ -27,14 +27,7 @@ export async function materializeFloats({shape, rows}: WeightRef): Promise<Float
 }
 
 async function floatsOf(part: WeightRows): Promise<Float32Array> {
-  switch (part.kind) {
-    case 'dense':
-      return denseFloats(part);
-    case 'quantized':
-      return dequantize(part);
-    case 'constant':
-      return new Float32Array(part.rows * part.columns).fill(part.value);
-  }
+  return part.kind === 'dense' ? denseFloats(part) : dequantize(part);
 }
 
 async function denseFloats({rows, columns, type, transposed, data}: DenseRows): Promise<Float32Array> {
@@ -88,9 +81,9 @@ async function readStored(stored: StoredBytes): Promise<Uint8Array> {
 }
 
 /** Little-endian floats of any stored type as float32. */
-export function decode(bytes: Uint8Array, type: StoredType): Float32Array {
+export function decode(bytes: Uint8Array, type: WeightType): Float32Array {
   // A view may start anywhere, an array of floats may not.
-  const aligned = bytes.byteOffset % 8 === 0 ? bytes : bytes.slice();
+  const aligned = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice();
   const {buffer, byteOffset, byteLength} = aligned;
   switch (type) {
     case 'float16':
@@ -99,8 +92,6 @@ export function decode(bytes: Uint8Array, type: StoredType): Float32Array {
       return bfloat16ToFloat32(new Uint16Array(buffer, byteOffset, byteLength / 2));
     case 'float32':
       return new Float32Array(buffer, byteOffset, byteLength / 4);
-    case 'float64':
-      return Float32Array.from(new Float64Array(buffer, byteOffset, byteLength / 8));
   }
 }
 

@@ -1,10 +1,7 @@
 /** How a weight of a lowered decoder is made from the files of its model: nothing is copied before it is needed. */
 
-/** Types that weights are made in: the decoder's hidden type for most, float32 for the rotary tables. */
+/** Types that weights are stored in, and made in: the decoder's hidden type for most, float32 for the rotary tables. */
 export type WeightType = 'float16' | 'bfloat16' | 'float32';
-
-/** Types of floats as models store them. */
-export type StoredType = WeightType | 'float64';
 
 /** Bytes as they are stored: a piece of a file, or what the lowering made itself. */
 export type StoredBytes = {readonly file: string; readonly offset: number; readonly length: number} | {readonly inline: Uint8Array};
@@ -14,7 +11,7 @@ export interface DenseRows {
   readonly kind: 'dense';
   readonly rows: number;
   readonly columns: number;
-  readonly type: StoredType;
+  readonly type: WeightType;
   readonly transposed: boolean;
   readonly data: StoredBytes;
 }
@@ -34,23 +31,15 @@ export interface QuantizedRows {
   readonly codes: StoredBytes;
   /** [rows, blocks]. */
   readonly scales: StoredBytes;
-  readonly scaleType: StoredType;
+  readonly scaleType: WeightType;
   /**
    * Floats [rows, blocks], or codes [rows, ceil(blocks * bits / 8)], packed as those of the elements. Without them the
    * zero point is 2^(bits-1).
    */
-  readonly zeroPoints?: {readonly type: StoredType | 'codes'; readonly data: StoredBytes};
+  readonly zeroPoints?: {readonly type: WeightType | 'codes'; readonly data: StoredBytes};
 }
 
-/** One value throughout: the bias of a projection that has none, beside others that do. */
-export interface ConstantRows {
-  readonly kind: 'constant';
-  readonly rows: number;
-  readonly columns: number;
-  readonly value: number;
-}
-
-export type WeightRows = DenseRows | QuantizedRows | ConstantRows;
+export type WeightRows = DenseRows | QuantizedRows;
 
 /** A tensor, row-major. */
 export interface WeightRef {
@@ -61,9 +50,14 @@ export interface WeightRef {
   readonly rows: readonly WeightRows[];
 }
 
-const ELEMENT_BYTES: Readonly<Record<StoredType, number>> = {float16: 2, bfloat16: 2, float32: 4, float64: 8};
+/** Rows that no file holds. `bytes`: little-endian. */
+export function inlineRows(rows: number, columns: number, type: WeightType, bytes: Uint8Array): DenseRows {
+  return {kind: 'dense', rows, columns, type, transposed: false, data: {inline: bytes}};
+}
 
-export function elementBytes(type: StoredType): number {
+const ELEMENT_BYTES: Readonly<Record<WeightType, number>> = {float16: 2, bfloat16: 2, float32: 4};
+
+export function elementBytes(type: WeightType): number {
   return ELEMENT_BYTES[type];
 }
 
@@ -72,8 +66,8 @@ export interface QuantizedLayout {
   columns: number;
   bits: 4 | 8;
   blockSize: number;
-  scaleType: StoredType;
-  zeroType: StoredType | 'codes' | undefined;
+  scaleType: WeightType;
+  zeroType: WeightType | 'codes' | undefined;
 }
 
 /** Bytes that each part of QuantizedRows has. */

@@ -13,8 +13,8 @@ export interface ExportOptions {
   style: 'genai' | 'plain';
   /** Products of the blocks in MatMulNBits, 4 bits with zero points. genai alone. */
   quantized?: boolean;
-  /** Biases of q, k and v. */
-  biases?: boolean;
+  /** Biases of q, k and v, or of some. */
+  biases?: boolean | readonly ('q' | 'k' | 'v')[];
   /** Tokens a query sees, itself included; a list gives each layer its own, 0 for all. */
   window?: number | readonly number[];
   heads?: number;
@@ -30,6 +30,8 @@ export interface ExportOptions {
   /** Pairs that are rotated are neighbours (genai alone), or a part of the head (both). */
   interleaved?: boolean;
   rotarySize?: number;
+  /** Layers without positions. genai alone. */
+  unrotated?: readonly number[];
   /** plain: scores are computed from queries and keys that are both scaled by a root, as torch's own attention does. */
   rootScale?: boolean;
   /** Norms multiply by 1 + weight, as Gemma's do. plain alone. */
@@ -179,7 +181,8 @@ class Export {
   project(layer: number, normed: string): [query: string, key: string, value: string] {
     const {heads, kvHeads, size} = this;
     const {biases = false} = this.options;
-    const product = (part: string, count: number) => this.linear(`${layer}.${part}`, normed, HIDDEN, count * size, biases);
+    const product = (part: 'q' | 'k' | 'v', count: number) =>
+      this.linear(`${layer}.${part}`, normed, HIDDEN, count * size, typeof biases === 'boolean' ? biases : biases.includes(part));
     return [product('q', heads), product('k', kvHeads), product('v', kvHeads)];
   }
 
@@ -199,19 +202,21 @@ class Export {
         [POSITIONS, frequencies.length],
       );
     const [cos, sin] = [table('cos_cache', Math.cos), table('sin_cache', Math.sin)];
-    const rotate = (x: string, heads: number) =>
-      b.op('RotaryEmbedding', [x, 'position_ids', cos, sin], {
-        domain: MICROSOFT,
-        attributes: {
-          interleaved: int(options.interleaved ? 1 : 0),
-          ...(this.rotary === this.size ? {} : {num_heads: int(heads), rotary_embedding_dim: int(this.rotary)}),
-        },
-      });
+    const rotate = (x: string, heads: number, layer: number) =>
+      options.unrotated?.includes(layer)
+        ? x
+        : b.op('RotaryEmbedding', [x, 'position_ids', cos, sin], {
+            domain: MICROSOFT,
+            attributes: {
+              interleaved: int(options.interleaved ? 1 : 0),
+              ...(this.rotary === this.size ? {} : {num_heads: int(heads), rotary_embedding_dim: int(this.rotary)}),
+            },
+          });
     return (layer, normed) => {
       const [query, key, value] = this.project(layer, normed);
       const attended = `${layer}.attended`;
       const past = ['key', 'value'].map((part) => `past_key_values.${layer}.${part}`);
-      b.node('GroupQueryAttention', [rotate(query, this.heads), rotate(key, this.kvHeads), value, ...past, last, total], {
+      b.node('GroupQueryAttention', [rotate(query, this.heads, layer), rotate(key, this.kvHeads, layer), value, ...past, last, total], {
         domain: MICROSOFT,
         outputs: [attended, `present.${layer}.key`, `present.${layer}.value`],
         attributes: {

@@ -7,13 +7,12 @@ import type {Model} from '../../onnx/model.js';
 import type {NodeProto, TensorProto} from '../../onnx/onnx_pb.js';
 import {BytesSource, FileSource} from '../../onnx/tensor_source.js';
 import {decode} from '../materialize.js';
-import type {DenseRows, StoredBytes, StoredType, WeightRows} from '../weight_ref.js';
+import type {DenseRows, StoredBytes, WeightRows, WeightType} from '../weight_ref.js';
 
-const STORED_TYPES: ReadonlyMap<number, StoredType> = new Map([
+const WEIGHT_TYPES: ReadonlyMap<number, WeightType> = new Map([
   [DataType.FLOAT16, 'float16'],
   [DataType.BFLOAT16, 'bfloat16'],
   [DataType.FLOAT, 'float32'],
-  [DataType.DOUBLE, 'float64'],
 ]);
 
 /** A constant matrix as rows of what it is made of; a vector has one column. */
@@ -53,7 +52,7 @@ export class Constants {
   /** The floats of a small constant of any shape; undefined for anything else. */
   floats(name: string): Float32Array | undefined {
     const tensor = this.tensor(name);
-    const type = tensor && STORED_TYPES.get(tensor.dataType);
+    const type = tensor && WEIGHT_TYPES.get(tensor.dataType);
     if (!tensor || !type) return undefined;
     const source = this.model.source(tensor);
     return source instanceof BytesSource ? decode(source.bytes, type) : undefined;
@@ -95,7 +94,7 @@ export class Constants {
     if (node.domain === '') {
       switch (node.opType) {
         case 'Cast':
-          if (!STORED_TYPES.has(intAttribute(node, 'to', 0))) refuse(`a cast to ${dataTypeName(intAttribute(node, 'to', 0))}`);
+          if (!WEIGHT_TYPES.has(intAttribute(node, 'to', 0))) refuse(`a cast to ${dataTypeName(intAttribute(node, 'to', 0))}`);
           return this.matrix(inputs[0]!, taker);
         case 'Transpose': {
           const inner = this.matrix(inputs[0]!, taker)!;
@@ -110,7 +109,7 @@ export class Constants {
   }
 
   #dense(tensor: TensorProto, taker: string): ConstantRowsOf {
-    const type = STORED_TYPES.get(tensor.dataType);
+    const type = WEIGHT_TYPES.get(tensor.dataType);
     if (!type) throw new UnsupportedError(`${taker}: its weight '${tensor.name}' is of type ${dataTypeName(tensor.dataType)}`);
     const dims = tensor.dims.map(Number);
     // [1, 1, n] is a vector too, as some exports store norms.

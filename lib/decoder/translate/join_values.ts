@@ -1,6 +1,7 @@
 /** Values side by side in one: without an operator where they are, or come from products that can be merged. */
 
 import type {OperatorOf, RowsGraph, Value, Weight} from '../rows_graph.js';
+import {inlineRows} from '../weight_ref.js';
 
 /** One value that holds `values` one after another. */
 export function joinValues(graph: RowsGraph, values: readonly Value[]): Value {
@@ -40,7 +41,7 @@ function mergedProducts(graph: RowsGraph, values: readonly Value[]): Value | und
 }
 
 function biasOf({bias, width}: OperatorOf<'Linear'>): Weight {
-  return bias ?? {outer: width, inner: 0, rows: [{kind: 'constant', rows: width, columns: 1, value: 0}]};
+  return bias ?? {outer: width, inner: 0, rows: [inlineRows(width, 1, 'float16', new Uint8Array(2 * width))]};
 }
 
 function stacked(weights: readonly Weight[]): Weight {

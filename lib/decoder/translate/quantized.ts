@@ -3,10 +3,10 @@
 import {DataType, dataTypeName} from '../../onnx/data_type.js';
 import {intAttribute} from '../../onnx/graph.js';
 import type {NodeProto, TensorProto} from '../../onnx/onnx_pb.js';
-import {type QuantizedRows, quantizedLengths, type StoredBytes, type StoredType} from '../weight_ref.js';
+import {type QuantizedRows, quantizedLengths, type StoredBytes, type WeightType} from '../weight_ref.js';
 import type {Translation} from './translation.js';
 
-const FLOATS: ReadonlyMap<number, StoredType> = new Map([
+const FLOATS: ReadonlyMap<number, WeightType> = new Map([
   [DataType.FLOAT, 'float32'],
   [DataType.FLOAT16, 'float16'],
   [DataType.BFLOAT16, 'bfloat16'],
