@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <mutex>
 
 #include "cuda/driver.h"
@@ -104,7 +105,9 @@ Kernels::Kernels(Private, std::shared_ptr<const cuda::Context> context) : contex
   int version = 0;
   check(driver().cuDriverGetVersion(&version), "cuDriverGetVersion");
   // From CUDA 12.3 on graphs can record it.
-  overlapping_ = attribute(device, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR) >= 9 && version >= 12030;
+  const char* overlap = std::getenv("TENSORRT_NODE_KERNEL_OVERLAP");
+  overlapping_ = attribute(device, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR) >= 9 && version >= 12030 &&
+                 (overlap == nullptr || std::string_view(overlap) != "0");
 
   try {
     std::map<std::string_view, CUmodule> byImage;

@@ -39,7 +39,8 @@ class Kernels {
   }
 
   int multiprocessors() const noexcept { return multiprocessors_; }
-  // Whether kernels begin while the one before them ends, which those of this library are written for.
+  // Whether kernels begin while the one before them ends, which those of this library are written for;
+  // $TENSORRT_NODE_KERNEL_OVERLAP=0 forbids it.
   bool overlapping() const noexcept { return overlapping_; }
 
  private:

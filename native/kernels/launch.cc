@@ -86,7 +86,8 @@ void attention(const Kernels& kernels, CUstream stream, ElementType type, const 
   p.splits = std::max(p.splits, 1);
   const auto sized = [&](const char* name) { return typed(name, type) + "_" + std::to_string(p.headSize); };
   const int groups = p.kvHeads * attentionHeadBlocks(p.heads, p.kvHeads);
-  if (p.rows == p.runs) {
+  if (p.decode != 0) {
+    require(p.rows == p.runs, "attention: decode is for runs of one row");
     require(p.rows <= 65535, "attention: at most 65535 rows");
     kernels.launch(stream, sized("attention_decode"), {.x = count(p.splits), .y = count(groups), .z = count(p.rows)},
                    attentionWarps * 32, p, decodeSharedBytes(p.heads / p.kvHeads, p.headSize));

@@ -80,7 +80,8 @@ struct AttentionParameters {
   std::int32_t pagesPerSlot;
   std::int32_t pageSize;  // a multiple of 16
   std::int32_t window;    // tokens seen, the row's own included; 0 is all
-  std::int32_t splits;    // parts that a row's keys are read in at once, where each run is one row
+  std::int32_t decode;    // each run is one row: run r is row r
+  std::int32_t splits;    // parts that a row's keys are read in at once, with `decode`
   float scale;
   float softcap;  // scores become softcap * tanh(score / softcap); 0 is off
 };

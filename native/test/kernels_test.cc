@@ -222,6 +222,7 @@ struct SmallAttention {
     p.headSize = 64;
     p.pagesPerSlot = 2;
     p.pageSize = 16;
+    p.decode = rows.size() == slots.size() ? 1 : 0;
     p.splits = 1;
     p.scale = 1;
   }
@@ -300,6 +301,7 @@ TEST(attention_refuses_what_no_kernel_was_made_for) {
   refuses(&AttentionParameters::headSize, 72, "head sizes");
   refuses(&AttentionParameters::kvHeads, 3, "kvHeads");
   refuses(&AttentionParameters::pageSize, 24, "16 tokens");
+  refuses(&AttentionParameters::runs, 2, "runs of one row");
   CHECK(servesHeadSize(128));
   CHECK(!servesHeadSize(72));
 }

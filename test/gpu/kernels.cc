@@ -412,6 +412,7 @@ AttentionData<Element> makeAttention(Gpu& gpu, const AttentionCase& c) {
   p.pagesPerSlot = pagesPerSlot;
   p.pageSize = d.pageSize;
   p.window = c.window;
+  p.decode = std::ranges::all_of(c.runs, [](const Run& run) { return run.rows == 1; }) ? 1 : 0;
   p.splits = c.splits;
   p.scale = 1 / std::sqrt(static_cast<float>(c.headSize));
   p.softcap = c.softcap;
@@ -832,6 +833,7 @@ void benchAttention(Gpu& gpu, int heads, int kvHeads, int headSize, int rows, in
   p.rotarySize = headSize;
   p.pagesPerSlot = pagesPerSlot;
   p.pageSize = 64;
+  p.decode = isPrefill ? 0 : 1;
   p.splits = splits;
   p.scale = 0.1F;
   const double us = microseconds(gpu, 2 * copies, [&](int i) {

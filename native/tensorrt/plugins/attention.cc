@@ -141,6 +141,7 @@ void Attention::enqueue(const Launch& launch) const {
   parameters.window = window_;
   parameters.scale = scale_;
   parameters.softcap = softcap_;
+  parameters.decode = decode_ ? 1 : 0;
   parameters.splits = 1;
   if (decode_) {
     const std::int32_t tokens = parameters.pagesPerSlot * pageSize_;
