@@ -152,13 +152,17 @@ describe("exports in ONNX's own operators, caches concatenated", () => {
     {activation: 'gelu_tanh', embeddingScale: 5.65, logitsCap: 3},
     {activation: 'gelu_erf', layers: 1},
     {shiftedNorms: true, whereMask: true, softcap: 2},
+    {half: true, biases: true, window: [4, 0]},
+    {half: true, shiftedNorms: true, whereMask: true, softcap: 2, activation: 'gelu_tanh'},
   ])('%o', async (options) => {
     const model = exportedDecoder({style: 'plain', ...options});
     const lowered = await lowerDecoder(model, {maxPositions: 40});
-    expect(lowered.shape).toMatchObject({maxPositions: 40, windows: Array(options.layers ?? 2).fill(options.window ?? 0)});
-    expect(lowered.parts.map(({name}) => name)).toEqual(['prologue', 'block', 'epilogue']);
+    expect(lowered.shape.maxPositions).toBe(40);
+    const {window = 0, layers = 2} = options;
+    expect(lowered.shape.windows).toEqual(typeof window === 'number' ? Array(layers).fill(window) : window);
     expect(lowered.models.get('block')!.decode.graph.node.map(({opType}) => opType)).toEqual(BLOCK);
-    expect(await largestError(model, lowered, EXPORTED_TOKENS)).toBeLessThan(1e-5);
+    // Where the model rounds to halves, the interpreter does not.
+    expect(await largestError(model, lowered, EXPORTED_TOKENS)).toBeLessThan(options.half ? 1e-2 : 1e-5);
   });
 });
 

@@ -1,6 +1,7 @@
 /** Small Llamas as other exporters write them, with random weights: what lowering must know besides our own import. */
 
 import {uniform} from '../../lib/backend/cpu/random.js';
+import {float32ToFloat16} from '../../lib/import/numeric/float16.js';
 import {DataType} from '../../lib/onnx/data_type.js';
 import {float, GraphBuilder, int, ints} from '../../lib/onnx/graph_builder.js';
 import type {Model} from '../../lib/onnx/model.js';
@@ -21,6 +22,8 @@ export interface ExportOptions {
   kvHeads?: number;
   headSize?: number;
   layers?: number;
+  /** plain: weights, cache and logits in half precision; norms, rotation and softmax in single. */
+  half?: boolean;
   /** 'gelu_tanh' and 'gelu_erf' as plain operators. */
   activation?: 'silu' | 'gelu_tanh' | 'gelu_erf';
   /** cap * tanh(x / cap) of the logits, as Gemma has it. */
@@ -59,12 +62,14 @@ class Export {
   readonly size: number;
   readonly rotary: number;
   draws = 0;
+  readonly type: DataType;
 
   constructor(readonly options: ExportOptions) {
     this.heads = options.heads ?? 4;
     this.kvHeads = options.kvHeads ?? 2;
     this.size = options.headSize ?? 16;
     this.rotary = options.rotarySize ?? this.size;
+    this.type = options.half ? DataType.FLOAT16 : DataType.FLOAT;
   }
 
   build(): Model {
@@ -75,13 +80,13 @@ class Export {
     b.input('position_ids', DataType.INT64, ['batch_size', 'sequence_length']);
     for (let layer = 0; layer < layers; layer++) {
       for (const part of ['key', 'value']) {
-        b.input(`past_key_values.${layer}.${part}`, DataType.FLOAT, ['batch_size', this.kvHeads, 'past_sequence_length', this.size]);
+        b.input(`past_key_values.${layer}.${part}`, this.type, ['batch_size', this.kvHeads, 'past_sequence_length', this.size]);
       }
     }
     const context = style === 'plain' ? this.#plainContext() : this.#genaiContext();
 
     let hidden = b.op('Gather', [this.weight('embed', [EXPORTED_VOCABULARY, HIDDEN]), 'input_ids']);
-    if (options.embeddingScale) hidden = b.op('Mul', [hidden, b.float32('embed_scale', [options.embeddingScale], [])]);
+    if (options.embeddingScale) hidden = b.op('Mul', [hidden, this.numbers('embed_scale', [options.embeddingScale], [])]);
     for (let layer = 0; layer < layers; layer++) {
       const normed = this.norm(`${layer}.input_norm`, hidden);
       const attended = context(layer, normed);
@@ -95,13 +100,13 @@ class Export {
     const cap = options.logitsCap;
     if (cap === undefined) b.op('Identity', [logits], {output: 'logits'});
     else {
-      const number = b.float32('cap', [cap], []);
+      const number = this.numbers('cap', [cap], []);
       b.op('Mul', [b.op('Tanh', [b.op('Div', [logits, number])]), number], {output: 'logits'});
     }
-    b.output('logits', DataType.FLOAT, ['batch_size', 'sequence_length', EXPORTED_VOCABULARY]);
+    b.output('logits', this.type, ['batch_size', 'sequence_length', EXPORTED_VOCABULARY]);
     for (let layer = 0; layer < layers; layer++) {
       for (const part of ['key', 'value']) {
-        b.output(`present.${layer}.${part}`, DataType.FLOAT, ['batch_size', this.kvHeads, 'total_sequence_length', this.size]);
+        b.output(`present.${layer}.${part}`, this.type, ['batch_size', this.kvHeads, 'total_sequence_length', this.size]);
       }
     }
     return b.build();
@@ -118,15 +123,26 @@ class Export {
 
   weight(name: string, dims: readonly number[]): string {
     const count = dims.reduce((a, c) => a * c, 1);
-    return dims.length === 1
-      ? this.b.float32(name, this.random(count, 0.3, 1), dims)
-      : this.b.float32(name, this.random(count, 1.7 / Math.sqrt(dims[0]!)), dims);
+    return this.numbers(name, dims.length === 1 ? this.random(count, 0.3, 1) : this.random(count, 1.7 / Math.sqrt(dims[0]!)), dims);
+  }
+
+  /** A constant of the model's type; its name is made unique. */
+  numbers(name: string, values: readonly number[], dims: readonly number[] = [values.length]): string {
+    if (!this.options.half) return this.b.float32(name, values, dims);
+    const bytes = new Uint8Array(float32ToFloat16(Float32Array.from(values)).buffer);
+    let free = name;
+    for (let count = 1; this.b.has(free); count++) free = `${name}_${count}`;
+    return this.b.initializer(free, this.type, dims, bytes);
+  }
+
+  cast(x: string, type: DataType): string {
+    return this.options.half ? this.b.op('Cast', [x], {attributes: {to: int(type)}}) : x;
   }
 
   linear(name: string, x: string, inner: number, outer: number, bias = false): string {
     const {b} = this;
     const product = this.options.quantized ? this.quantized(name, x, inner, outer) : b.op('MatMul', [x, this.weight(name, [inner, outer])]);
-    return bias ? b.op('Add', [b.float32(`${name}.bias`, this.random(outer, 0.5)), product]) : product;
+    return bias ? b.op('Add', [this.numbers(`${name}.bias`, this.random(outer, 0.5)), product]) : product;
   }
 
   quantized(name: string, x: string, inner: number, outer: number): string {
@@ -149,16 +165,18 @@ class Export {
     if (this.options.style === 'genai') {
       return b.op('SimplifiedLayerNormalization', [x, weight], {attributes: {epsilon: float(1e-5), axis: int(-1), stash_type: int(1)}});
     }
-    if (this.options.shiftedNorms) weight = b.op('Add', [weight, b.float32('one', [1], [])]);
-    const square = b.op('Pow', [x, b.float32('two', [2], [])]);
+    if (this.options.shiftedNorms) weight = b.op('Add', [weight, this.numbers('one', [1], [])]);
+    const single = this.cast(x, DataType.FLOAT);
+    const square = b.op('Pow', [single, b.float32('two', [2], [])]);
     const mean = b.op('ReduceMean', [square], {attributes: {axes: ints([-1]), keepdims: int(1)}});
     const root = b.op('Sqrt', [b.op('Add', [mean, b.float32('epsilon', [1e-5], [])])]);
-    return b.op('Mul', [weight, b.op('Mul', [x, b.op('Div', [b.float32('one', [1], []), root])])]);
+    const normed = b.op('Mul', [single, b.op('Div', [b.float32('one', [1], []), root])]);
+    return b.op('Mul', [weight, this.cast(normed, this.type)]);
   }
 
   activation(x: string): string {
     const {b} = this;
-    const number = (value: number) => b.float32('number', [value], []);
+    const number = (value: number) => this.numbers('number', [value], []);
     switch (this.options.activation ?? 'silu') {
       case 'silu':
         return b.op('Mul', [x, b.op('Sigmoid', [x])]);
@@ -248,7 +266,7 @@ class Export {
     const angles = b.op('Transpose', [b.op('MatMul', [inverse, positions])], {attributes: {perm: ints([0, 2, 1])}});
     const both = b.op('Concat', [angles, angles], {attributes: {axis: int(-1)}});
     const [cos, sin] = ['Cos', 'Sin'].map((wave) =>
-      wide(b.op('Mul', [b.op(wave, [both]), b.float32('attention_scaling', [1], [])]), 1),
+      wide(this.cast(b.op('Mul', [b.op(wave, [both]), b.float32('attention_scaling', [1], [])]), this.type), 1),
     ) as [string, string];
 
     // 0 where a key is seen, and the lowest float where not: [batch, 1, sequence, total].
@@ -260,12 +278,9 @@ class Export {
     const hiddenBy = (window: number) =>
       window ? b.op('Or', [later, b.op('LessOrEqual', [keys, b.op('Sub', [queries, scalar(window)])])]) : later;
     const padded = b.op('Equal', [wide('attention_mask', 1, 2), b.int64('zero', [0])]);
+    const lowest = () => this.numbers('lowest', [options.half ? -65504 : -3.4028234663852886e38], []);
     const maskOf = (layer: number) =>
-      b.op('Where', [
-        b.op('Or', [wide(hiddenBy(this.window(layer)), 0, 1), padded]),
-        b.float32('lowest', [-3.4028234663852886e38], []),
-        b.float32('nothing', [0], []),
-      ]);
+      b.op('Where', [b.op('Or', [wide(hiddenBy(this.window(layer)), 0, 1), padded]), lowest(), this.numbers('nothing', [0], [])]);
 
     const split = (x: string, count: number) =>
       b.op('Transpose', [b.op('Reshape', [x, this.#shape(x, [count, size])])], {attributes: {perm: ints([0, 2, 1, 3])}});
@@ -303,21 +318,22 @@ class Export {
       ];
       let scores: string;
       if (options.rootScale) {
-        const root = b.float32('root', [size ** -0.25], []);
+        const root = this.numbers('root', [size ** -0.25], []);
         [q, k] = [b.op('Mul', [q, root]), b.op('Mul', [k, root])];
         scores = b.op('MatMul', [q, k]);
       } else {
-        scores = b.op('Div', [b.op('MatMul', [q, k]), b.float32('root_of_size', [Math.sqrt(size)], [])]);
+        scores = b.op('Div', [b.op('MatMul', [q, k]), this.numbers('root_of_size', [Math.sqrt(size)], [])]);
       }
       if (options.softcap) {
-        const number = b.float32('softcap', [options.softcap], []);
+        const number = this.numbers('softcap', [options.softcap], []);
         scores = b.op('Mul', [b.op('Tanh', [b.op('Div', [scores, number])]), number]);
       }
       const mask = maskOf(layer);
       const masked = options.whereMask
-        ? b.op('Where', [b.op('Equal', [mask, b.float32('nothing', [0], [])]), scores, b.float32('lowest', [-3.4028234663852886e38], [])])
+        ? b.op('Where', [b.op('Equal', [mask, this.numbers('nothing', [0], [])]), scores, lowest()])
         : b.op('Add', [scores, mask]);
-      const weights = b.op('Softmax', [masked], {attributes: {axis: int(-1)}});
+      const softmax = b.op('Softmax', [this.cast(masked, DataType.FLOAT)], {attributes: {axis: int(-1)}});
+      const weights = this.cast(softmax, this.type);
       const attended = b.op('MatMul', [weights, repeat(`present.${layer}.value`)]);
       const joined = b.op('Transpose', [attended], {attributes: {perm: ints([0, 2, 1, 3])}});
       return b.op('Reshape', [joined, this.#shape(normed, [heads * size])]);
