@@ -10,7 +10,7 @@ import {DecoderSession} from '../../test/support/decoder_session.js';
 import {type ExportOptions, exportedDecoder} from '../../test/support/exported_decoder.js';
 import {LoweredInterpreter, type Run} from '../../test/support/lowered_interpreter.js';
 import {type RandomCheckpointOptions, randomTensors, tinyConfig} from '../../test/support/random_checkpoint.js';
-import {UnsupportedError} from '../errors.js';
+import {AbortError, UnsupportedError} from '../errors.js';
 import type {DecoderConfig, TensorType} from '../import/checkpoint.js';
 import {buildDecoder} from '../import/graph/decoder.js';
 import {DataType} from '../onnx/data_type.js';
@@ -260,12 +260,16 @@ describe('refuses, and says which node', () => {
     await expect(lowering).rejects.toThrow(message);
   });
 
-  it('a type that is not there', async () => {
+  it('options that are not there', async () => {
     const type = 'int8' as 'float16';
     await expect(lowerDecoder(exportedDecoder({style: 'genai'}), {type})).rejects.toThrow(
       "type must be 'float16' or 'bfloat16', got 'int8'",
     );
   });
+});
+
+it('stops when it is told to', async () => {
+  await expect(lowerDecoder(exportedDecoder({style: 'genai'}), {signal: AbortSignal.abort()})).rejects.toThrow(AbortError);
 });
 
 it('leaves the model as it was', async () => {
@@ -302,6 +306,18 @@ it('layers without positions are blocks of their own', async () => {
   const lowered = await lowerDecoder(model);
   expect(lowered.shape.rotarySize).toBe(16);
   expect(lowered.sequence.map(({part}) => part)).toEqual(['prologue', 'block', 'block_1', 'block', 'epilogue']);
+  expect(await largestError(model, lowered, EXPORTED_TOKENS)).toBeLessThan(1e-5);
+});
+
+it.each<ExportOptions>([
+  {style: 'plain', headNorms: true},
+  {style: 'plain', headNorms: true, headSize: 32, rotarySize: 16, biases: true},
+  {style: 'plain', postNorms: true, shiftedNorms: true},
+  {style: 'genai', postNorms: true},
+])('more norms than Llama has: %o', async (options) => {
+  const model = exportedDecoder(options);
+  const lowered = await lowerDecoder(model, {maxPositions: 40});
+  expect(lowered.parts.map(({name}) => name)).toEqual(['prologue', 'block', 'epilogue']);
   expect(await largestError(model, lowered, EXPORTED_TOKENS)).toBeLessThan(1e-5);
 });
 

@@ -2,7 +2,7 @@
 
 import {create} from '@bufbuild/protobuf';
 
-import {OptionError, UnsupportedError} from '../errors.js';
+import {OptionError, throwIfAborted, UnsupportedError} from '../errors.js';
 import {DataType} from '../onnx/data_type.js';
 import {foldConstants} from '../onnx/lower/fold_constants.js';
 import {fuseActivation} from '../onnx/lower/fuse_activation.js';
@@ -13,6 +13,7 @@ import {removeUnused} from '../onnx/lower/remove_unused.js';
 import {splitSkipNorm} from '../onnx/lower/split_skip_norm.js';
 import {Model, tensorsOf} from '../onnx/model.js';
 import {GraphProtoSchema, ModelProtoSchema, NodeProtoSchema} from '../onnx/onnx_pb.js';
+import {integer} from '../options.js';
 import {cutIntoBlocks, type Section, signature} from './blocks.js';
 import {emitSection, type NamedWeight} from './emit.js';
 import type {DecoderPart, DecoderShape, Execution, LoweredDecoder, RowRange} from './lowered_decoder.js';
@@ -26,6 +27,7 @@ export interface LowerOptions {
   type?: 'float16' | 'bfloat16';
   /** Positions of rotary tables that the graph does not hold but computes. Default 4096. */
   maxPositions?: number;
+  signal?: AbortSignal;
 }
 
 /** Tokens in a page of the key/value cache. */
@@ -33,14 +35,16 @@ const PAGE_SIZE = 64;
 
 /**
  * `model`, which is not changed, follows the contract: input_ids, past_key_values.N.key and .value, logits.
- * Throws UnsupportedError that names the node which cannot be lowered, and why; FormatError (ERR_ONNX) for a graph that
- * makes no sense.
+ * Throws OptionError; UnsupportedError that names the node which cannot be lowered, and why; FormatError (ERR_ONNX) for a
+ * graph that makes no sense; AbortError.
  */
-export async function lowerDecoder(model: Model, {type, maxPositions = 4096}: LowerOptions = {}): Promise<LoweredDecoder> {
+export async function lowerDecoder(model: Model, {type, signal, ...options}: LowerOptions = {}): Promise<LoweredDecoder> {
   if (type !== undefined && type !== 'float16' && type !== 'bfloat16') throw new OptionError('type', "'float16' or 'bfloat16'", type);
+  const maxPositions = integer('maxPositions', options.maxPositions ?? 4096, {min: 1});
+  throwIfAborted(signal);
   const copy = copyModel(model);
   await loadSources(copy);
-  await canonicalize(copy, maxPositions);
+  await canonicalize(copy, maxPositions, signal);
 
   const {graph, logits} = translate(copy);
   const sections = cutIntoBlocks(graph, logits, copy.label);
@@ -49,17 +53,20 @@ export async function lowerDecoder(model: Model, {type, maxPositions = 4096}: Lo
 }
 
 /** Changes `model` to the few forms that `translate` knows; it computes the same. */
-async function canonicalize(model: Model, maxPositions: number): Promise<void> {
+async function canonicalize(model: Model, maxPositions: number, signal: AbortSignal | undefined): Promise<void> {
   // The cache is the runtime's: what goes into it need not be named.
   model.graph.output = model.graph.output.filter(({name}) => name === 'logits');
   if (model.graph.output.length === 0) throw new UnsupportedError(`${model.label}: has no output 'logits'`);
   removeUnused(model.graph);
   await foldConstants(model);
+  throwIfAborted(signal);
   splitSkipNorm(model);
   fuseRmsNorm(model);
   fuseActivation(model);
   await fuseRotary(model, maxPositions);
+  throwIfAborted(signal);
   await fuseAttention(model, maxPositions);
+  throwIfAborted(signal);
 }
 
 /** A model whose nodes can be changed; tensors and their bytes are shared. */

@@ -39,6 +39,10 @@ export interface ExportOptions {
   rootScale?: boolean;
   /** Norms multiply by 1 + weight, as Gemma's do. plain alone. */
   shiftedNorms?: boolean;
+  /** plain: queries and keys are normalized by head, as Qwen3's are. */
+  headNorms?: boolean;
+  /** What attention and MLP make is normalized before it is added, as Gemma 2 has it. */
+  postNorms?: boolean;
   /** plain: as transformers has it since SDPA; hidden scores are chosen, not added. */
   whereMask?: boolean;
   /** plain: cap * tanh(scores / cap). */
@@ -90,11 +94,12 @@ class Export {
     for (let layer = 0; layer < layers; layer++) {
       const normed = this.norm(`${layer}.input_norm`, hidden);
       const attended = context(layer, normed);
-      hidden = b.op('Add', [hidden, this.linear(`${layer}.o`, attended, this.heads * this.size, HIDDEN)]);
+      const post = (name: string, x: string) => (options.postNorms ? this.norm(`${layer}.${name}`, x) : x);
+      hidden = b.op('Add', [hidden, post('attention_post_norm', this.linear(`${layer}.o`, attended, this.heads * this.size, HIDDEN))]);
       const middle = this.norm(`${layer}.post_norm`, hidden);
       const gate = this.activation(this.linear(`${layer}.gate`, middle, HIDDEN, INNER));
       const gated = b.op('Mul', [gate, this.linear(`${layer}.up`, middle, HIDDEN, INNER)]);
-      hidden = b.op('Add', [hidden, this.linear(`${layer}.down`, gated, INNER, HIDDEN)]);
+      hidden = b.op('Add', [hidden, post('mlp_post_norm', this.linear(`${layer}.down`, gated, INNER, HIDDEN))]);
     }
     const logits = b.op('MatMul', [this.norm('norm', hidden), this.weight('head', [HIDDEN, EXPORTED_VOCABULARY])]);
     const cap = options.logitsCap;
@@ -159,9 +164,9 @@ class Export {
     });
   }
 
-  norm(name: string, x: string): string {
+  norm(name: string, x: string, size = HIDDEN): string {
     const {b} = this;
-    let weight = this.weight(name, [HIDDEN]);
+    let weight = this.weight(name, [size]);
     if (this.options.style === 'genai') {
       return b.op('SimplifiedLayerNormalization', [x, weight], {attributes: {epsilon: float(1e-5), axis: int(-1), stash_type: int(1)}});
     }
@@ -282,8 +287,11 @@ class Export {
     const maskOf = (layer: number) =>
       b.op('Where', [b.op('Or', [wide(hiddenBy(this.window(layer)), 0, 1), padded]), lowest(), this.numbers('nothing', [0], [])]);
 
-    const split = (x: string, count: number) =>
-      b.op('Transpose', [b.op('Reshape', [x, this.#shape(x, [count, size])])], {attributes: {perm: ints([0, 2, 1, 3])}});
+    const split = (x: string, count: number, norm?: string) => {
+      const parts = b.op('Reshape', [x, this.#shape(x, [count, size])]);
+      const normed = norm !== undefined && options.headNorms ? this.norm(norm, parts, size) : parts;
+      return b.op('Transpose', [normed], {attributes: {perm: ints([0, 2, 1, 3])}});
+    };
     const cut = (x: string, from: number, to: number) =>
       b.op('Slice', [x, b.int64('from', [from]), b.int64('to', [to]), axes(3), b.int64('step', [1])]);
     const rotate = (x: string) => {
@@ -304,7 +312,7 @@ class Export {
 
     return (layer, normed) => {
       const [query, key, value] = this.project(layer, normed);
-      b.op('Concat', [`past_key_values.${layer}.key`, rotate(split(key, kvHeads))], {
+      b.op('Concat', [`past_key_values.${layer}.key`, rotate(split(key, kvHeads, `${layer}.k_norm`))], {
         output: `present.${layer}.key`,
         attributes: {axis: int(-2)},
       });
@@ -313,7 +321,7 @@ class Export {
         attributes: {axis: int(-2)},
       });
       let [q, k] = [
-        rotate(split(query, heads)),
+        rotate(split(query, heads, `${layer}.q_norm`)),
         b.op('Transpose', [repeat(`present.${layer}.key`)], {attributes: {perm: ints([0, 1, 3, 2])}}),
       ];
       let scores: string;
