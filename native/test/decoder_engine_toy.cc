@@ -137,7 +137,7 @@ OnnxModel prologueModel(OnnxType type) {
       .node("Embed", {"tokens", "table"}, {"hidden_out"}, "embed", plugin());
 }
 
-OnnxModel blockModel(OnnxType type, Range range) {
+OnnxModel blockModel(OnnxType type, Range range, int pageTokens) {
   OnnxModel model;
   model.input("hidden", {-1, width}, type)
       .input("attention_norm", {width}, type)
@@ -165,7 +165,7 @@ OnnxModel blockModel(OnnxType type, Range range) {
                  .integer("head_size", headSize)
                  .integer("rotary_size", headSize)
                  .integer("interleaved", 0)
-                 .integer("page_size", pageSize)
+                 .integer("page_size", pageTokens)
                  .integer("window", 0)
                  .real("scale", scale)
                  .real("softcap", 0)

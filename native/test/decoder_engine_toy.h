@@ -45,7 +45,7 @@ Weights makeWeights();
 
 // tokens -> hidden_out; hidden, cache, pages, run_starts, run_slots, positions -> hidden_out; hidden -> logits.
 OnnxModel prologueModel(OnnxType type);
-OnnxModel blockModel(OnnxType type, Range range);
+OnnxModel blockModel(OnnxType type, Range range, int pageTokens = pageSize);
 OnnxModel epilogueModel(OnnxType type, Range range);
 
 // The logits after each token, in double.

@@ -36,6 +36,9 @@ std::int32_t decodeRowsFor(std::int32_t rows, std::int32_t most) noexcept {
   return std::min(static_cast<std::int32_t>(std::bit_ceil(static_cast<std::uint32_t>(rows))), most);
 }
 
+// Between the addresses of two layers, in bytes: TensorRT wants inputs to begin at multiples of it.
+constexpr std::size_t cacheStride = 256;
+
 }  // namespace
 
 GpuRunner::GpuRunner(tensorrt::DeviceMemory memory, DecoderModel model, std::shared_ptr<PartFactory> parts,
@@ -53,11 +56,12 @@ GpuRunner::GpuRunner(tensorrt::DeviceMemory memory, DecoderModel model, std::sha
   const std::int32_t chosen = std::max({limits.decodeRows, limits.slots, limits.scoreRows});
 
   const std::size_t bytes = at(limits.pages) * pageBytes(model_);
-  std::vector<std::int64_t> addresses;
+  std::vector<std::int64_t> addresses(at(model_.layers) * cacheStride / sizeof(std::int64_t));
   for (std::int32_t layer = 0; layer < model_.layers; ++layer) {
-    for (int side = 0; side < 2; ++side) {
+    for (std::size_t side = 0; side < 2; ++side) {
       pages_.push_back(memory_.device->allocate(bytes, stream_));
-      addresses.push_back(static_cast<std::int64_t>(pages_.back().address()));
+      addresses[at(layer) * cacheStride / sizeof(std::int64_t) + side] =
+          static_cast<std::int64_t>(pages_.back().address());
     }
   }
   cache_ = memory_.device->allocate(addresses.size() * sizeof(std::int64_t), stream_);
@@ -116,8 +120,9 @@ StepNumber GpuRunner::decode(std::span<const std::int32_t> slots) {
   const auto rows = decodeRowsFor(static_cast<std::int32_t>(slots.size()), options_.limits.decodeRows);
   std::vector<std::int32_t> padded(slots.begin(), slots.end());
   padded.resize(at(rows), -1);
+  const cuda::Graph& graph = *decodeStep(rows).graph;
   upload<std::int32_t>(decodeSlots_, padded);
-  decodeStep(rows).graph->launch(stream_);
+  graph.launch(stream_);
   return ring_.finish(stream_, records_, slots.size());
 }
 
@@ -154,9 +159,9 @@ void GpuRunner::shape(Parts& parts, std::int32_t rows, std::int32_t runs) {
   const std::array<std::int64_t, 1> starts{runs + 1};
   const std::array<std::int64_t, 2> hidden{rows, model_.hiddenSize};
   const std::array<std::int64_t, 2> pages{options_.limits.slots, options_.limits.pagesPerSlot};
-  std::vector<bool> shaped(parts.of.size(), false);
+  std::vector<char> shaped(parts.of.size(), 0);
   for (const PartRun& run : model_.runs) {
-    if (std::exchange(shaped[run.part], true) || run.part == model_.runs.back().part) continue;
+    if (std::exchange(shaped[run.part], 1) != 0 || run.part == model_.runs.back().part) continue;
     Part& part = *parts.of[run.part];
     if (&run == &model_.runs.front()) {
       part.shape(tensor::tokens, perRow);
@@ -183,7 +188,7 @@ std::size_t GpuRunner::runBlocks(Parts& parts, Inputs& inputs) {
     } else {
       part.bind(tensor::hidden, hidden_[at].address());
       at = 1 - at;
-      part.bind(tensor::cache, cache_.address() + 2 * sizeof(std::int64_t) * static_cast<std::size_t>(run.layer));
+      part.bind(tensor::cache, cache_.address() + cacheStride * static_cast<std::size_t>(run.layer));
       part.bind(tensor::pages, tables_.pages());
       part.bind(tensor::runStarts, inputs.runStarts.address());
       part.bind(tensor::runSlots, inputs.runSlots.address());
@@ -210,6 +215,7 @@ void GpuRunner::bindWeights(Part& part, const PartRun& run) {
 }
 
 void GpuRunner::chooseTokens(std::int32_t rows, CUdeviceptr slots) {
+  const cuda::Current current(*memory_.context);
   kernels::sample(*kernels_, stream_.handle(),
                   {.logits = pointer<const float>(logits_),
                    .slots = reinterpret_cast<const std::int32_t*>(slots),
@@ -244,6 +250,7 @@ void GpuRunner::uploadRuns(std::span<const PromptRun> runs) {
 
 void GpuRunner::gatherRows(std::span<const std::int32_t> rows, std::size_t hidden) {
   upload(gatherRows_, rows);
+  const cuda::Current current(*memory_.context);
   kernels::embed(*kernels_, stream_.handle(), model_.type,
                  {.tokens = pointer<const std::int32_t>(gatherRows_),
                   .table = pointer<const void>(hidden_[hidden]),
@@ -259,6 +266,7 @@ GpuRunner::DecodeStep& GpuRunner::decodeStep(std::int32_t rows) {
   if (step.parts.of.empty()) step.parts = makeParts(Range::decode);
   shape(step.parts, rows, rows);
   const auto queue = [&] {
+    const cuda::Current current(*memory_.context);
     kernels::beginStep(*kernels_, stream_.handle(),
                        {.slots = pointer<const std::int32_t>(decodeSlots_),
                         .states = reinterpret_cast<const kernels::SlotState*>(tables_.states()),
@@ -271,6 +279,9 @@ GpuRunner::DecodeStep& GpuRunner::decodeStep(std::int32_t rows) {
     runEpilogue(step.parts, rows, hidden_[hidden].address());
     chooseTokens(rows, decodeInputs_.runSlots.address());
   };
+  // The first run with new shapes may prepare things, which no graph can hold. Padding has no effect.
+  upload<std::int32_t>(decodeSlots_, std::vector<std::int32_t>(at(rows), -1));
+  queue();
   step.graph.emplace(cuda::Graph::capture(stream_, queue));
   return step;
 }

@@ -87,7 +87,7 @@ class GpuRunner final : public StepRunner {
   SlotTables tables_;
   StepRing ring_;
 
-  // [layers][2] addresses, and the pages themselves: keys, then values, of each layer.
+  // Two addresses a layer, and the pages themselves: keys, then values, of each layer.
   cuda::DeviceBlock cache_;
   std::vector<cuda::DeviceBlock> pages_;
 

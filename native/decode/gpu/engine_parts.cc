@@ -1,0 +1,69 @@
+#include "engine_parts.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <utility>
+
+#include "../../cuda/stream.h"
+#include "../../tensorrt/block_execution.h"
+
+namespace tensorrt_node::decode {
+namespace {
+
+class EnginePart final : public Part {
+ public:
+  EnginePart(std::shared_ptr<const tensorrt::Engine> engine, std::shared_ptr<const cuda::DeviceBlock> scratch)
+      : scratch_(std::move(scratch)), execution_(engine, engine->info().name) {}
+
+  void bind(const std::string& tensor, CUdeviceptr address) override { execution_.setAddress(tensor, address); }
+  void shape(const std::string& input, std::span<const std::int64_t> dims) override {
+    tensorrt::Shape& known = shapes_[input];
+    if (std::equal(dims.begin(), dims.end(), known.begin(), known.end())) return;
+    known.assign(dims.begin(), dims.end());
+    changed_ = true;
+  }
+  void enqueue(const cuda::Stream& stream) override {
+    if (changed_) {
+      const std::vector<tensorrt::NamedShape> shapes(shapes_.begin(), shapes_.end());
+      execution_.setShapes(shapes, stream);
+      execution_.setScratch(*scratch_);
+      changed_ = false;
+    }
+    execution_.enqueue(stream);
+  }
+
+ private:
+  const std::shared_ptr<const cuda::DeviceBlock> scratch_;
+  tensorrt::BlockExecution execution_;
+  std::map<std::string, tensorrt::Shape> shapes_;
+  bool changed_ = true;
+};
+
+std::int64_t scratchBytes(const tensorrt::Engine& engine) {
+  std::int64_t bytes = 1;
+  for (int profile = 0; profile < engine.info().profiles; ++profile)
+    bytes = std::max(bytes, engine.deviceMemoryBytes(profile));
+  return bytes;
+}
+
+}  // namespace
+
+EngineParts::EngineParts(const tensorrt::DeviceMemory& memory, std::vector<PartEngines> engines)
+    : engines_(std::move(engines)) {
+  std::int64_t bytes = 1;
+  for (const PartEngines& part : engines_)
+    bytes = std::max({bytes, scratchBytes(*part.decode), scratchBytes(*part.prefill)});
+  const cuda::Stream home(memory.context, "scratch");
+  scratch_ = std::make_shared<const cuda::DeviceBlock>(memory.device->allocate(static_cast<std::size_t>(bytes), home));
+  // What the block was used for before is done: any stream may have it.
+  home.synchronize();
+}
+
+std::unique_ptr<Part> EngineParts::make(std::size_t part, Range range) {
+  const PartEngines& engines = engines_.at(part);
+  return std::make_unique<EnginePart>(range == Range::decode ? engines.decode : engines.prefill, scratch_);
+}
+
+}  // namespace tensorrt_node::decode

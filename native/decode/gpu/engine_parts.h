@@ -1,0 +1,32 @@
+// A decoder's parts as TensorRT engines: contexts of plans without weights, that share one scratch memory.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "../../cuda/device_pool.h"
+#include "../../tensorrt/engine.h"
+#include "part.h"
+
+namespace tensorrt_node::decode {
+
+// The engines of a part.
+struct PartEngines {
+  std::shared_ptr<const tensorrt::Engine> decode;
+  std::shared_ptr<const tensorrt::Engine> prefill;
+};
+
+// For parts that are all queued on one stream. Parts may outlive it.
+class EngineParts final : public PartFactory {
+ public:
+  // Allocates scratch memory for the largest shapes that the engines take. Throws CudaError.
+  EngineParts(const tensorrt::DeviceMemory& memory, std::vector<PartEngines> engines);
+
+  std::unique_ptr<Part> make(std::size_t part, Range range) override;
+
+ private:
+  const std::vector<PartEngines> engines_;
+  std::shared_ptr<const cuda::DeviceBlock> scratch_;
+};
+
+}  // namespace tensorrt_node::decode
