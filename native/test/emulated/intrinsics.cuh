@@ -1,0 +1,59 @@
+// In place of native/kernels/device/intrinsics.cuh: what its instructions do, in C++.
+#pragma once
+
+namespace tensorrt_node::kernels {
+
+inline void waitForPredecessor() {}
+inline void letSuccessorBegin() {}
+
+inline uint4 loadOnce(const void* from) {
+  return *static_cast<const uint4*>(from);
+}
+
+inline void copyToShared(void* shared, const void* from, bool exists) {
+  if (exists)
+    std::memcpy(shared, from, 16);
+  else
+    std::memset(shared, 0, 16);
+}
+inline void endCopies() {}
+template <int groups>
+void waitForCopies() {}
+
+template <typename T>
+float elementOf(std::uint32_t pair, int which) {
+  T elements[2];
+  std::memcpy(elements, &pair, 4);
+  if constexpr (std::is_same_v<T, __half>)
+    return __half2float(elements[which]);
+  else
+    return __bfloat162float(elements[which]);
+}
+
+// PTX ISA, "Matrix Fragments for mma.m16n8k16 with floating point type".
+template <typename T>
+void multiplyAdd(float (&d)[4], std::uint32_t a0, std::uint32_t a1, std::uint32_t a2, std::uint32_t a3,
+                 std::uint32_t b0, std::uint32_t b1, T) {
+  const std::uint32_t mine[6]{a0, a1, a2, a3, b0, b1};
+  const emulated::Message* all = emulated::exchange(mine, sizeof mine);
+  const auto pair = [&](int lane, int index) {
+    std::uint32_t bits;
+    std::memcpy(&bits, all[lane].bytes + 4 * index, 4);
+    return bits;
+  };
+  for (int i = 0; i < 4; ++i) {
+    const int row = emulated::lane() / 4 + i / 2 * 8;
+    const int column = emulated::lane() % 4 * 2 + i % 2;
+    for (int k = 0; k < 16; ++k) {
+      const std::uint32_t a = pair(row % 8 * 4 + k % 8 / 2, row / 8 + k / 8 * 2);
+      const std::uint32_t b = pair(column * 4 + k % 8 / 2, 4 + k / 8);
+      d[i] += elementOf<T>(a, k % 2) * elementOf<T>(b, k % 2);
+    }
+  }
+}
+
+inline void* launchedShared() {
+  return emulated::launchedShared();
+}
+
+}  // namespace tensorrt_node::kernels
