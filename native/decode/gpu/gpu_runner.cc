@@ -49,7 +49,7 @@ GpuRunner::GpuRunner(tensorrt::DeviceMemory memory, DecoderModel model, std::sha
       options_(options),
       stream_(memory_.context, "decode"),
       kernels_(kernels::Kernels::of(memory_.context)),
-      tables_(memory_, stream_, options.limits),
+      tables_(options.limits, stream_, memory_.device, memory_.pinned),
       ring_(memory_, options.stepsInFlight, at(std::max(options.limits.decodeRows, options.limits.slots))) {
   const RunnerLimits& limits = options_.limits;
   const std::int32_t rows = std::max({limits.prefillRows, limits.decodeRows, limits.scoreRows});
@@ -189,7 +189,7 @@ std::size_t GpuRunner::runBlocks(Parts& parts, Inputs& inputs) {
       part.bind(tensor::hidden, hidden_[at].address());
       at = 1 - at;
       part.bind(tensor::cache, cache_.address() + cacheStride * static_cast<std::size_t>(run.layer));
-      part.bind(tensor::pages, tables_.pages());
+      part.bind(tensor::pages, reinterpret_cast<CUdeviceptr>(tables_.pages()));
       part.bind(tensor::runStarts, inputs.runStarts.address());
       part.bind(tensor::runSlots, inputs.runSlots.address());
       part.bind(tensor::positions, inputs.positions.address());
@@ -219,8 +219,8 @@ void GpuRunner::chooseTokens(std::int32_t rows, CUdeviceptr slots) {
   kernels::sample(*kernels_, stream_.handle(),
                   {.logits = pointer<const float>(logits_),
                    .slots = reinterpret_cast<const std::int32_t*>(slots),
-                   .sampling = reinterpret_cast<const kernels::SlotSampling*>(tables_.sampling()),
-                   .states = reinterpret_cast<kernels::SlotState*>(tables_.states()),
+                   .sampling = tables_.sampling(),
+                   .states = tables_.states(),
                    .records = pointer<kernels::TokenRecord>(records_),
                    .workspace = pointer<void>(sampleWorkspace_),
                    .rows = rows,
@@ -269,7 +269,7 @@ GpuRunner::DecodeStep& GpuRunner::decodeStep(std::int32_t rows) {
     const cuda::Current current(*memory_.context);
     kernels::beginStep(*kernels_, stream_.handle(),
                        {.slots = pointer<const std::int32_t>(decodeSlots_),
-                        .states = reinterpret_cast<const kernels::SlotState*>(tables_.states()),
+                        .states = tables_.states(),
                         .tokens = pointer<std::int32_t>(decodeInputs_.tokens),
                         .positions = pointer<std::int32_t>(decodeInputs_.positions),
                         .runStarts = pointer<std::int32_t>(decodeInputs_.runStarts),

@@ -12,10 +12,10 @@
 #include "../../cuda/stream.h"
 #include "../../kernels/kernels.h"
 #include "../../tensorrt/engine.h"
+#include "../slot_tables.h"
 #include "../step_runner.h"
 #include "decoder_model.h"
 #include "part.h"
-#include "slot_tables.h"
 #include "step_ring.h"
 
 namespace tensorrt_node::decode {
