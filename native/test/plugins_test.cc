@@ -10,6 +10,7 @@
 #include "halves.h"
 #include "tensorrt/bound_execution.h"
 #include "tensorrt/error.h"
+#include "tensorrt/logger.h"
 
 namespace cuda = tensorrt_node::cuda;
 namespace trt = tensorrt_node::tensorrt;
@@ -274,13 +275,28 @@ TEST(plugins_are_found_by_namespace_and_version) {
     CHECK_CONTAINS(failure(norm(attributes)), "Plugin not found");
 }
 
-// The builder runs plugins on memory that holds anything: addresses from there would be followed.
-TEST(plugins_that_take_addresses_from_memory_are_not_run_by_the_builder) {
+// The builder times plugins on memory that holds anything: addresses from there would be followed.
+TEST(plugins_run_no_kernel_for_the_builder) {
+  const auto loads = simulatorCalls("cuModuleLoadData");
   const auto launches = simulatorCalls("cuLaunchKernelEx");
   test::planOf(attentionModel(attentionAttributes()));
-  CHECK_EQUAL(simulatorCalls("cuLaunchKernelEx"), launches);
   normPlan();
-  CHECK(simulatorCalls("cuLaunchKernelEx") > launches);
+  CHECK_EQUAL(simulatorCalls("cuModuleLoadData"), loads);
+  CHECK_EQUAL(simulatorCalls("cuLaunchKernelEx"), launches);
+}
+
+TEST(plugins_of_another_format_are_refused) {
+  normPlan();
+  nvinfer1::IPluginCreatorInterface& creator = *getPluginRegistry()->getCreator("RmsNorm", "1", "tensorrt_node");
+  const float epsilon = 1;
+  const std::int32_t format = 2;
+  const nvinfer1::PluginField fields[] = {{"format", &format, nvinfer1::PluginFieldType::kINT32, 1},
+                                          {"epsilon", &epsilon, nvinfer1::PluginFieldType::kFLOAT32, 1}};
+  const nvinfer1::PluginFieldCollection collection{2, fields};
+  const trt::LogCapture log;
+  CHECK(static_cast<nvinfer1::IPluginCreatorV3One&>(creator).createPlugin(
+            "norm", &collection, nvinfer1::TensorRTPhase::kRUNTIME) == nullptr);
+  CHECK_CONTAINS(log.explain(""), "the plan was built by another version of this library");
 }
 
 TEST(plugins_that_nobody_registered_are_named_by_the_plan) {

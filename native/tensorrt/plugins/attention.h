@@ -24,7 +24,6 @@ class Attention final : public Operator {
                                                 nvinfer1::IExprBuilder& builder) const override;
   void check(const Shapes& shapes) const override;
   std::size_t workspaceBytes(std::span<const nvinfer1::Dims> largestInputs) const override;
-  bool followsData() const noexcept override { return true; }
   void enqueue(const Launch& launch) const override;
 
  private:

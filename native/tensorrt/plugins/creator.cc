@@ -1,6 +1,7 @@
 #include "creator.h"
 
 #include <memory>
+#include <stdexcept>
 #include <utility>
 
 #include "plugin.h"
@@ -15,7 +16,10 @@ Creator::Creator(OperatorType type)
 nvinfer1::IPluginV3* Creator::createPlugin(char const*, nvinfer1::PluginFieldCollection const* fields,
                                            nvinfer1::TensorRTPhase phase) noexcept {
   return guarded<nvinfer1::IPluginV3*>(type_.name, "createPlugin", nullptr, [&] {
-    return std::make_unique<Plugin>(type_.make(Fields(fields)), phase).release();
+    const Fields given(fields);
+    if (phase == nvinfer1::TensorRTPhase::kRUNTIME && given.integer(kFormatField) != kFormat)
+      throw std::invalid_argument("the plan was built by another version of this library: build it again");
+    return std::make_unique<Plugin>(type_.make(given), phase).release();
   });
 }
 

@@ -67,9 +67,6 @@ class Operator {
 
   // Enough for all smaller inputs as well.
   virtual std::size_t workspaceBytes(std::span<const nvinfer1::Dims>) const { return 0; }
-  // The builder may time layers on memory that holds anything: a kernel that takes addresses or counts from there
-  // must not run then.
-  virtual bool followsData() const noexcept { return false; }
   // Queues the work. Safe while the stream is captured. Throws as launchers do.
   virtual void enqueue(const Launch& launch) const = 0;
 

@@ -163,9 +163,10 @@ int32_t Plugin::onShapeChange(PluginTensorDesc const* inputs, int32_t inputCount
 int32_t Plugin::enqueue(PluginTensorDesc const*, PluginTensorDesc const*, void const* const* inputs,
                         void* const* outputs, void* workspace, cudaStream_t stream) noexcept {
   return guarded(getPluginName(), "enqueue", kFailed, [&] {
-    if (phase_ == nvinfer1::TensorRTPhase::kBUILD && operator_->followsData()) return 0;
-    if (inputDims_.empty()) throw std::logic_error("no shapes were told");
-    if (kernels_ == nullptr) kernels_ = currentKernels();
+    // The builder may time layers, on memory that holds anything: addresses, pages and counts from there would be
+    // followed, and there is nothing to choose from.
+    if (phase_ == nvinfer1::TensorRTPhase::kBUILD) return 0;
+    if (kernels_ == nullptr || inputDims_.empty()) throw std::logic_error("attached to no context, or without shapes");
     operator_->enqueue(
         {*kernels_, reinterpret_cast<CUstream>(stream), type_, {inputDims_, outputDims_}, inputs, outputs, workspace});
     return 0;
@@ -176,7 +177,7 @@ nvinfer1::IPluginV3* Plugin::attachToContext(nvinfer1::IPluginResourceContext*) 
   return guarded<nvinfer1::IPluginV3*>(getPluginName(), "attachToContext", nullptr, [&] {
     auto copy = std::make_unique<Plugin>(operator_->clone(), phase_);
     // Here and not in the first enqueue(), which may be captured.
-    copy->kernels_ = currentKernels();
+    if (phase_ == nvinfer1::TensorRTPhase::kRUNTIME) copy->kernels_ = currentKernels();
     return copy.release();
   });
 }
@@ -184,6 +185,7 @@ nvinfer1::IPluginV3* Plugin::attachToContext(nvinfer1::IPluginResourceContext*) 
 nvinfer1::PluginFieldCollection const* Plugin::getFieldsToSerialize() noexcept {
   return guarded<nvinfer1::PluginFieldCollection const*>(getPluginName(), "getFieldsToSerialize", nullptr, [&] {
     saved_.clear();
+    saved_.integer(kFormatField, kFormat);
     operator_->save(saved_);
     return &saved_.collection();
   });

@@ -4,7 +4,7 @@
 
 #include <NvInferRuntime.h>
 
-#include <functional>
+#include <cstdint>
 #include <memory>
 #include <vector>
 
@@ -17,6 +17,9 @@ namespace tensorrt_node::tensorrt::plugins {
 // Of all plugins of this library, as ONNX nodes say in `plugin_namespace` and `plugin_version`.
 constexpr const char* kNamespace = "tensorrt_node";
 constexpr const char* kVersion = "1";
+// What plans keep of a plugin beside its attributes: the format of them, raised when their meaning changes.
+constexpr const char* kFormatField = "format";
+constexpr std::int32_t kFormat = 1;
 
 class Plugin final : public nvinfer1::IPluginV3,
                      public nvinfer1::IPluginV3OneCore,
@@ -61,7 +64,7 @@ class Plugin final : public nvinfer1::IPluginV3,
   const std::unique_ptr<Operator> operator_;
   const nvinfer1::TensorRTPhase phase_;
   SavedFields saved_;
-  // From the first use on.
+  // Of the context that it is attached to.
   std::shared_ptr<const kernels::Kernels> kernels_;
   // Of the last onShapeChange().
   std::vector<nvinfer1::Dims> inputDims_;
