@@ -5,7 +5,7 @@
 //
 // Without nvcc the assembly embeds nothing, and the addon says so when kernels are asked for; --fetch downloads nvcc
 // first. $TENSORRT_NODE_KERNEL_ARCHITECTURES ("90" or "80,90") leaves out others, for quicker builds in development.
-// What is built is kept under build-kernels/ by a hash of all that goes into it.
+// What is built is kept under build-kernels/, each file by a hash of all that goes into it.
 
 import {execFile} from 'node:child_process';
 import {createHash} from 'node:crypto';
@@ -22,6 +22,7 @@ import {makeOnce} from './sdk/once.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const sources = path.join(root, 'native', 'kernels');
+const built = path.join(root, 'build-kernels');
 const run = promisify(execFile);
 
 /** Machine code for each, and for whatever is newer the last one's PTX. */
@@ -36,25 +37,24 @@ export async function buildKernels({fetch = false, env = process.env, say = () =
   if (unknown !== undefined)
     throw new Error(`TENSORRT_NODE_KERNEL_ARCHITECTURES: '${unknown}' is no architecture, such as ${ARCHITECTURES.join(', ')}`);
 
-  const names = nvcc === undefined ? [] : filesEndingWith('.cu').map((name) => path.basename(name, '.cu'));
+  const files = nvcc === undefined ? [] : readdirSync(sources).filter((name) => name.endsWith('.cu'));
+  const names = files.map((name) => path.basename(name, '.cu')).sort();
   const flags = [
     ...architectures.map((each) => `-gencode=arch=compute_${each},code=sm_${each}`),
     `-gencode=arch=compute_${architectures.at(-1)},code=compute_${architectures.at(-1)}`,
     ...['-std=c++20', '-O3', '--expt-relaxed-constexpr', '-Wno-deprecated-gpu-targets', '-Xcompiler=-Wall'],
   ];
-  const folder = path.join('build-kernels', digest([nvcc?.version ?? 'none', ...flags]));
+  const images = names.map((name) => ({name, key: digest([nvcc.version, ...flags], path.join(sources, `${name}.cu`))}));
   const started = performance.now();
-  const made = await makeOnce(path.join(root, folder), 'images.S', async (scratch) => {
-    const waiting = [...names];
-    const compileNext = async () => {
-      for (let name = waiting.shift(); name !== undefined; name = waiting.shift()) await compile(nvcc.path, flags, name, scratch);
-    };
-    await Promise.all(Array.from({length: availableParallelism()}, compileNext));
-    // The last file that is written, and the one that is looked for.
-    await writeFile(path.join(scratch, 'images.S.partial'), assembly(names, path.join(root, folder)));
-    await rename(path.join(scratch, 'images.S.partial'), path.join(scratch, 'images.S'));
-    say(`${names.length} files for ${architectures.join(', ')} in ${((performance.now() - started) / 1000).toFixed(1)} s`);
-  });
+  const waiting = [...images];
+  const compileNext = async () => {
+    for (let each = waiting.shift(); each !== undefined; each = waiting.shift()) await compile(nvcc.path, flags, each);
+  };
+  await Promise.all(Array.from({length: availableParallelism()}, compileNext));
+  say(`${names.length} files for ${architectures.join(', ')} in ${((performance.now() - started) / 1000).toFixed(1)} s`);
+  const text = assembly(images);
+  const key = createHash('sha256').update(text).digest('hex').slice(0, 12);
+  const made = await makeOnce(path.join(built, `images-${key}`), 'images.S', (scratch) => writeFile(path.join(scratch, 'images.S'), text));
   return path.relative(root, made);
 }
 
@@ -70,33 +70,31 @@ async function compiler({fetch, say}) {
   }
 }
 
-async function compile(nvcc, flags, name, folder) {
-  // Relative paths, so that the machine's are not in the result.
-  const args = [
-    '-fatbin',
-    ...flags,
-    '-I',
-    'native',
-    path.join('native', 'kernels', `${name}.cu`),
-    '-o',
-    path.join(folder, `${name}.fatbin`),
-  ];
-  try {
-    await run(nvcc, args, {cwd: root, maxBuffer: 64 << 20});
-  } catch (error) {
-    throw new Error(`nvcc failed on ${name}.cu: ${error.stderr || error.message}`);
-  }
+/** Compiles `name`.cu unless the same sources were before. */
+async function compile(nvcc, flags, {name, key}) {
+  await makeOnce(path.join(built, `${name}-${key}`), `${name}.fatbin`, async (scratch) => {
+    // Relative paths, so that the machine's are not in the result.
+    const source = path.join('native', 'kernels', `${name}.cu`);
+    const partial = path.join(scratch, 'partial');
+    try {
+      await run(nvcc, ['-fatbin', ...flags, '-I', 'native', source, '-o', partial], {cwd: root, maxBuffer: 64 << 20});
+    } catch (error) {
+      throw new Error(`nvcc failed on ${name}.cu: ${error.stderr || error.message}`);
+    }
+    await rename(partial, path.join(scratch, `${name}.fatbin`));
+  });
 }
 
-function assembly(names, folder) {
+function assembly(images) {
   const quad = (value) => `  .quad ${value}`;
-  const image = (name) => [
+  const names = images.map(({name}) => name);
+  const image = ({name, key}) => [
     ...['  .section .rodata', '  .balign 64', `image_${name}:`],
-    ...[`  .incbin "${path.join(folder, `${name}.fatbin`)}"`, `name_${name}:`, `  .asciz "${name}"`],
+    ...[`  .incbin "${path.join(built, `${name}-${key}`, `${name}.fatbin`)}"`, `name_${name}:`, `  .asciz "${name}"`],
   ];
   const lines = [
     '/* Compiled kernels and the table of them: native/kernels/images.h. */',
-    ...names.flatMap(image),
+    ...images.flatMap(image),
     // With addresses inside, which the loader fills in.
     ...['  .section .data.rel.ro, "aw"', '  .balign 8', '  .globl tensorrtNodeKernelImages', '  .hidden tensorrtNodeKernelImages'],
     ...['tensorrtNodeKernelImages:', ...names.flatMap((name) => [quad(`name_${name}`), quad(`image_${name}`)])],
@@ -106,20 +104,14 @@ function assembly(names, folder) {
   return `${lines.join('\n')}\n`;
 }
 
-function filesEndingWith(...endings) {
-  const names = readdirSync(sources, {recursive: true}).filter((name) => endings.some((ending) => name.endsWith(ending)));
-  return names.sort();
-}
-
-function digest(settings) {
+/** Of a kernel's source and all that it includes of ours. */
+function digest(settings, source) {
+  const files = new Set([source]);
+  for (const file of files)
+    for (const [, name] of readFileSync(file, 'utf8').matchAll(/^#include "(.+)"/gm)) files.add(path.resolve(path.dirname(file), name));
   const hash = createHash('sha256').update(settings.join('\n'));
-  for (const name of filesEndingWith('.cu', '.cuh', '.h')) hash.update(`\n${name}\n`).update(readFileSync(path.join(sources, name)));
-  // The assembly names files by where they are.
-  return hash
-    .update(root)
-    .update(readFileSync(fileURLToPath(import.meta.url)))
-    .digest('hex')
-    .slice(0, 12);
+  for (const file of [...files].sort()) hash.update(`\n${path.relative(root, file)}\n`).update(readFileSync(file));
+  return hash.digest('hex').slice(0, 12);
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
