@@ -1,0 +1,132 @@
+/** What the addon exports for decoders: language models whose steps run on the GPU, scheduled by a thread of its own. */
+
+/** Types of floats that weights are stored or wanted in. */
+export type NativeFloatType = 'float16' | 'bfloat16' | 'float32';
+
+/** Bytes of a file, or bytes at hand. */
+export type NativeSource = {path: string; offset: number; bytes: number} | {inline: Uint8Array};
+
+/** Rows of a matrix, below those of the pieces before it. */
+export type NativePiece =
+  | {form: 'plain' | 'transposed'; rows: number; stored: NativeFloatType; values: NativeSource}
+  | {
+      form: 'quantized';
+      rows: number;
+      /** [rows, blocks, blockSize * bits / 8]. */
+      values: NativeSource;
+      bits: 4 | 8;
+      blockSize: number;
+      scales: NativeSource;
+      scaleType: NativeFloatType;
+      /** Packed codes, or numbers of a type; left out: `zeroPoint` everywhere. */
+      zeroPoints?: {type: NativeFloatType | 'codes'; values: NativeSource};
+      zeroPoint: number;
+    };
+
+/** Dense and row-major; a vector has one column, and as many rows as elements. */
+export interface NativeMatrix {
+  name: string;
+  type: NativeFloatType;
+  columns: number;
+  pieces: readonly NativePiece[];
+}
+
+export interface NativeDecoderRequest {
+  device: number;
+  /** Candidates for libnvinfer, most wanted first. */
+  tensorrt: readonly string[];
+  type: 'float16' | 'bfloat16';
+  layers: number;
+  kvHeads: number;
+  headSize: number;
+  hiddenSize: number;
+  vocabularySize: number;
+  /** Plans of each part. They must not change until the promise settles. */
+  parts: readonly {decode: Uint8Array; prefill: Uint8Array}[];
+  /** The prologue first, the epilogue last. `layer`: whose cache the part's attention has. */
+  sequence: readonly {part: number; layer?: number; weights: readonly {name: string; weight: number}[]}[];
+  weights: readonly NativeMatrix[];
+  limits: {
+    /** Sequences decoded at once. */
+    slots: number;
+    /** Rows of a decode step: at most what the decode plans take. */
+    decodeRows: number;
+    /** Rows of a prefill step: at most what the prefill plans take. */
+    prefillRows: number;
+    /** Rows whose logits `score` makes at a time: at most what the decode plans take. */
+    scoreRows: number;
+    /** Pages of 64 tokens of the key/value cache, of all sequences. */
+    pages: number;
+    /** Tokens a sequence may hold. */
+    maxContext: number;
+    /** Requests that may wait; more are refused. */
+    maxWaiting: number;
+  };
+}
+
+/** As `SamplingParameters` in backend.ts. */
+export interface NativeDecoderSampling {
+  temperature: number;
+  topK: number;
+  topP: number;
+  minP: number;
+  repetitionPenalty: number;
+  presencePenalty: number;
+  frequencyPenalty: number;
+  /** Tokens, and what is added to the logit of each. */
+  biasTokens: Int32Array;
+  biasValues: Float32Array;
+  seed: number;
+  stopTokens: Int32Array;
+  /** Most likely tokens to report, 0 to 20; -1 for none, and no logprob. */
+  logprobs: number;
+}
+
+export interface NativeDecoderTokens {
+  request: number;
+  tokens: Int32Array;
+  /** Of each token, where they were asked for. */
+  logprobs?: Float32Array;
+  /** [tokens, logprobs asked for]. */
+  topTokens?: Int32Array;
+  topLogprobs?: Float32Array;
+  ending?:
+    | {
+        reason: 'stop' | 'length' | 'aborted';
+        /** Milliseconds, and tokens that were run. */
+        timings: {queue: number; prefill: number; decode: number; prefilledTokens: number};
+      }
+    /** As the addon throws errors. */
+    | {error: Error};
+}
+
+export interface NativeDecoderListener {
+  /** What happened to requests since the last call, one entry a request. Does not keep the process alive. */
+  tokens(batches: readonly NativeDecoderTokens[]): void;
+}
+
+export interface NativeDecoder {
+  /** Refuses with ERR_BUSY when too many wait. Ids are the caller's, for requests and sequences alike, never used twice. */
+  submit(id: number, tokens: Int32Array, maxNewTokens: number, sampling: NativeDecoderSampling, sequence?: number): void;
+  abort(id: number): void;
+  /** So many of the delivered tokens are the consumer's no longer. */
+  consumed(id: number, tokens: number): void;
+  createSequence(id: number): void;
+  forkSequence(id: number, copy: number): void;
+  disposeSequence(id: number): void;
+  /** Logits after each token, [tokens, vocabularySize]. */
+  score(tokens: Int32Array): Promise<Float32Array>;
+  /** Bytes of device memory. */
+  memory(): {weightsBytes: number; cacheBytes: number};
+  /** Ends all requests as disposed of, and frees the GPU. */
+  dispose(): Promise<void>;
+}
+
+export interface DecoderAddon {
+  /** `onLoaded`: bytes of weights read, of all. `cancel` makes `result` reject with ERR_ABORTED. */
+  loadDecoder(
+    request: NativeDecoderRequest,
+    listener: NativeDecoderListener,
+    onLoaded: (done: number, total: number) => void,
+  ): {result: Promise<NativeDecoder>; cancel(): void};
+}
