@@ -35,10 +35,15 @@ function everyOperator(type: DataType, isFloat: boolean): Model {
   made('Shape', 'Shape', ['x'], DataType.INT64, [2]);
   made('Cast', 'Cast', ['x'], DataType.INT32, [2, 3], {to: int(DataType.INT32)});
   made('CastBack', 'Cast', ['Cast'], DataType.FLOAT16, [2, 3], {to: int(DataType.FLOAT16)});
+  const bounds = [1, 3, 1].map((each, index) => graph.int64(`bound_${index}`, [each]));
+  made('Slice', 'Slice', ['x', ...bounds], type, [2, 2]);
+  made('Concat', 'Concat', ['x', 'row'], type, [3, 3], {axis: int(0)});
+  made('Transpose', 'Transpose', ['x'], type, [3, 2]);
   if (!isFloat) return graph.build();
   graph.input('square', type, [3, 3]);
   for (const name of FLOATS) made(name, name, ['Abs']);
   made('MatMul', 'MatMul', ['x', 'square']);
+  made('Gemm', 'Gemm', ['x', 'square', 'row'], type, [2, 3], {transB: int(1)});
   return graph.build();
 }
 
