@@ -4,6 +4,7 @@
 #include <string>
 
 #include "../cuda/error.h"
+#include "../decode/request.h"
 #include "../files/error.h"
 #include "../tensorrt/error.h"
 
@@ -46,6 +47,12 @@ Napi::Error toJavaScript(Napi::Env env, std::exception_ptr thrown) {
     return result;
   } catch (const DisposedError& error) {
     return describe(env, "ERR_DISPOSED", error.what(), {}, {});
+  } catch (const decode::DisposedError& error) {
+    return describe(env, "ERR_DISPOSED", error.what(), {}, {});
+  } catch (const decode::QueueFullError& error) {
+    return describe(env, "ERR_BUSY", error.what(), {}, {});
+  } catch (const decode::SamplingError& error) {
+    return describe(env, "ERR_BACKEND", error.what(), {}, error.hint());
   } catch (const BusyError& error) {
     return describe(env, "ERR_BUSY", error.what(), {}, {});
   } catch (const std::exception& error) {

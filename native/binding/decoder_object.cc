@@ -1,0 +1,353 @@
+// class NativeDecoder in JavaScript.
+#include "decoder_object.h"
+
+#include <cstring>
+#include <mutex>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "../decode/gpu/engine_parts.h"
+#include "../decode/gpu/gpu_runner.h"
+#include "../tensorrt/error.h"
+#include "../tensorrt/libraries.h"
+#include "../weights/loader.h"
+#include "decoder_request.h"
+#include "errors.h"
+#include "gpu.h"
+#include "unwrap.h"
+
+namespace tensorrt_node::binding {
+
+namespace {
+
+std::exception_ptr disposed() {
+  return std::make_exception_ptr(decode::DisposedError("the model was disposed"));
+}
+
+const char* word(decode::FinishReason reason) noexcept {
+  switch (reason) {
+    case decode::FinishReason::stop:
+      return "stop";
+    case decode::FinishReason::length:
+      return "length";
+    case decode::FinishReason::aborted:
+      return "aborted";
+  }
+  return "aborted";
+}
+
+template <typename Array, typename Value>
+Array arrayOf(Napi::Env env, const std::vector<Value>& values) {
+  Array array = Array::New(env, values.size());
+  if (!values.empty()) std::memcpy(array.Data(), values.data(), values.size() * sizeof(Value));
+  return array;
+}
+
+Napi::Object describe(Napi::Env env, const decode::Timings& timings) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("queue", Napi::Number::New(env, timings.queue));
+  object.Set("prefill", Napi::Number::New(env, timings.prefill));
+  object.Set("decode", Napi::Number::New(env, timings.decode));
+  object.Set("prefilledTokens", Napi::Number::New(env, timings.prefilledTokens));
+  return object;
+}
+
+Napi::Object describe(Napi::Env env, const std::variant<decode::Finished, std::exception_ptr>& ending) {
+  Napi::Object object = Napi::Object::New(env);
+  if (const auto* finished = std::get_if<decode::Finished>(&ending)) {
+    object.Set("reason", Napi::String::New(env, word(finished->reason)));
+    object.Set("timings", describe(env, finished->timings));
+  } else {
+    object.Set("error", toJavaScript(env, std::get<std::exception_ptr>(ending)).Value());
+  }
+  return object;
+}
+
+Napi::Object describe(Napi::Env env, const decode::Batch& batch) {
+  std::vector<std::int32_t> tokens;
+  std::vector<float> logprobs;
+  std::vector<std::int32_t> topTokens;
+  std::vector<float> topLogprobs;
+  for (const decode::Token& token : batch.tokens) {
+    tokens.push_back(token.token);
+    logprobs.push_back(token.logprob);
+    for (const decode::TokenLogprob& top : token.top) {
+      topTokens.push_back(top.token);
+      topLogprobs.push_back(top.logprob);
+    }
+  }
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("request", Napi::Number::New(env, static_cast<double>(batch.request)));
+  object.Set("tokens", arrayOf<Napi::Int32Array>(env, tokens));
+  object.Set("logprobs", arrayOf<Napi::Float32Array>(env, logprobs));
+  object.Set("topTokens", arrayOf<Napi::Int32Array>(env, topTokens));
+  object.Set("topLogprobs", arrayOf<Napi::Float32Array>(env, topLogprobs));
+  if (batch.ending) object.Set("ending", describe(env, *batch.ending));
+  return object;
+}
+
+// Carries what happened to the JavaScript thread.
+class Delivery final : public decode::Sink {
+ public:
+  Delivery(Instance& instance, std::shared_ptr<DecoderObject::Address> address)
+      : instance_(instance), address_(std::move(address)) {}
+
+  void deliver(std::vector<decode::Batch> batches) noexcept override {
+    try {
+      instance_.post([address = address_, batches = std::move(batches)](Napi::Env env) {
+        const auto audience = address->audience.lock();
+        if (audience == nullptr) return;
+        tell(env, *audience, batches);
+      });
+    } catch (...) {
+      // No memory for a message: the requests are not heard of again, as when the environment closes.
+    }
+  }
+
+ private:
+  static void tell(Napi::Env env, DecoderObject::Audience& audience, const std::vector<decode::Batch>& batches) {
+    Napi::Array list = Napi::Array::New(env, batches.size());
+    std::size_t ended = 0;
+    for (std::uint32_t i = 0; i < batches.size(); ++i) {
+      list.Set(i, describe(env, batches[i]));
+      if (batches[i].ending) ++ended;
+    }
+    Instance& instance = Instance::of(env);
+    for (; ended > 0 && audience.requests > 0; --ended) {
+      --audience.requests;
+      instance.letGo(env);
+    }
+    audience.tokens.Call(audience.listener.Value(), {list});
+  }
+
+  Instance& instance_;
+  const std::shared_ptr<DecoderObject::Address> address_;
+};
+
+tensorrt::DeviceMemory memoryOf(int device) {
+  const std::shared_ptr<Gpu> gpu = Gpu::open(device);
+  return {gpu->context, std::shared_ptr<cuda::PinnedPool>(gpu, &gpu->pinned),
+          std::shared_ptr<cuda::DevicePool>(gpu, &gpu->device)};
+}
+
+std::vector<decode::PartEngines> loadParts(const DecoderRequest& request, const tensorrt::DeviceMemory& memory) {
+  const auto engine = [&](std::span<const std::byte> plan) {
+    return tensorrt::Engine::load(tensorrt::Libraries::open(request.candidates), memory, plan);
+  };
+  static_cast<void>(tensorrt::Libraries::open(request.candidates));
+  // What was just loaded must find nothing under way when it takes itself apart; so must plugins, loaded next.
+  static std::once_flag library;
+  static std::once_flag plugins;
+  std::call_once(library, Instance::stopAllAtExit);
+  std::vector<decode::PartEngines> engines;
+  for (const DecoderRequest::Plans& plans : request.parts) {
+    engines.push_back({.decode = engine(plans.decode), .prefill = engine(plans.prefill)});
+  }
+  std::call_once(plugins, Instance::stopAllAtExit);
+  return engines;
+}
+
+DecoderObject::Parts loadNow(DecoderRequest& request, const weights::OnLoaded& onLoaded, const std::stop_token& stop,
+                             Instance& instance) {
+  const tensorrt::DeviceMemory memory = memoryOf(request.device);
+  std::vector<decode::PartEngines> engines = loadParts(request, memory);
+  DecoderObject::Parts parts;
+  try {
+    request.model.weights = weights::load(memory, request.weights, onLoaded, stop);
+  } catch (const weights::Stopped&) {
+    throw tensorrt::AbortedError();
+  }
+  for (const weights::Matrix& matrix : request.weights) parts.weightsBytes += matrix.bytes();
+  const decode::DecoderModel& model = request.model;
+  parts.cacheBytes = static_cast<std::uint64_t>(request.limits.pages) * 2 * 2 * decode::pageTokens *
+                     static_cast<std::uint64_t>(model.layers * model.kvHeads) *
+                     static_cast<std::uint64_t>(model.headSize);
+  parts.address = std::make_shared<DecoderObject::Address>();
+  auto runner = std::make_unique<decode::GpuRunner>(memory, std::move(request.model),
+                                                    std::make_shared<decode::EngineParts>(memory, std::move(engines)),
+                                                    decode::GpuRunnerOptions{.limits = request.limits});
+  parts.decoder = std::make_shared<RunningDecoder>(std::move(runner), request.options,
+                                                   std::make_shared<Delivery>(instance, parts.address));
+  return parts;
+}
+
+Napi::Value makeDecoder(Napi::Env env, DecoderObject::Parts parts, std::uint64_t number) {
+  Instance& instance = Instance::of(env);
+  instance.stopAtEnd(parts.decoder);
+  parts.listener = instance.owner(number).Get("listener").As<Napi::Object>();
+  return instance.classOf<DecoderObject>(env).New({Napi::External<DecoderObject::Parts>::New(env, &parts)});
+}
+
+std::uint64_t idOf(const Napi::Value& value) {
+  return byteCount(value);
+}
+
+}  // namespace
+
+void RunningDecoder::close() {
+  scheduler_.close(disposed());
+}
+
+void RunningDecoder::stop() {
+  scheduler_.stop(disposed());
+}
+
+Napi::Value loadDecoder(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return guarded(env, [&] {
+    if (!info[0].IsObject() || !info[1].IsObject() || !info[2].IsFunction())
+      throw std::invalid_argument("expected a request, a listener and a function");
+    const auto given = info[0].As<Napi::Object>();
+    if (!info[1].As<Napi::Object>().Get("tokens").IsFunction())
+      throw std::invalid_argument("expected a listener with the function tokens");
+    const auto request = std::make_shared<DecoderRequest>(decoderRequest(given));
+    Instance& instance = Instance::of(env);
+    // Keeps the plans alive as well.
+    Napi::Object owner = Napi::Object::New(env);
+    owner.Set("request", given);
+    owner.Set("listener", info[1]);
+    owner.Set("onLoaded", info[2]);
+    const Instance::Pending pending = instance.promise(owner);
+    const auto stop = std::make_shared<std::stop_source>();
+    const auto work = [request, stop, &instance, number = pending.number]() -> Instance::MakeValue {
+      const auto onLoaded = [&instance, number](std::uint64_t done, std::uint64_t total) {
+        instance.post([&instance, number, done, total](Napi::Env there) {
+          const Napi::Object listening = instance.owner(number);
+          listening.Get("onLoaded")
+              .As<Napi::Function>()
+              .Call({Napi::Number::New(there, static_cast<double>(done)),
+                     Napi::Number::New(there, static_cast<double>(total))});
+        });
+      };
+      DecoderObject::Parts parts = loadNow(*request, onLoaded, stop->get_token(), instance);
+      return [decoder = parts.decoder, address = parts.address, weightsBytes = parts.weightsBytes,
+              cacheBytes = parts.cacheBytes, number](Napi::Env there) {
+        DecoderObject::Parts made;
+        made.decoder = decoder;
+        made.address = address;
+        made.weightsBytes = weightsBytes;
+        made.cacheBytes = cacheBytes;
+        return makeDecoder(there, std::move(made), number);
+      };
+    };
+    instance.run(pending.number, work, [stop] { stop->request_stop(); });
+    Napi::Object load = Napi::Object::New(env);
+    load.Set("result", pending.promise);
+    load.Set("cancel", Napi::Function::New(env, [stop](const Napi::CallbackInfo&) { stop->request_stop(); }));
+    return load;
+  });
+}
+
+Napi::Function DecoderObject::define(Napi::Env env) {
+  return DefineClass(env, kName,
+                     {
+                         InstanceMethod<&DecoderObject::submit>("submit"),
+                         InstanceMethod<&DecoderObject::abort>("abort"),
+                         InstanceMethod<&DecoderObject::consumed>("consumed"),
+                         InstanceMethod<&DecoderObject::createSequence>("createSequence"),
+                         InstanceMethod<&DecoderObject::forkSequence>("forkSequence"),
+                         InstanceMethod<&DecoderObject::disposeSequence>("disposeSequence"),
+                         InstanceMethod<&DecoderObject::score>("score"),
+                         InstanceMethod<&DecoderObject::memory>("memory"),
+                         InstanceMethod<&DecoderObject::dispose>("dispose"),
+                     });
+}
+
+DecoderObject::DecoderObject(const Napi::CallbackInfo& info) : ObjectWrap(info) {
+  info.This().As<Napi::Object>().TypeTag(&kTag);
+  guarded(info.Env(), [&] {
+    if (!info[0].IsExternal()) throw std::invalid_argument("decoders are made by loadDecoder");
+    Parts& parts = *info[0].As<Napi::External<Parts>>().Data();
+    decoder_ = std::move(parts.decoder);
+    audience_ = std::make_shared<Audience>();
+    audience_->listener = Napi::Persistent(parts.listener);
+    audience_->tokens = Napi::Persistent(parts.listener.Get("tokens").As<Napi::Function>());
+    parts.address->audience = audience_;
+    weightsBytes_ = parts.weightsBytes;
+    cacheBytes_ = parts.cacheBytes;
+  });
+}
+
+decode::Scheduler& DecoderObject::scheduler() const {
+  if (decoder_ == nullptr) throw DisposedError("the model was disposed");
+  return decoder_->scheduler();
+}
+
+void DecoderObject::submit(const Napi::CallbackInfo& info) {
+  guarded(info.Env(), [&] {
+    if (!info[3].IsObject()) throw std::invalid_argument("expected how to choose tokens");
+    decode::Request request{.tokens = tokensOf(info[1]),
+                            .sequence = std::nullopt,
+                            .maxNewTokens = info[2].ToNumber().Int32Value(),
+                            .sampling = samplingOf(info[3].As<Napi::Object>())};
+    if (!info[4].IsUndefined()) request.sequence = idOf(info[4]);
+    scheduler().submit(idOf(info[0]), std::move(request));
+    ++audience_->requests;
+    Instance::of(info.Env()).keepAlive(info.Env());
+  });
+}
+
+void DecoderObject::abort(const Napi::CallbackInfo& info) {
+  guarded(info.Env(), [&] { scheduler().abort(idOf(info[0])); });
+}
+
+void DecoderObject::consumed(const Napi::CallbackInfo& info) {
+  guarded(info.Env(), [&] { scheduler().consumed(idOf(info[0]), info[1].ToNumber().Int32Value()); });
+}
+
+void DecoderObject::createSequence(const Napi::CallbackInfo& info) {
+  guarded(info.Env(), [&] { scheduler().createSequence(idOf(info[0])); });
+}
+
+void DecoderObject::forkSequence(const Napi::CallbackInfo& info) {
+  guarded(info.Env(), [&] { scheduler().forkSequence(idOf(info[0]), idOf(info[1])); });
+}
+
+void DecoderObject::disposeSequence(const Napi::CallbackInfo& info) {
+  guarded(info.Env(), [&] { scheduler().disposeSequence(idOf(info[0])); });
+}
+
+Napi::Value DecoderObject::score(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    std::vector<std::int32_t> tokens = tokensOf(info[0]);
+    decode::Scheduler& scores = scheduler();
+    Instance& instance = Instance::of(info.Env());
+    const Instance::Pending pending = instance.promise(info.This().As<Napi::Object>());
+    const auto scored = [&instance, number = pending.number](std::vector<float> logits, std::exception_ptr error) {
+      if (error) return instance.settle(number, error);
+      const auto kept = std::make_shared<const std::vector<float>>(std::move(logits));
+      instance.settle(number, [kept](Napi::Env env) { return arrayOf<Napi::Float32Array>(env, *kept); });
+    };
+    try {
+      scores.score(std::move(tokens), scored);
+    } catch (...) {
+      instance.settle(pending.number, std::current_exception());
+    }
+    return pending.promise;
+  });
+}
+
+Napi::Value DecoderObject::memory(const Napi::CallbackInfo& info) {
+  Napi::Object object = Napi::Object::New(info.Env());
+  object.Set("weightsBytes", Napi::Number::New(info.Env(), static_cast<double>(weightsBytes_)));
+  object.Set("cacheBytes", Napi::Number::New(info.Env(), static_cast<double>(cacheBytes_)));
+  return object;
+}
+
+Napi::Value DecoderObject::dispose(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&] {
+    const auto last = std::make_shared<std::shared_ptr<RunningDecoder>>(std::exchange(decoder_, nullptr));
+    if (*last != nullptr) (*last)->close();
+    return Instance::of(info.Env()).run(info.This().As<Napi::Object>(), [last]() -> Instance::MakeValue {
+      if (*last != nullptr) (*last)->stop();
+      last->reset();
+      return {};
+    });
+  });
+}
+
+}  // namespace tensorrt_node::binding

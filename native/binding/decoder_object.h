@@ -1,0 +1,77 @@
+// class NativeDecoder in JavaScript: a language model that decodes on the GPU.
+#pragma once
+
+#include <napi.h>
+
+#include <memory>
+
+#include "../decode/scheduler.h"
+#include "instance.h"
+
+namespace tensorrt_node::binding {
+
+// (request, listener, onLoaded) -> {result: Promise<NativeDecoder>, cancel()}
+Napi::Value loadDecoder(const Napi::CallbackInfo& info);
+
+// The scheduler and what it is made of; its thread ends before the environment does.
+class RunningDecoder final : public Stoppable {
+ public:
+  RunningDecoder(std::unique_ptr<decode::StepRunner> runner, const decode::SchedulerOptions& options,
+                 std::shared_ptr<decode::Sink> sink)
+      : scheduler_(std::move(runner), options, std::move(sink)) {}
+  decode::Scheduler& scheduler() noexcept { return scheduler_; }
+  void close();
+  void stop() override;
+
+ private:
+  decode::Scheduler scheduler_;
+};
+
+class DecoderObject : public Napi::ObjectWrap<DecoderObject> {
+ public:
+  static constexpr const char* kName = "NativeDecoder";
+  static constexpr napi_type_tag kTag{0x5e0d1c7a94b2463f, 0xa1f06b2d8c3e4757};
+  static Napi::Function define(Napi::Env env);
+  explicit DecoderObject(const Napi::CallbackInfo& info);
+
+  // Whom tokens are told to, and the requests that keep the process alive until they end. Only the object owns it, so
+  // that it goes on the JavaScript thread.
+  struct Audience {
+    Napi::FunctionReference tokens;
+    Napi::ObjectReference listener;
+    std::size_t requests = 0;
+  };
+  // What the scheduler's thread finds the audience by.
+  struct Address {
+    std::weak_ptr<Audience> audience;
+  };
+  // What an object of this class is made of, passed to the constructor.
+  struct Parts {
+    std::shared_ptr<RunningDecoder> decoder;
+    std::shared_ptr<Address> address;
+    Napi::Object listener;
+    std::uint64_t weightsBytes = 0;
+    std::uint64_t cacheBytes = 0;
+  };
+
+ private:
+  void submit(const Napi::CallbackInfo& info);
+  void abort(const Napi::CallbackInfo& info);
+  void consumed(const Napi::CallbackInfo& info);
+  void createSequence(const Napi::CallbackInfo& info);
+  void forkSequence(const Napi::CallbackInfo& info);
+  void disposeSequence(const Napi::CallbackInfo& info);
+  Napi::Value score(const Napi::CallbackInfo& info);
+  Napi::Value memory(const Napi::CallbackInfo& info);
+  Napi::Value dispose(const Napi::CallbackInfo& info);
+
+  // Throws after dispose.
+  decode::Scheduler& scheduler() const;
+
+  std::shared_ptr<RunningDecoder> decoder_;
+  std::shared_ptr<Audience> audience_;
+  std::uint64_t weightsBytes_ = 0;
+  std::uint64_t cacheBytes_ = 0;
+};
+
+}  // namespace tensorrt_node::binding

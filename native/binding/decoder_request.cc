@@ -1,0 +1,174 @@
+#include "decoder_request.h"
+
+#include <memory>
+#include <stdexcept>
+
+#include "build_request.h"
+#include "unwrap.h"
+
+namespace tensorrt_node::binding {
+namespace {
+
+kernels::ElementType elementType(const std::string& name) {
+  if (name == "float16") return kernels::ElementType::float16;
+  if (name == "bfloat16") return kernels::ElementType::bfloat16;
+  if (name == "float32") return kernels::ElementType::float32;
+  throw std::invalid_argument("a type is 'float16', 'bfloat16' or 'float32'");
+}
+
+Napi::Object objectOf(const Napi::Object& object, const char* name) {
+  const Napi::Value value = object.Get(name);
+  if (!value.IsObject()) throw std::invalid_argument(std::string(name) + ": expected an object");
+  return value.As<Napi::Object>();
+}
+
+template <typename Each>
+void forEach(const Napi::Object& object, const char* name, Each&& each) {
+  const Napi::Value value = object.Get(name);
+  if (!value.IsArray()) throw std::invalid_argument(std::string(name) + ": expected an array");
+  const auto array = value.As<Napi::Array>();
+  for (std::uint32_t i = 0; i < array.Length(); ++i) {
+    const Napi::Value entry = array.Get(i);
+    if (!entry.IsObject()) throw std::invalid_argument(std::string(name) + ": expected objects");
+    each(entry.As<Napi::Object>());
+  }
+}
+
+std::span<const std::byte> bytesOf(const Napi::Object& object, const char* name) {
+  const Napi::Value value = object.Get(name);
+  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array)
+    throw std::invalid_argument(std::string(name) + ": expected a Uint8Array");
+  const auto array = value.As<Napi::Uint8Array>();
+  return std::as_bytes(std::span(array.Data(), array.ByteLength()));
+}
+
+weights::Source sourceOf(const Napi::Object& object) {
+  weights::Source source;
+  if (!object.Get("inline").IsUndefined()) {
+    const auto bytes = bytesOf(object, "inline");
+    source.inlined = std::make_shared<const std::vector<std::byte>>(bytes.begin(), bytes.end());
+    source.bytes = bytes.size();
+    return source;
+  }
+  source.path = textOf(object, "path");
+  source.offset = byteCount(object.Get("offset"));
+  source.bytes = byteCount(object.Get("bytes"));
+  return source;
+}
+
+weights::Piece pieceOf(const Napi::Object& object) {
+  weights::Piece piece;
+  piece.rows = static_cast<std::int64_t>(byteCount(object.Get("rows")));
+  piece.values = sourceOf(objectOf(object, "values"));
+  const std::string form = textOf(object, "form");
+  if (form != "quantized") {
+    piece.form = form == "transposed" ? weights::Form::transposed : weights::Form::plain;
+    piece.stored = elementType(textOf(object, "stored"));
+    return piece;
+  }
+  piece.form = weights::Form::quantized;
+  piece.stored = elementType(textOf(object, "scaleType"));
+  piece.bits = integerOf(object, "bits");
+  piece.block = integerOf(object, "blockSize");
+  piece.scales = sourceOf(objectOf(object, "scales"));
+  piece.zeroPoint = integerOf(object, "zeroPoint");
+  if (object.Get("zeroPoints").IsUndefined()) return piece;
+  const Napi::Object zeroPoints = objectOf(object, "zeroPoints");
+  piece.zeroPoints = sourceOf(objectOf(zeroPoints, "values"));
+  if (const std::string type = textOf(zeroPoints, "type"); type != "codes") piece.zeroPointType = elementType(type);
+  return piece;
+}
+
+weights::Matrix matrixOf(const Napi::Object& object) {
+  weights::Matrix matrix{.name = textOf(object, "name"),
+                         .type = elementType(textOf(object, "type")),
+                         .columns = static_cast<std::int64_t>(byteCount(object.Get("columns"))),
+                         .pieces = {}};
+  forEach(object, "pieces", [&](const Napi::Object& piece) { matrix.pieces.push_back(pieceOf(piece)); });
+  return matrix;
+}
+
+decode::PartRun runOf(const Napi::Object& object) {
+  decode::PartRun run{.part = byteCount(object.Get("part")),
+                      .layer = object.Get("layer").IsUndefined() ? -1 : integerOf(object, "layer"),
+                      .weights = {}};
+  forEach(object, "weights", [&](const Napi::Object& weight) {
+    run.weights.push_back({.name = textOf(weight, "name"), .weight = byteCount(weight.Get("weight"))});
+  });
+  return run;
+}
+
+float numberOf(const Napi::Object& object, const char* name) {
+  return object.Get(name).ToNumber().FloatValue();
+}
+
+}  // namespace
+
+DecoderRequest decoderRequest(const Napi::Object& request) {
+  DecoderRequest made;
+  made.device = integerOf(request, "device");
+  made.candidates = textsOf(request, "tensorrt");
+  decode::DecoderModel& model = made.model;
+  model.type = elementType(textOf(request, "type"));
+  model.layers = integerOf(request, "layers");
+  model.kvHeads = integerOf(request, "kvHeads");
+  model.headSize = integerOf(request, "headSize");
+  model.hiddenSize = integerOf(request, "hiddenSize");
+  model.vocabulary = integerOf(request, "vocabularySize");
+  forEach(request, "parts", [&](const Napi::Object& part) {
+    made.parts.push_back({.decode = bytesOf(part, "decode"), .prefill = bytesOf(part, "prefill")});
+  });
+  model.parts = made.parts.size();
+  forEach(request, "sequence", [&](const Napi::Object& run) { model.runs.push_back(runOf(run)); });
+  forEach(request, "weights", [&](const Napi::Object& matrix) { made.weights.push_back(matrixOf(matrix)); });
+  if (model.runs.size() < 2) throw std::invalid_argument("sequence: expected a prologue and an epilogue at least");
+  for (const decode::PartRun& run : model.runs) {
+    if (run.part >= model.parts) throw std::invalid_argument("sequence: no such part");
+    for (const decode::WeightInput& input : run.weights)
+      if (input.weight >= made.weights.size()) throw std::invalid_argument("sequence: no such weight");
+  }
+
+  const Napi::Object limits = objectOf(request, "limits");
+  const int maxContext = integerOf(limits, "maxContext");
+  made.limits = {.slots = integerOf(limits, "slots"),
+                 .pages = integerOf(limits, "pages"),
+                 .pagesPerSlot = static_cast<std::int32_t>(decode::pagesFor(static_cast<std::size_t>(maxContext))),
+                 .prefillRows = integerOf(limits, "prefillRows"),
+                 .decodeRows = integerOf(limits, "decodeRows"),
+                 .scoreRows = integerOf(limits, "scoreRows"),
+                 .vocabulary = model.vocabulary};
+  made.options.maxContext = maxContext;
+  made.options.maxWaiting = byteCount(limits.Get("maxWaiting"));
+  return made;
+}
+
+std::vector<std::int32_t> tokensOf(const Napi::Value& tokens) {
+  if (!tokens.IsTypedArray() || tokens.As<Napi::TypedArray>().TypedArrayType() != napi_int32_array)
+    throw std::invalid_argument("tokens: expected an Int32Array");
+  const auto array = tokens.As<Napi::Int32Array>();
+  return {array.Data(), array.Data() + array.ElementLength()};
+}
+
+decode::Sampling samplingOf(const Napi::Object& sampling) {
+  decode::Sampling made{.temperature = numberOf(sampling, "temperature"),
+                        .topP = numberOf(sampling, "topP"),
+                        .minP = numberOf(sampling, "minP"),
+                        .repetitionPenalty = numberOf(sampling, "repetitionPenalty"),
+                        .presencePenalty = numberOf(sampling, "presencePenalty"),
+                        .frequencyPenalty = numberOf(sampling, "frequencyPenalty"),
+                        .topK = integerOf(sampling, "topK"),
+                        .seed = sampling.Get("seed").ToNumber().Uint32Value(),
+                        .bias = {},
+                        .stopTokens = tokensOf(sampling.Get("stopTokens")),
+                        .logprobs = integerOf(sampling, "logprobs")};
+  const std::vector<std::int32_t> biased = tokensOf(sampling.Get("biasTokens"));
+  const Napi::Value values = sampling.Get("biasValues");
+  if (!values.IsTypedArray() || values.As<Napi::TypedArray>().TypedArrayType() != napi_float32_array ||
+      values.As<Napi::TypedArray>().ElementLength() != biased.size())
+    throw std::invalid_argument("biasValues: expected a Float32Array as long as biasTokens");
+  for (std::size_t i = 0; i < biased.size(); ++i)
+    made.bias.emplace_back(biased[i], values.As<Napi::Float32Array>().Data()[i]);
+  return made;
+}
+
+}  // namespace tensorrt_node::binding
