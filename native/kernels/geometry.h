@@ -19,8 +19,6 @@ constexpr int beginStepThreads = 64;
 // Squares of a matrix, a column of threads for each few of its rows.
 constexpr int convertTile = 32;
 constexpr int convertTileRows = 8;
-constexpr int transposeTile = 32;
-constexpr int transposeThreads = 256;
 
 // Vectors that a thread keeps of a row, at most.
 constexpr int rmsNormVectors = 4;

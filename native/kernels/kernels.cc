@@ -37,7 +37,6 @@ constexpr std::array sources{
     Source{"attention", "attention_prefill", true, true},
     Source{"sample", "sample_scan", false, false},
     Source{"sample", "sample_choose", false, false},
-    Source{"transpose", "transpose", false, false},
     Source{"begin_step", "begin_step", false, false},
     Source{"convert", "convert", false, false},
     Source{"convert", "dequantize", false, false},

@@ -112,14 +112,6 @@ void sample(const Kernels& kernels, CUstream stream, const SampleParameters& p) 
   kernels.launch(stream, "sample_choose", {.x = count(p.rows)}, sampleChooseThreads, p, sampleSharedBytes);
 }
 
-void transpose(const Kernels& kernels, CUstream stream, const TransposeParameters& p) {
-  if (p.rows == 0 || p.columns == 0) return;
-  const int down = divideUp(p.rows, transposeTile);
-  require(down <= 65535, "transpose: at most 2097120 rows");
-  kernels.launch(stream, "transpose", {.x = count(divideUp(p.columns, transposeTile)), .y = count(down)},
-                 transposeThreads, p);
-}
-
 void beginStep(const Kernels& kernels, CUstream stream, const BeginStepParameters& p) {
   if (p.rows == 0) return;
   kernels.launch(stream, "begin_step", {.x = count(divideUp(p.rows, beginStepThreads))}, beginStepThreads, p);

@@ -24,7 +24,6 @@ void gatedActivation(const Kernels& kernels, CUstream stream, ElementType type,
 void linear(const Kernels& kernels, CUstream stream, ElementType type, const LinearParameters& parameters);
 void attention(const Kernels& kernels, CUstream stream, ElementType type, const AttentionParameters& parameters);
 void sample(const Kernels& kernels, CUstream stream, const SampleParameters& parameters);
-void transpose(const Kernels& kernels, CUstream stream, const TransposeParameters& parameters);
 
 void beginStep(const Kernels& kernels, CUstream stream, const BeginStepParameters& parameters);
 void convert(const Kernels& kernels, CUstream stream, const ConvertParameters& parameters);

@@ -144,15 +144,6 @@ struct SampleParameters {
   std::int32_t vocabulary;
 };
 
-// out[j, i] = in[i, j]: weights from ONNX's [inner, outer] to [outer, inner], into a part of a larger matrix if need
-// be.
-struct TransposeParameters {
-  const void* in;  // [rows, columns] of 2-byte elements
-  void* out;       // [columns, rows]
-  std::int32_t rows;
-  std::int32_t columns;
-};
-
 // What the rows of a decode step are: each a slot's token. Slots that do not run become padding.
 struct BeginStepParameters {
   const std::int32_t* slots;  // [rows]; -1 is padding
@@ -164,8 +155,7 @@ struct BeginStepParameters {
   std::int32_t rows;
 };
 
-// out = in in another type, transposed if need be: how weights get from files into the form that Linear takes. More
-// than TransposeParameters, which it replaces.
+// out = in in another type, transposed if need be: how weights get from files into the form that Linear takes.
 struct ConvertParameters {
   const void* in;  // [rows, columns], or [columns, rows] if transposed
   void* out;       // [rows, columns]

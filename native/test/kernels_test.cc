@@ -438,14 +438,6 @@ TEST(logprobs_are_those_of_the_raw_distribution_most_likely_first) {
   checkNear(record.topLogprobs[0], std::log(0.5F), 1e-5F);
 }
 
-TEST(a_matrix_is_transposed) {
-  Gpu gpu;
-  const auto* in = gpu.put<std::uint16_t>({1, 2, 3, 4, 5, 6});
-  void* out = gpu.empty(12);
-  transpose(*gpu.kernels, gpu.stream.handle(), {.in = in, .out = out, .rows = 2, .columns = 3});
-  CHECK(gpu.take<std::uint16_t>(out, 6) == (std::vector<std::uint16_t>{1, 4, 2, 5, 3, 6}));
-}
-
 TEST(kernels_are_captured_and_run_again_with_their_graph) {
   Gpu gpu;
   const auto* x = gpu.put(bfloats({1, 2}));

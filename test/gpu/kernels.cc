@@ -5,6 +5,7 @@
 // A line a case, PASS or FAIL; with --bench a JSON line for each shape of an 8B and a 135M decoder instead. The exit
 // status is 1 if anything failed.
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstdio>
 #include <cstring>
@@ -637,18 +638,125 @@ void testSampleProblems(Gpu& gpu) {
   gpu.release();
 }
 
-void testTranspose(Gpu& gpu, int rows, int columns) {
-  const std::string name = text("transpose", rows, columns);
+// Whole numbers, which all types hold.
+void testConvert(Gpu& gpu, int rows, int columns, bool transposed) {
+  const std::string name = text("convert", rows, columns, transposed ? "transposed" : "plain");
   if (!wanted(name)) return;
-  std::vector<std::uint16_t> in;
-  for (int i = 0; i < rows * columns; ++i) in.push_back(static_cast<std::uint16_t>(i * 31));
+  std::vector<float> in;
+  for (int i = 0; i < rows * columns; ++i) in.push_back(static_cast<float>(i * 31 % 253 - 126));
   void* out = gpu.empty(in.size() * 2);
-  transpose(gpu.kernels(), gpu.stream(), {gpu.put(in), out, rows, columns});
+  convert(gpu.kernels(), gpu.stream(),
+          {.in = gpu.put(in),
+           .out = out,
+           .rows = rows,
+           .columns = columns,
+           .inType = ElementType::float32,
+           .outType = ElementType::bfloat16,
+           .transposed = transposed ? 1 : 0});
   const auto actual = gpu.take<std::uint16_t>(out, in.size());
   bool right = true;
   for (int i = 0; i < rows; ++i)
-    for (int j = 0; j < columns; ++j)
-      right = right && actual[static_cast<std::size_t>(j) * rows + i] == in[static_cast<std::size_t>(i) * columns + j];
+    for (int j = 0; j < columns; ++j) {
+      const float value = in[static_cast<std::size_t>(transposed ? j * rows + i : i * columns + j)];
+      // bfloat16 is the upper half of float32, exact for these.
+      right = right && actual[static_cast<std::size_t>(i) * columns + j] == std::bit_cast<std::uint32_t>(value) >> 16;
+    }
+  verdict(name, right);
+  gpu.release();
+}
+
+void testDequantize(Gpu& gpu, int rows, int columns, int bits, int block, const char* zeroPoints) {
+  const std::string name = text("dequantize", rows, columns, bits, block, zeroPoints);
+  if (!wanted(name)) return;
+  const int blocks = (columns + block - 1) / block;
+  const int rowBytes = blocks * block * bits / 8;
+  const int packedBytes = (blocks * bits + 7) / 8;
+  const bool packed = std::string(zeroPoints) == "packed";
+  const bool floating = std::string(zeroPoints) == "floating";
+  const auto bytes = [](int count, int step) {
+    std::vector<std::uint8_t> made;
+    for (int i = 0; i < count; ++i) made.push_back(static_cast<std::uint8_t>(i * step + 5));
+    return made;
+  };
+  const auto codes = bytes(rows * rowBytes, 37);
+  const auto points = bytes(rows * packedBytes, 91);
+  std::vector<float> scales;
+  std::vector<float> offsets;
+  for (int i = 0; i < rows * blocks; ++i) {
+    scales.push_back(static_cast<float>(i % 7 + 1) / 4);
+    offsets.push_back(static_cast<float>(i % 5) - 1.5F);
+  }
+  const auto codeAt = [&](const std::vector<std::uint8_t>& from, int first, int index) {
+    return bits == 8 ? from[static_cast<std::size_t>(first + index)]
+                     : from[static_cast<std::size_t>(first + index / 2)] >> (index % 2 * 4) & 15;
+  };
+  void* out = gpu.empty(static_cast<std::size_t>(rows) * columns * sizeof(float));
+  dequantize(gpu.kernels(), gpu.stream(),
+             {.codes = gpu.put(codes),
+              .scales = gpu.put(scales),
+              .zeroPoints = packed     ? static_cast<const void*>(gpu.put(points))
+                            : floating ? static_cast<const void*>(gpu.put(offsets))
+                                       : nullptr,
+              .out = out,
+              .rows = rows,
+              .columns = columns,
+              .bits = bits,
+              .block = block,
+              .zeroPoint = 8,
+              .packedZeroPoints = packed ? 1 : 0,
+              .scaleType = ElementType::float32,
+              .zeroPointType = ElementType::float32,
+              .outType = ElementType::float32});
+  const auto actual = gpu.take<float>(out, static_cast<std::size_t>(rows) * columns);
+  bool right = true;
+  for (int i = 0; i < rows; ++i)
+    for (int k = 0; k < columns; ++k) {
+      const int at = i * blocks + k / block;
+      const float point = packed     ? static_cast<float>(codeAt(points, i * packedBytes, k / block))
+                          : floating ? offsets[static_cast<std::size_t>(at)]
+                                     : 8;
+      const float expected =
+          (static_cast<float>(codeAt(codes, i * rowBytes, k)) - point) * scales[static_cast<std::size_t>(at)];
+      right = right && actual[static_cast<std::size_t>(i) * columns + k] == expected;
+    }
+  verdict(name, right);
+  gpu.release();
+}
+
+void testBeginStep(Gpu& gpu, int rows) {
+  const std::string name = text("begin_step", rows);
+  if (!wanted(name)) return;
+  std::vector<SlotState> states;
+  std::vector<std::int32_t> slots;
+  for (int i = 0; i < rows; ++i) {
+    states.push_back({.token = 100 + i, .position = 7 * i, .remaining = 1, .running = i % 3 == 0 ? 0 : 1});
+    slots.push_back(i % 5 == 4 ? -1 : rows - 1 - i);
+  }
+  const std::size_t bytes = static_cast<std::size_t>(rows + 1) * sizeof(std::int32_t);
+  auto* tokens = static_cast<std::int32_t*>(gpu.empty(bytes));
+  auto* positions = static_cast<std::int32_t*>(gpu.empty(bytes));
+  auto* runStarts = static_cast<std::int32_t*>(gpu.empty(bytes));
+  auto* runSlots = static_cast<std::int32_t*>(gpu.empty(bytes));
+  beginStep(gpu.kernels(), gpu.stream(),
+            {.slots = gpu.put(slots),
+             .states = gpu.put(states),
+             .tokens = tokens,
+             .positions = positions,
+             .runStarts = runStarts,
+             .runSlots = runSlots,
+             .rows = rows});
+  const auto count = static_cast<std::size_t>(rows);
+  const auto gotTokens = gpu.take<std::int32_t>(tokens, count);
+  const auto gotPositions = gpu.take<std::int32_t>(positions, count);
+  const auto gotStarts = gpu.take<std::int32_t>(runStarts, count + 1);
+  const auto gotSlots = gpu.take<std::int32_t>(runSlots, count);
+  bool right = gotStarts[count] == rows;
+  for (std::size_t i = 0; i < count; ++i) {
+    const int slot = slots[i];
+    const bool runs = slot >= 0 && states[static_cast<std::size_t>(slot)].running != 0;
+    right = right && gotStarts[i] == static_cast<int>(i) && gotSlots[i] == (runs ? slot : -1) &&
+            gotTokens[i] == (runs ? 100 + slot : 0) && gotPositions[i] == (runs ? 7 * slot : 0);
+  }
   verdict(name, right);
   gpu.release();
 }
@@ -728,9 +836,17 @@ void testAll(Gpu& gpu) {
     }
   }
   testSampleProblems(gpu);
-  testTranspose(gpu, 1, 1);
-  testTranspose(gpu, 33, 70);
-  testTranspose(gpu, 576, 1536);
+  for (const bool transposed : {false, true}) {
+    testConvert(gpu, 1, 1, transposed);
+    testConvert(gpu, 33, 70, transposed);
+    testConvert(gpu, 576, 1536, transposed);
+  }
+  for (const char* zeroPoints : {"none", "packed", "floating"}) {
+    testDequantize(gpu, 3, 64, 4, 32, zeroPoints);
+    testDequantize(gpu, 65, 100, 4, 32, zeroPoints);
+    testDequantize(gpu, 33, 160, 8, 32, zeroPoints);
+  }
+  for (const int rows : {1, 16, 17, 100}) testBeginStep(gpu, rows);
 }
 
 // Microseconds of a launch, from a graph of many: `launch(i)` is to use other memory for other i, so that the cache

@@ -67,7 +67,6 @@ std::vector<Reference> all() {
   made.push_back(reference<BeginStepParameters, &beginStep>("begin_step"));
   made.push_back(reference<ConvertParameters, &convert>("convert"));
   made.push_back(reference<DequantizeParameters, &dequantize>("dequantize"));
-  made.push_back(reference<TransposeParameters, &transpose>("transpose"));
   return made;
 }
 

@@ -46,7 +46,4 @@ std::vector<Touch> touches(const ConvertParameters& p);
 void dequantize(const DequantizeParameters& p);
 std::vector<Touch> touches(const DequantizeParameters& p);
 
-void transpose(const TransposeParameters& p);
-std::vector<Touch> touches(const TransposeParameters& p);
-
 }  // namespace simulator::kernels
