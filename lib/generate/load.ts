@@ -2,8 +2,10 @@
 
 import {availableParallelism} from 'node:os';
 
+import type {Backend, ModelLimits} from '../backend/backend.js';
 import {CpuBackend} from '../backend/cpu/cpu_backend.js';
-import {OptionError, throwIfAborted, UnsupportedError} from '../errors.js';
+import {findTensorrt} from '../backend/tensorrt/environment.js';
+import {OptionError, TensorrtNodeError, throwIfAborted, UnsupportedError} from '../errors.js';
 import {abortSignal, integer, object, oneOf} from '../options.js';
 import type {OnProgress} from '../progress.js';
 import {loadTokenizer} from '../tokenizer/tokenizer.js';
@@ -11,10 +13,15 @@ import {LanguageModel} from './model.js';
 import {openModelFolder} from './model_folder.js';
 
 export interface LoadOptions {
-  /** What runs the model. 'auto', the default, takes the fastest that can. */
+  /**
+   * What runs the model. 'auto', the default: TensorRT where driver, GPU, TensorRT with its ONNX parser and the addon are
+   * there and the model can be lowered for it, else the CPU.
+   */
   backend?: 'auto' | 'cpu' | 'tensorrt';
-  /** GPU, as CUDA numbers them; not for the CPU backend. */
+  /** GPU, as CUDA numbers them; not for the CPU backend. Default 0. */
   device?: number;
+  /** What TensorRT computes in. Default: bfloat16 where the model's weights are, else float16. */
+  type?: 'float16' | 'bfloat16';
   /** Tokens a sequence may hold, prompt and reply together. Default: what the model was trained for, at most 8192. */
   maxContext?: number;
   /** Requests that run at once; further ones wait. Default 8. */
@@ -36,25 +43,19 @@ const DEFAULT_MAX_BATCH = 8;
 /** Long enough to be efficient, short enough for others to take turns. */
 const PREFILL_CHUNK = 128;
 
+/** Options that mean nothing to the other backend. */
+const OPTIONS_OF = {cpu: ['threads', 'accuracyLevel'], tensorrt: ['device', 'type']} as const;
+
 /**
- * Loads a language model from its folder or ONNX file. Throws OptionError; FormatError for missing or damaged files;
- * UnsupportedError for a model or backend that this version cannot do; AbortError.
+ * Loads a language model from its folder or ONNX file. On TensorRT the engines that are not in the engine cache are built
+ * first, which is told as the phase 'build'. Throws OptionError; FormatError for missing or damaged files;
+ * UnsupportedError for a model that the backend cannot do; CudaError and TensorrtError for what TensorRT lacks;
+ * BuildError; AbortError.
  */
 export async function loadModel(source: string, options: LoadOptions = {}): Promise<LanguageModel> {
   if (typeof source !== 'string' || source === '') throw new OptionError('source', 'the path of a folder or an ONNX file', source);
-  const {backend = 'auto', device, maxContext, maxBatch = DEFAULT_MAX_BATCH, threads = availableParallelism()} = object('options', options);
-  const {accuracyLevel = 0, signal, onProgress} = options;
-  oneOf('backend', backend, ['auto', 'cpu', 'tensorrt']);
-  if (device !== undefined) integer('device', device, {min: 0});
-  if (maxContext !== undefined) integer('maxContext', maxContext, {min: 1});
-  integer('maxBatch', maxBatch, {min: 1});
-  integer('threads', threads, {min: 1, max: 1024});
-  if (accuracyLevel !== 0 && accuracyLevel !== 4) throw new OptionError('accuracyLevel', '0 or 4', accuracyLevel);
-  abortSignal(signal);
-  if (onProgress !== undefined && typeof onProgress !== 'function') throw new OptionError('onProgress', 'a function', onProgress);
-  if (backend === 'tensorrt') {
-    throw new UnsupportedError('this version does not run language models on TensorRT', "use backend: 'cpu' or 'auto'");
-  }
+  checkOptions(options);
+  const {maxContext, maxBatch = DEFAULT_MAX_BATCH, signal, onProgress} = options;
   throwIfAborted(signal);
 
   const step = (done: number, detail: string) => onProgress?.({phase: 'load', done, total: 2, unit: 'steps', detail});
@@ -67,21 +68,52 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
   const tokenizer = await loadTokenizer(folder);
   throwIfAborted(signal);
   step(1, 'weights');
-  const cpu = await CpuBackend.load({
-    modelPath,
-    threads,
-    accuracyLevel,
-    maxContext: maxContext ?? Math.min(trained, DEFAULT_MAX_CONTEXT),
-    maxBatch,
-    prefillChunk: PREFILL_CHUNK,
-    signal,
-  });
+  const limits = {maxContext: maxContext ?? Math.min(trained, DEFAULT_MAX_CONTEXT), maxBatch};
+  const backend = await loadBackend(modelPath, limits, options);
   try {
     step(2, 'ready');
-    return new LanguageModel(cpu, tokenizer, config);
+    return new LanguageModel(backend, tokenizer, config);
   } catch (error) {
     // The caller's function threw: nobody else will free the model.
-    await cpu[Symbol.asyncDispose]();
+    await backend[Symbol.asyncDispose]();
     throw error;
   }
+}
+
+function checkOptions(options: LoadOptions): void {
+  const {backend = 'auto', device, type, maxContext, maxBatch, threads, accuracyLevel, signal, onProgress} = object('options', options);
+  oneOf('backend', backend, ['auto', 'cpu', 'tensorrt']);
+  if (device !== undefined) integer('device', device, {min: 0, max: 1023});
+  if (type !== undefined) oneOf('type', type, ['float16', 'bfloat16']);
+  if (maxContext !== undefined) integer('maxContext', maxContext, {min: 1});
+  if (maxBatch !== undefined) integer('maxBatch', maxBatch, {min: 1});
+  if (threads !== undefined) integer('threads', threads, {min: 1, max: 1024});
+  if (accuracyLevel !== undefined && accuracyLevel !== 0 && accuracyLevel !== 4) {
+    throw new OptionError('accuracyLevel', '0 or 4', accuracyLevel);
+  }
+  abortSignal(signal);
+  if (onProgress !== undefined && typeof onProgress !== 'function') throw new OptionError('onProgress', 'a function', onProgress);
+  if (backend === 'auto') return;
+  for (const name of OPTIONS_OF[backend === 'cpu' ? 'tensorrt' : 'cpu']) {
+    if (options[name] !== undefined) throw new OptionError(name, `left out with backend: '${backend}'`, options[name]);
+  }
+}
+
+async function loadBackend(modelPath: string, limits: ModelLimits, options: LoadOptions): Promise<Backend> {
+  const {backend = 'auto', device = 0, type, threads = availableParallelism(), accuracyLevel = 0, signal, onProgress} = options;
+  if (backend !== 'cpu') {
+    const environment = findTensorrt(device);
+    if (!(environment instanceof TensorrtNodeError)) {
+      try {
+        // Not before it is needed: what lowers and builds is much to load.
+        const {TensorrtBackend} = await import('../backend/tensorrt/tensorrt_backend.js');
+        return await TensorrtBackend.load({modelPath, environment, ...limits, type, signal, onProgress});
+      } catch (error) {
+        if (backend === 'tensorrt' || !(error instanceof UnsupportedError)) throw error;
+      }
+    } else if (backend === 'tensorrt') {
+      throw environment;
+    }
+  }
+  return await CpuBackend.load({modelPath, threads, accuracyLevel, ...limits, prefillChunk: PREFILL_CHUNK, signal});
 }

@@ -1,8 +1,9 @@
 /** What the native addon exports, as it is; the rest of this folder checks arguments and makes typed errors of its errors. */
 
+import type {DecoderAddon} from './decoder_addon.js';
 import type {EngineAddon} from './engine_addon.js';
 
-export interface Addon extends EngineAddon {
+export interface Addon extends EngineAddon, Partial<DecoderAddon> {
   loadDriver(): NativeDriver;
   /** Needs `loadDriver` to have said 'ready', as `devices` does. Slow where the kernel module tells nothing: NVML is started. */
   driverVersion(): NativeDriverVersion;

@@ -58,6 +58,7 @@ export function typed(error: unknown): unknown {
     case 'ERR_UNSUPPORTED':
       return new UnsupportedError(message, hint);
     case 'ERR_ADDON':
+    case 'ERR_BACKEND':
     case 'ERR_BUSY':
     case 'ERR_DISPOSED':
     case 'ERR_NOT_FOUND':

@@ -1,0 +1,50 @@
+/** Loads a native decoder, with an abort that is heard and a progress function that may throw. */
+
+import {AbortError, TensorrtNodeError, throwIfAborted} from '../../errors.js';
+import type {Addon} from '../../native/addon.js';
+import type {NativeDecoder, NativeDecoderListener, NativeDecoderRequest} from '../../native/decoder_addon.js';
+import {translated, typed} from '../../native/errors.js';
+import {addonHint} from '../../native/load.js';
+import {onAbort} from '../../on_abort.js';
+
+export interface LoadDecoderOptions {
+  signal?: AbortSignal;
+  /** Bytes of weights read, of all. What it throws ends the load. */
+  onLoaded?: (done: number, total: number) => void;
+}
+
+/** Throws TensorrtNodeError, ERR_ADDON for an addon that has no decoders; AbortError; what `onLoaded` throws. */
+export async function loadNativeDecoder(
+  addon: Pick<Addon, 'loadDecoder'>,
+  request: NativeDecoderRequest,
+  listener: NativeDecoderListener,
+  {signal, onLoaded}: LoadDecoderOptions = {},
+): Promise<NativeDecoder> {
+  throwIfAborted(signal);
+  if (addon.loadDecoder === undefined) throw new TensorrtNodeError('ERR_ADDON', 'the native addon is older than this package', addonHint);
+  let failure: {error: unknown} | undefined;
+  const loading = translated(() =>
+    addon.loadDecoder!(request, listener, (done, total) => {
+      if (failure !== undefined) return;
+      try {
+        onLoaded?.(done, total);
+      } catch (error) {
+        failure = {error};
+        loading.cancel();
+      }
+    }),
+  );
+  const forget = signal && onAbort(signal, () => loading.cancel());
+  const unwanted = () => failure ?? (signal?.aborted ? {error: new AbortError(signal.reason)} : undefined);
+  try {
+    const decoder = await loading.result;
+    // It may be loaded by the time it hears that it is not wanted.
+    if (unwanted() !== undefined) await decoder.dispose();
+    else return decoder;
+  } catch (error) {
+    throw unwanted()?.error ?? typed(error);
+  } finally {
+    forget?.();
+  }
+  throw unwanted()!.error;
+}

@@ -1,0 +1,78 @@
+/** What the native decoder is asked to load: a lowered decoder, its plans and its limits, in the addon's terms. */
+
+import type {LoweredDecoder, RowRange} from '../../decoder/lowered_decoder.js';
+import type {StoredBytes, WeightRef, WeightRows} from '../../decoder/weight_ref.js';
+import type {NativeDecoderRequest, NativeMatrix, NativePiece, NativeSource} from '../../native/decoder_addon.js';
+
+/** By the part's name. */
+export type PartPlans = ReadonlyMap<string, Readonly<Record<RowRange, Uint8Array>>>;
+
+export interface NativeRequestOptions {
+  device: number;
+  tensorrt: readonly string[];
+  limits: NativeDecoderRequest['limits'];
+}
+
+export function nativeRequest(
+  {shape, parts, sequence, weights}: LoweredDecoder,
+  plans: PartPlans,
+  options: NativeRequestOptions,
+): NativeDecoderRequest {
+  const {type, layers, kvHeads, headSize, hiddenSize, vocabularySize} = shape;
+  const places = new Map(parts.map(({name}, place) => [name, place]));
+  const names = weightNames(sequence);
+  return {
+    ...options,
+    type,
+    layers,
+    kvHeads,
+    headSize,
+    hiddenSize,
+    vocabularySize,
+    parts: parts.map(({name}) => plans.get(name)!),
+    sequence: sequence.map(({part, layer, weights: inputs}) => ({
+      part: places.get(part)!,
+      ...(layer === undefined ? {} : {layer}),
+      weights: Object.entries(inputs).map(([name, weight]) => ({name, weight})),
+    })),
+    weights: weights.map((weight, index) => matrixOf(weight, names.get(index) ?? `weight ${index}`)),
+  };
+}
+
+/** For errors: where a weight is first used. */
+function weightNames(sequence: LoweredDecoder['sequence']): Map<number, string> {
+  const names = new Map<number, string>();
+  for (const {part, layer, weights} of sequence) {
+    for (const [name, weight] of Object.entries(weights)) {
+      if (!names.has(weight)) names.set(weight, layer === undefined ? `${part}.${name}` : `layer ${layer}, ${name}`);
+    }
+  }
+  return names;
+}
+
+function matrixOf({type, shape, rows}: WeightRef, name: string): NativeMatrix {
+  return {name, type, columns: shape[1] ?? 1, pieces: rows.map(pieceOf)};
+}
+
+function pieceOf(part: WeightRows): NativePiece {
+  if (part.kind === 'dense') {
+    const {rows, type, transposed, data} = part;
+    return {form: transposed ? 'transposed' : 'plain', rows, stored: type, values: sourceOf(data)};
+  }
+  const {rows, bits, blockSize, codes, scales, scaleType, zeroPoints} = part;
+  return {
+    form: 'quantized',
+    rows,
+    values: sourceOf(codes),
+    bits,
+    blockSize,
+    scales: sourceOf(scales),
+    scaleType,
+    ...(zeroPoints === undefined ? {} : {zeroPoints: {type: zeroPoints.type, values: sourceOf(zeroPoints.data)}}),
+    zeroPoint: 2 ** (bits - 1),
+  };
+}
+
+function sourceOf(stored: StoredBytes): NativeSource {
+  return 'inline' in stored ? {inline: stored.inline} : {path: stored.file, offset: stored.offset, bytes: stored.length};
+}

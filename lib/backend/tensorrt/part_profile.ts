@@ -1,0 +1,47 @@
+/** The sizes that a decoder's parts are built for. */
+
+import type {RowRange} from '../../decoder/lowered_decoder.js';
+import type {Profile} from '../../engine/build/options.js';
+import {tensorInfo} from '../../onnx/graph.js';
+import type {Model} from '../../onnx/model.js';
+
+/** Rows of a step at most. */
+export const MOST_ROWS: Readonly<Record<RowRange, number>> = {decode: 16, prefill: 2048};
+
+export interface PartSizes {
+  /** Sequences that have a row in the table of pages. */
+  slots: number;
+  pagesPerSlot: number;
+}
+
+/** What a plan takes at least: so that most loads, whatever their limits, find the same plans in the engine cache. */
+const COMMON: PartSizes = {slots: 256, pagesPerSlot: 2048};
+
+/** Of a part's model; undefined if none of its inputs has a dynamic shape. */
+export function partProfile(model: Model, range: RowRange, {slots, pagesPerSlot}: PartSizes): Profile | undefined {
+  const mostSlots = atLeast(COMMON.slots, slots);
+  const mostPages = atLeast(COMMON.pagesPerSlot, pagesPerSlot);
+  const rows = MOST_ROWS[range];
+  // In decode steps each run is one row.
+  const runs = range === 'decode' ? rows : Math.min(rows, mostSlots);
+  const bestRuns = 1;
+  const sizes: Readonly<Record<string, readonly [min: number, opt: number, max: number]>> = {
+    rows: [1, range === 'decode' ? 1 : 512, rows],
+    runs: [1, bestRuns, runs],
+    run_bounds: [2, bestRuns + 1, runs + 1],
+    slots: [1, 8, mostSlots],
+    pages_per_slot: [1, 128, mostPages],
+  };
+  const ranges = model.graph.input.flatMap((input) => {
+    const dims = tensorInfo(input)?.dims ?? [];
+    if (dims.every((dim) => typeof dim === 'number')) return [];
+    const shape = (at: 0 | 1 | 2) => dims.map((dim) => (typeof dim === 'number' ? dim : sizes[dim]![at]));
+    return [[input.name, {min: shape(0), opt: shape(1), max: shape(2)}] as const];
+  });
+  return ranges.length === 0 ? undefined : Object.fromEntries(ranges);
+}
+
+/** A power of two times `common`. */
+function atLeast(common: number, wanted: number): number {
+  return common * 2 ** Math.max(0, Math.ceil(Math.log2(wanted / common)));
+}

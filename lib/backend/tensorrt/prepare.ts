@@ -1,0 +1,140 @@
+/** From an ONNX decoder to plans: lowered, and its parts built or taken from the engine cache. */
+
+import {readFile} from 'node:fs/promises';
+
+import {lowerDecoder} from '../../decoder/lower_decoder.js';
+import type {DecoderShape, LoweredDecoder, RowRange} from '../../decoder/lowered_decoder.js';
+
+import {buildEngine} from '../../engine/build/build.js';
+import {AbortError, throwIfAborted, UnsupportedError} from '../../errors.js';
+import {readModel} from '../../onnx/read.js';
+import type {OnProgress, Progress} from '../../progress.js';
+import type {PartPlans} from './native_request.js';
+import {partProfile} from './part_profile.js';
+
+export interface PrepareOptions {
+  device: number;
+  /** Tokens a sequence may hold. */
+  maxContext: number;
+  /** Sequences at once. */
+  maxBatch: number;
+  /** Hidden type. Default: bfloat16 where the model's weights are, else float16. */
+  type?: 'float16' | 'bfloat16';
+  signal?: AbortSignal;
+  /** Phase 'build', in plans; nothing when all are in the cache. */
+  onProgress?: OnProgress;
+}
+
+export interface PreparedDecoder {
+  lowered: LoweredDecoder;
+  plans: PartPlans;
+}
+
+const RANGES: readonly RowRange[] = ['decode', 'prefill'];
+/** Each is a process that holds the GPU and a core. */
+const BUILDS_AT_ONCE = 4;
+/** That attention has kernels for. */
+const HEAD_SIZES: readonly number[] = [64, 80, 96, 128, 256];
+
+/**
+ * Throws UnsupportedError for a model that cannot be lowered, before anything is built; FormatError for a damaged one;
+ * AbortError; what buildEngine throws.
+ */
+export async function prepareDecoder(modelPath: string, options: PrepareOptions): Promise<PreparedDecoder> {
+  const {maxContext, type, signal} = options;
+  const model = await readModel(modelPath, {signal});
+  const lowered = await lowerDecoder(model, {type, maxPositions: maxContext, signal});
+  checkShape(lowered.shape, maxContext, modelPath);
+  return {lowered, plans: await buildPlans(lowered, options)};
+}
+
+function checkShape({headSize, maxPositions, rotarySize}: DecoderShape, maxContext: number, modelPath: string): void {
+  if (!HEAD_SIZES.includes(headSize)) {
+    throw new UnsupportedError(`${modelPath}: heads of ${headSize} elements; there are kernels for ${HEAD_SIZES.join(', ')}`);
+  }
+  if (rotarySize > 0 && maxPositions < maxContext) {
+    throw new UnsupportedError(
+      `${modelPath}: its rotary tables have ${maxPositions} positions, fewer than maxContext, ${maxContext}`,
+      `give a maxContext of at most ${maxPositions}`,
+    );
+  }
+}
+
+async function buildPlans(lowered: LoweredDecoder, options: PrepareOptions): Promise<PartPlans> {
+  const builds = [...lowered.models].flatMap(([part, models]) => RANGES.map((range) => ({part, range, model: models[range]})));
+  const progress = new BuildsProgress(builds.length, options.onProgress);
+  const sizes = {slots: options.maxBatch, pagesPerSlot: Math.ceil(options.maxContext / lowered.shape.pageSize)};
+  const plans = new Map<string, Record<RowRange, Uint8Array>>(
+    lowered.parts.map(({name}) => [name, {decode: new Uint8Array(), prefill: new Uint8Array()}]),
+  );
+  await atOnce(BUILDS_AT_ONCE, builds, options.signal, async ({part, range, model}, signal) => {
+    const profile = partProfile(model, range, sizes);
+    const {plan} = await buildEngine(model, {
+      name: `${part} (${range})`,
+      device: options.device,
+      typing: 'strong',
+      ...(profile === undefined ? {} : {profiles: [profile]}),
+      signal,
+      onProgress: (each) => progress.at(`${part}, ${range}`, each),
+    });
+    plans.get(part)![range] = await readFile(plan);
+    progress.finish();
+  });
+  throwIfAborted(options.signal);
+  return plans;
+}
+
+/** Several builds as one phase, in plans. */
+class BuildsProgress {
+  #done = 0;
+  #building = false;
+
+  constructor(
+    readonly total: number,
+    readonly onProgress: OnProgress | undefined,
+  ) {}
+
+  at(name: string, {phase, detail}: Progress): void {
+    // Whatever else there is, takes no time.
+    if (phase !== 'build' && phase !== 'wait') return;
+    this.#building = true;
+    this.#tell(`${name}${detail === undefined ? '' : `: ${detail}`}`);
+  }
+
+  finish(): void {
+    this.#done++;
+    if (this.#building) this.#tell(this.#done === this.total ? 'ready' : undefined);
+  }
+
+  #tell(detail: string | undefined): void {
+    this.onProgress?.({phase: 'build', done: this.#done, total: this.total, unit: 'steps', ...(detail === undefined ? {} : {detail})});
+  }
+}
+
+/** Runs `work` on all items, `count` at a time. The first error stops the others, and is thrown when they have ended. */
+async function atOnce<T>(
+  count: number,
+  items: readonly T[],
+  signal: AbortSignal | undefined,
+  work: (item: T, signal: AbortSignal) => Promise<void>,
+): Promise<void> {
+  const failing = new AbortController();
+  const stop = signal === undefined ? failing.signal : AbortSignal.any([signal, failing.signal]);
+  const left = items.values();
+  let failure: {error: unknown} | undefined;
+  const worker = async (): Promise<void> => {
+    for (const item of left) {
+      try {
+        throwIfAborted(stop);
+        await work(item, stop);
+      } catch (error) {
+        failure ??= {error};
+        failing.abort();
+        return;
+      }
+    }
+  };
+  await Promise.all(Array.from({length: count}, worker));
+  if (signal?.aborted) throw new AbortError(signal.reason);
+  if (failure !== undefined) throw failure.error;
+}

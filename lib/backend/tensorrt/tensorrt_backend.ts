@@ -1,0 +1,200 @@
+/** The backend for NVIDIA GPUs: a decoder of TensorRT engines, which a thread of the addon schedules. */
+
+import type {DecoderShape} from '../../decoder/lowered_decoder.js';
+import {weightByteLength} from '../../decoder/weight_ref.js';
+import type {BuildEnvironment} from '../../engine/build/environment.js';
+import {messageOf, OptionError, TensorrtNodeError, throwIfAborted} from '../../errors.js';
+import type {NativeDecoder, NativeDecoderListener, NativeDecoderRequest, NativeDecoderTokens} from '../../native/decoder_addon.js';
+import {translated, typed} from '../../native/errors.js';
+import type {OnProgress} from '../../progress.js';
+import type {Backend, BackendListener, BackendRequest, BackendRequestHandle, ModelLimits, TokenEvent} from '../backend.js';
+import {cachePages} from './cache_pages.js';
+import {type LoadDecoderOptions, loadNativeDecoder} from './load_decoder.js';
+import {nativeRequest} from './native_request.js';
+import {MOST_ROWS} from './part_profile.js';
+import {type PreparedDecoder, prepareDecoder} from './prepare.js';
+import {nativeSampling} from './sampling.js';
+
+export interface TensorrtBackendOptions extends ModelLimits {
+  modelPath: string;
+  /** Driver, GPU and TensorRT, found to be there. */
+  environment: BuildEnvironment;
+  /** Hidden type. Default: bfloat16 where the model's weights are, else float16. */
+  type?: 'float16' | 'bfloat16';
+  signal?: AbortSignal;
+  /** Phases 'build', in plans, where some are missing; 'read', in bytes of weights. */
+  onProgress?: OnProgress;
+}
+
+/** Requests that wait; more are refused with ERR_BUSY. */
+const MOST_WAITING = 1024;
+
+interface RunningRequest {
+  listener: BackendListener;
+  /** Whether logprobs were asked for. */
+  logprobs: boolean;
+}
+
+export class TensorrtBackend implements Backend {
+  readonly name = 'tensorrt';
+  /** Of requests and sequences alike. */
+  #nextId = 1;
+  readonly #requests = new Map<number, RunningRequest>();
+  #closing: Promise<void> | undefined;
+  /** Why nothing can be asked of the decoder any more. */
+  #ended: TensorrtNodeError | undefined;
+
+  private constructor(
+    private readonly decoder: NativeDecoder,
+    readonly limits: ModelLimits,
+    readonly vocabSize: number,
+    readonly description: string,
+  ) {}
+
+  /**
+   * Builds the plans that are not in the engine cache. Throws UnsupportedError for a model that cannot be lowered,
+   * FormatError, AbortError, CudaError (ERR_OUT_OF_MEMORY too), TensorrtError, BuildError.
+   */
+  static async load(options: TensorrtBackendOptions): Promise<TensorrtBackend> {
+    const {modelPath, environment, maxContext, maxBatch, signal, onProgress} = options;
+    const prepared = await prepareDecoder(modelPath, {...options, device: environment.device});
+    throwIfAborted(signal);
+    const {addon, gpu, tensorrtVersion} = environment;
+    const request = requestFor(prepared, options);
+    return TensorrtBackend.open((listener, loadOptions) => loadNativeDecoder(addon, request, listener, loadOptions), {
+      limits: {maxContext, maxBatch},
+      shape: prepared.lowered.shape,
+      where: `TensorRT ${tensorrtVersion} on ${gpu.name}`,
+      signal,
+      onLoaded: (done, total) => onProgress?.({phase: 'read', done, total, unit: 'bytes', detail: 'weights'}),
+    });
+  }
+
+  /** A backend over whatever decoder `load` makes for the listener it is given. */
+  static async open(
+    load: (listener: NativeDecoderListener, options: LoadDecoderOptions) => Promise<NativeDecoder>,
+    {
+      limits,
+      shape,
+      where,
+      ...options
+    }: LoadDecoderOptions & {limits: ModelLimits; shape: Pick<DecoderShape, 'type' | 'vocabularySize'>; where: string},
+  ): Promise<TensorrtBackend> {
+    // Nothing is told of before something is asked for, of the backend.
+    let backend: TensorrtBackend | undefined;
+    const decoder = await load({tokens: (batches) => backend?.receive(batches)}, options);
+    backend = new TensorrtBackend(decoder, limits, shape.vocabularySize, `${where}, ${shape.type}`);
+    return backend;
+  }
+
+  submit(request: BackendRequest, listener: BackendListener): BackendRequestHandle {
+    const id = this.#nextId++;
+    try {
+      if (this.#ended !== undefined) throw this.#ended;
+      const {tokens, maxNewTokens, sequence, logprobs} = request;
+      this.decoder.submit(id, Int32Array.from(tokens), maxNewTokens, nativeSampling(request), sequence);
+      this.#requests.set(id, {listener, logprobs: logprobs !== undefined});
+    } catch (error) {
+      const failure = errorOf(error);
+      queueMicrotask(() => listener.failed(failure));
+    }
+    return {abort: () => void (this.#requests.has(id) && this.decoder.abort(id))};
+  }
+
+  createSequence(): number {
+    const sequence = this.#nextId++;
+    if (this.#ended === undefined) translated(() => this.decoder.createSequence(sequence));
+    return sequence;
+  }
+
+  forkSequence(sequence: number): number {
+    const copy = this.#nextId++;
+    if (this.#ended === undefined) translated(() => this.decoder.forkSequence(sequence, copy));
+    return copy;
+  }
+
+  disposeSequence(sequence: number): void {
+    if (this.#ended === undefined) translated(() => this.decoder.disposeSequence(sequence));
+  }
+
+  async score(tokens: Uint32Array): Promise<Float32Array> {
+    try {
+      if (this.#ended !== undefined) throw this.#ended;
+      return await this.decoder.score(Int32Array.from(tokens));
+    } catch (error) {
+      throw errorOf(error);
+    }
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    this.#ended = new TensorrtNodeError('ERR_DISPOSED', 'the model was disposed');
+    const closing = this.decoder.dispose();
+    const requests = [...this.#requests.values()];
+    // What the decoder still says of them is not heard.
+    this.#requests.clear();
+    for (const {listener} of requests) listener.failed(this.#ended);
+    await closing;
+  }
+
+  private receive(batches: readonly NativeDecoderTokens[]): void {
+    for (const batch of batches) {
+      const {request: id, tokens, ending} = batch;
+      const request = this.#requests.get(id);
+      if (request === undefined) continue;
+      if (tokens.length > 0) request.listener.tokens(eventsOf(batch, request.logprobs));
+      // The listener may have disposed of the model.
+      if (!this.#requests.has(id)) continue;
+      if (ending === undefined) {
+        this.decoder.consumed(id, tokens.length);
+        continue;
+      }
+      this.#requests.delete(id);
+      if ('error' in ending) request.listener.failed(errorOf(ending.error));
+      else request.listener.finished(ending.reason, ending.timings);
+    }
+  }
+}
+
+function requestFor({lowered, plans}: PreparedDecoder, {environment, maxBatch, maxContext}: TensorrtBackendOptions): NativeDecoderRequest {
+  const {addon, device, tensorrt} = environment;
+  const {freeBytes} = translated(() => new addon.Device(device).memory());
+  const weightsBytes = lowered.weights.reduce((sum, weight) => sum + weightByteLength(weight), 0);
+  return nativeRequest(lowered, plans, {
+    device,
+    tensorrt,
+    limits: {
+      slots: maxBatch,
+      decodeRows: Math.min(MOST_ROWS.decode, maxBatch),
+      prefillRows: MOST_ROWS.prefill,
+      scoreRows: MOST_ROWS.decode,
+      pages: cachePages({shape: lowered.shape, maxBatch, maxContext, freeBytes, weightsBytes}),
+      maxContext,
+      maxWaiting: MOST_WAITING,
+    },
+  });
+}
+
+function eventsOf({tokens, logprobs, topTokens, topLogprobs}: NativeDecoderTokens, wanted: boolean): TokenEvent[] {
+  if (!wanted || logprobs === undefined) return Array.from(tokens, (token) => ({token}));
+  const each = (topTokens?.length ?? 0) / tokens.length;
+  return Array.from(tokens, (token, at) => ({
+    token,
+    logprob: logprobs[at]!,
+    top: Array.from({length: each}, (_, rank) => ({
+      token: topTokens![at * each + rank]!,
+      logprob: topLogprobs![at * each + rank]!,
+    })),
+  }));
+}
+
+/** Listeners get errors of this library. */
+function errorOf(thrown: unknown): Error {
+  const error = typed(thrown);
+  if (error instanceof TensorrtNodeError || error instanceof OptionError) return error;
+  return new TensorrtNodeError('ERR_BACKEND', messageOf(error), undefined, {cause: thrown});
+}
