@@ -174,20 +174,20 @@ void Instance::settle(std::uint64_t number, MakeValue value) {
 void Instance::settleNow(Napi::Env env, std::uint64_t number, const std::exception_ptr& error, const MakeValue& value) {
   const auto entry = unsettled_.find(number);
   if (entry == unsettled_.end()) return;
-  const Unsettled settled = std::move(entry->second);
-  unsettled_.erase(entry);
-  letGo(env);
-  if (error) {
-    settled.deferred.Reject(toJavaScript(env, error).Value());
-    return;
-  }
+  Napi::Promise::Deferred deferred = entry->second.deferred;
   try {
-    settled.deferred.Resolve(value ? value(env) : env.Undefined());
+    // What makes the value may ask for the owner.
+    if (error)
+      deferred.Reject(toJavaScript(env, error).Value());
+    else
+      deferred.Resolve(value ? value(env) : env.Undefined());
   } catch (const Napi::Error& thrown) {
-    settled.deferred.Reject(thrown.Value());
+    deferred.Reject(thrown.Value());
   } catch (...) {
-    settled.deferred.Reject(toJavaScript(env, std::current_exception()).Value());
+    deferred.Reject(toJavaScript(env, std::current_exception()).Value());
   }
+  unsettled_.erase(number);
+  letGo(env);
 }
 
 void Instance::deliver(Napi::Env env, Napi::Function, Instance*, Delivery* delivered) {

@@ -1,0 +1,202 @@
+/** Language models on the simulated driver and TensorRT, against the CPU backend on the same model. */
+
+import {readdir} from 'node:fs/promises';
+
+import {type Progress, TensorrtNodeError} from 'tensorrt-node';
+import {afterAll, beforeAll, describe, expect, it} from 'vitest';
+
+// Of the built package, whose addon and worker threads are loaded as they ship.
+import type {Backend, BackendFinish, BackendRequest, BackendTimings, TokenEvent} from '../../dist/backend/backend.js';
+import {CpuBackend} from '../../dist/backend/cpu/cpu_backend.js';
+import {findTensorrt} from '../../dist/backend/tensorrt/environment.js';
+import {TensorrtBackend} from '../../dist/backend/tensorrt/tensorrt_backend.js';
+import {buildDecoder} from '../../lib/import/graph/decoder.js';
+import {writeModel} from '../../lib/onnx/write.js';
+import {GREEDY} from '../support/greedy.js';
+import {randomTensors, tinyConfig} from '../support/random_checkpoint.js';
+import {temporaryFolder} from '../support/temporary_folder.js';
+import {useSimulatedTensorrt} from './helpers/simulated_tensorrt.js';
+
+const folder = temporaryFolder();
+const LIMITS = {maxContext: 256, maxBatch: 3};
+const progress: Progress[] = [];
+let modelPath: string;
+let cpu: Backend;
+let gpu: Backend;
+
+function load(options: {signal?: AbortSignal; onProgress?: (each: Progress) => void} = {}): Promise<TensorrtBackend> {
+  const environment = findTensorrt(0);
+  if (environment instanceof TensorrtNodeError) throw environment;
+  return TensorrtBackend.load({modelPath, environment, ...LIMITS, ...options});
+}
+
+beforeAll(async () => {
+  await useSimulatedTensorrt();
+  process.env.TENSORRT_NODE_CACHE = folder('cache');
+  // A size of heads that there are kernels for.
+  const config = tinyConfig({headDim: 64, maxPositionEmbeddings: 256});
+  modelPath = folder('model.onnx');
+  await writeModel(buildDecoder(config, randomTensors(config), {dtype: 'fp32'}), modelPath);
+  cpu = await CpuBackend.load({modelPath, ...LIMITS, threads: 1, accuracyLevel: 0, prefillChunk: 128});
+  gpu = await load({onProgress: (each) => progress.push(each)});
+});
+
+afterAll(async () => {
+  await cpu?.[Symbol.asyncDispose]();
+  await gpu?.[Symbol.asyncDispose]();
+});
+
+interface Reply {
+  events: TokenEvent[];
+  tokens: number[];
+  reason: BackendFinish;
+  timings: BackendTimings;
+}
+
+function requestOf(changes: Partial<BackendRequest>): BackendRequest {
+  return {tokens: Uint32Array.of(1), maxNewTokens: 24, stopTokens: new Set(), sampling: GREEDY, ...changes};
+}
+
+/** `onTokens` may abort. */
+function reply(backend: Backend, changes: Partial<BackendRequest>, onTokens?: (abort: () => void) => void): Promise<Reply> {
+  return new Promise((resolve, reject) => {
+    const events: TokenEvent[] = [];
+    const handle = backend.submit(requestOf(changes), {
+      tokens: (batch) => {
+        events.push(...batch);
+        onTokens?.(handle.abort);
+      },
+      finished: (reason, timings) => resolve({events, tokens: events.map(({token}) => token), reason, timings}),
+      failed: reject,
+    });
+  });
+}
+
+const prompt = (length: number, seed = 1) => Uint32Array.from({length}, (_, at) => (at * 7 * seed + seed) % 80);
+const PROMPTS = [1, 5, 17, 64, 65, 130, 3].map((length, at) => prompt(length, at + 1));
+
+it('says what it is', () => {
+  expect(gpu).toMatchObject({name: 'tensorrt', vocabSize: 80, limits: LIMITS});
+  expect(gpu.description).toMatch(/^TensorRT \d+\.\d+\.\d+ on .+, float16$/);
+});
+
+it('builds all plans once, with progress, and none the next time', async () => {
+  const builds = progress.filter(({phase}) => phase === 'build');
+  expect(builds.at(-1)).toMatchObject({done: 6, total: 6, unit: 'steps'});
+  expect(builds.map(({done}) => done)).toEqual(builds.map(({done}) => done).sort((a, b) => a - b));
+  expect(progress.at(-1)).toMatchObject({phase: 'read', unit: 'bytes'});
+  expect(progress.at(-1)!.done).toBe(progress.at(-1)!.total);
+  const engines = await readdir(folder('cache', 'engines'));
+  const again: Progress[] = [];
+  await using second = await load({onProgress: (each) => again.push(each)});
+  expect(again.filter(({phase}) => phase === 'build')).toEqual([]);
+  expect(await readdir(folder('cache', 'engines'))).toEqual(engines);
+  const [one, other] = await Promise.all([reply(second, {tokens: PROMPTS[1]}), reply(gpu, {tokens: PROMPTS[1]})]);
+  expect(one.tokens).toEqual(other.tokens);
+});
+
+describe('greedy', () => {
+  it('chooses what the CPU backend does, several prompts at once', async () => {
+    const expected = await Promise.all(PROMPTS.map((tokens) => reply(cpu, {tokens})));
+    const found = await Promise.all(PROMPTS.map((tokens) => reply(gpu, {tokens})));
+    for (const [at, {tokens, reason}] of found.entries()) {
+      expect(tokens, `prompt ${at}`).toEqual(expected[at]!.tokens);
+      expect(reason).toBe('length');
+    }
+  });
+
+  it('ends with a stop token, which it delivers', async () => {
+    const {tokens} = await reply(gpu, {tokens: PROMPTS[2]});
+    const stop = tokens[6]!;
+    const stopped = await reply(gpu, {tokens: PROMPTS[2], stopTokens: new Set([stop])});
+    expect(stopped).toMatchObject({reason: 'stop', tokens: tokens.slice(0, tokens.indexOf(stop) + 1)});
+  });
+
+  it('reports the likeliest tokens as the CPU backend does', async () => {
+    const request = {tokens: PROMPTS[1], logprobs: 3, maxNewTokens: 4};
+    const [expected, found] = await Promise.all([reply(cpu, request), reply(gpu, request)]);
+    for (const [at, {token, logprob, top}] of found.events.entries()) {
+      const other = expected.events[at]!;
+      expect(token).toBe(other.token);
+      expect(logprob).toBeCloseTo(other.logprob!, 2);
+      expect(top!.map((each) => each.token)).toEqual(other.top!.map((each) => each.token));
+    }
+  });
+});
+
+it('draws what the CPU backend draws from the same seed, or nearly always', async () => {
+  const sampling = {...GREEDY, temperature: 0.8, topK: 40, seed: 1234};
+  const [expected, found] = await Promise.all([reply(cpu, {sampling, maxNewTokens: 4}), reply(gpu, {sampling, maxNewTokens: 4})]);
+  expect(found.tokens[0]).toBe(expected.tokens[0]);
+  expect((await reply(gpu, {sampling, maxNewTokens: 4})).tokens).toEqual(found.tokens);
+});
+
+describe('a sequence', () => {
+  it('runs only what is new, forks and rewinds, with the tokens of a fresh one', async () => {
+    const start = prompt(70);
+    const sequence = gpu.createSequence();
+    const first = await reply(gpu, {tokens: start, sequence, maxNewTokens: 6});
+    const copy = gpu.forkSequence(sequence);
+    const longer = Uint32Array.of(...start, ...first.tokens, 11, 12, 13);
+    const second = await reply(gpu, {tokens: longer, sequence, maxNewTokens: 6});
+    expect(second.timings.prefilledTokens).toBeLessThan(longer.length / 2);
+    expect(second.tokens).toEqual((await reply(cpu, {tokens: longer, maxNewTokens: 6})).tokens);
+    const elsewhere = Uint32Array.of(...start.subarray(0, 60), 40, 41, 42);
+    const third = await reply(gpu, {tokens: elsewhere, sequence: copy, maxNewTokens: 6});
+    expect(third.tokens).toEqual((await reply(cpu, {tokens: elsewhere, maxNewTokens: 6})).tokens);
+    gpu.disposeSequence(sequence);
+    gpu.disposeSequence(copy);
+  });
+});
+
+describe('an abort', () => {
+  it('ends the request, and the others go on', async () => {
+    const [aborted, other] = await Promise.all([
+      reply(gpu, {tokens: PROMPTS[3], maxNewTokens: 180}, (abort) => abort()),
+      reply(gpu, {tokens: PROMPTS[4]}),
+    ]);
+    expect(aborted.reason).toBe('aborted');
+    expect(aborted.tokens.length).toBeLessThan(180);
+    expect(other.tokens).toEqual((await reply(cpu, {tokens: PROMPTS[4]})).tokens);
+  });
+
+  it('before it begins runs nothing', async () => {
+    const {reason, tokens} = await new Promise<Reply>((resolve, reject) => {
+      const handle = gpu.submit(requestOf({}), {
+        tokens: () => reject(new Error('tokens came')),
+        finished: (why, timings) => resolve({events: [], tokens: [], reason: why, timings}),
+        failed: reject,
+      });
+      handle.abort();
+      handle.abort();
+    });
+    expect({reason, tokens}).toEqual({reason: 'aborted', tokens: []});
+  });
+
+  it('of the load is heard', async () => {
+    await expect(load({signal: AbortSignal.abort('why')})).rejects.toMatchObject({code: 'ERR_ABORTED', cause: 'why'});
+    const controller = new AbortController();
+    const onProgress = ({phase}: Progress) => {
+      if (phase === 'read') controller.abort('late');
+    };
+    await expect(load({signal: controller.signal, onProgress})).rejects.toMatchObject({code: 'ERR_ABORTED', cause: 'late'});
+  });
+});
+
+it('scores as the CPU backend does', async () => {
+  const tokens = prompt(40);
+  const [expected, found] = await Promise.all([cpu.score(tokens), gpu.score(tokens)]);
+  expect(found).toHaveLength(expected.length);
+  const worst = found.reduce((most, logit, at) => Math.max(most, Math.abs(logit - expected[at]!)), 0);
+  expect(worst).toBeLessThan(0.05);
+});
+
+it('disposed of fails what runs', async () => {
+  const backend = await load();
+  const running = reply(backend, {maxNewTokens: 200}).catch((error) => error);
+  const scoring = backend.score(prompt(200)).catch((error) => error);
+  await backend[Symbol.asyncDispose]();
+  expect(await running).toMatchObject({code: 'ERR_DISPOSED'});
+  expect(await scoring).toSatisfy((outcome) => outcome instanceof Float32Array || outcome.code === 'ERR_DISPOSED');
+  await expect(backend.score(prompt(1))).rejects.toMatchObject({code: 'ERR_DISPOSED'});
+});
