@@ -268,7 +268,6 @@ describe('loadModel', () => {
     ['a signal that is none', MODEL_FOLDER, {signal: {} as never}, {code: 'ERR_OPTION', message: 'signal must be an AbortSignal, got {}'}],
     ['progress to nowhere', MODEL_FOLDER, {onProgress: 5 as never}, {code: 'ERR_OPTION', message: 'onProgress must be a function, got 5'}],
     ['an accuracy level there is not', MODEL_FOLDER, {accuracyLevel: 2 as never}, {code: 'ERR_OPTION'}],
-    ['TensorRT, which is to come', MODEL_FOLDER, {backend: 'tensorrt' as const}, {code: 'ERR_UNSUPPORTED'}],
   ])('refuses %s', async (_, source, options, error) => {
     await expect(loadModel(source, options)).rejects.toMatchObject(error);
   });

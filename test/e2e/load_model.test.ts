@@ -1,0 +1,103 @@
+/** Which backend `loadModel` takes, on the simulated driver and TensorRT. */
+
+import {mkdir, writeFile} from 'node:fs/promises';
+
+import {type LoadOptions, loadModel, type Progress} from 'tensorrt-node';
+import {beforeAll, describe, expect, it} from 'vitest';
+
+import {buildDecoder} from '../../lib/import/graph/decoder.js';
+import {writeModel} from '../../lib/onnx/write.js';
+import {randomTensors, tinyConfig} from '../support/random_checkpoint.js';
+import {temporaryFolder} from '../support/temporary_folder.js';
+import {byteLevelTokenizer} from '../support/tokenizers.js';
+import {runNode} from './helpers/child.js';
+import {useSimulatedTensorrt} from './helpers/simulated_tensorrt.js';
+
+const folder = temporaryFolder();
+let env: Record<string, string>;
+
+/** `headDim`: 64 has kernels, 48 has none. */
+async function modelFolder(name: string, headDim: number): Promise<void> {
+  const {tokenizerJson, tokenizerConfig} = byteLevelTokenizer();
+  await mkdir(folder(name));
+  const config = tinyConfig({headDim, vocabSize: 272, maxPositionEmbeddings: 256});
+  await writeModel(buildDecoder(config, randomTensors(config), {dtype: 'fp32'}), folder(name, 'model.onnx'));
+  const files = {
+    'config.json': {model_type: 'llama', max_position_embeddings: 256},
+    'tokenizer.json': tokenizerJson,
+    'tokenizer_config.json': tokenizerConfig,
+  };
+  for (const [file, content] of Object.entries(files)) await writeFile(folder(name, file), JSON.stringify(content));
+}
+
+beforeAll(async () => {
+  env = {...(await useSimulatedTensorrt()), TENSORRT_NODE_CACHE: folder('cache')};
+  process.env.TENSORRT_NODE_CACHE = env.TENSORRT_NODE_CACHE;
+  await modelFolder('model', 64);
+  await modelFolder('odd', 48);
+});
+
+describe('auto', () => {
+  it('takes TensorRT, which answers as the CPU does', async () => {
+    const progress: Progress[] = [];
+    await using model = await loadModel(folder('model'), {onProgress: (each) => progress.push(each)});
+    await using reference = await loadModel(folder('model'), {backend: 'cpu'});
+    expect(model).toMatchObject({backend: 'tensorrt', description: expect.stringMatching(/^TensorRT [\d.]+ on .+, float16$/)});
+    expect([...new Set(progress.map(({phase}) => phase))]).toEqual(['load', 'build', 'read']);
+    const options = {maxNewTokens: 20};
+    expect((await model.generateText('the sea', options)).tokens).toEqual((await reference.generateText('the sea', options)).tokens);
+  });
+
+  it('takes the CPU for a model that cannot be lowered', async () => {
+    await using model = await loadModel(folder('odd'));
+    expect(model.backend).toBe('cpu');
+  });
+
+  it('takes the CPU where there is no GPU or TensorRT', async () => {
+    for (const missing of <Record<string, string>[]>[{TENSORRT_NODE_CUDA_DRIVER: folder('none.so')}, {TENSORRT_NODE_ADDON: 'off'}]) {
+      const {stdout, stderr} = await script('console.log(model.backend)', missing);
+      expect({stdout, stderr}).toEqual({stdout: 'cpu\n', stderr: ''});
+    }
+  });
+});
+
+it('says why TensorRT cannot run it, where that was asked for', async () => {
+  await expect(loadModel(folder('odd'), {backend: 'tensorrt'})).rejects.toMatchObject({
+    code: 'ERR_UNSUPPORTED',
+    message: expect.stringMatching(/heads of 48 elements; there are kernels for 64, 80/),
+  });
+  const {stderr} = await script('', {TENSORRT_NODE_CUDA_DRIVER: folder('none.so')}, "{backend: 'tensorrt'}");
+  expect(stderr).toContain('ERR_CUDA');
+});
+
+it.each<[keyof LoadOptions, LoadOptions]>([
+  ['threads', {backend: 'tensorrt', threads: 2}],
+  ['accuracyLevel', {backend: 'tensorrt', accuracyLevel: 0}],
+  ['device', {backend: 'cpu', device: 0}],
+  ['type', {backend: 'cpu', type: 'float16'}],
+  ['type', {type: 'float32' as never}],
+  ['device', {device: 99}],
+])('names %s where it does not fit: %o', async (option, options) => {
+  await expect(loadModel(folder('model'), options)).rejects.toMatchObject({name: 'OptionError', option});
+});
+
+it('computes in bfloat16 where that is asked for', async () => {
+  await using model = await loadModel(folder('model'), {type: 'bfloat16'});
+  expect(model.description).toMatch(/, bfloat16$/);
+  expect((await model.generateText('the sea', {maxNewTokens: 3})).tokens).toHaveLength(3);
+});
+
+it('keeps the process alive for a reply, and not without one', async () => {
+  const reply = "model.generateText('the sea', {maxNewTokens: 20}).then(({tokens}) => console.log(tokens.length))";
+  expect(await script(reply)).toMatchObject({status: 0, stdout: '20\n', stderr: ''});
+  expect(await script("for await (const _ of model.generate('the sea', {maxNewTokens: 20})) process.exit(3)")).toMatchObject({
+    status: 3,
+    stderr: '',
+  });
+});
+
+/** A process that loads `model` and does not dispose of it. */
+function script(body: string, changes: Record<string, string> = {}, options = '{}') {
+  const load = `import {loadModel} from 'tensorrt-node'; const model = await loadModel(${JSON.stringify(folder('model'))}, ${options});`;
+  return runNode(['--input-type=module', '-e', `${load} ${body}`], {...env, ...changes});
+}
