@@ -1,10 +1,9 @@
 /** What a graph computes from constants, positions and lengths alone, found by running that part of it. */
 
 import {create} from '@bufbuild/protobuf';
-import * as ort from 'onnxruntime-node';
+import type * as ort from 'onnxruntime-node';
 
 import {serialize} from '../../backend/cpu/rewrite/serialize.js';
-import {createSession} from '../../onnxruntime/session.js';
 import {DataType} from '../data_type.js';
 import {GraphIndex, namesIn} from '../graph.js';
 import {GraphBuilder} from '../graph_builder.js';
@@ -19,11 +18,13 @@ export interface Lengths {
 
 /** The values of `names`, each of which isPlumbing; in any of ONNX Runtime's types. Throws FormatError or UnsupportedError where ONNX Runtime refuses the graph. */
 export async function evaluate(model: Model, names: readonly string[], lengths: Lengths): Promise<ReadonlyMap<string, ort.Tensor>> {
+  // Models that need none of it do not wait for ONNX Runtime.
+  const [{Tensor}, {createSession}] = await Promise.all([import('onnxruntime-node'), import('../../onnxruntime/session.js')]);
   const index = new GraphIndex(model.graph);
   const part = plumbingModel(model, index, names, lengths);
   const {past, tokens} = lengths;
   const int64 = (count: number, value: (at: number) => number) =>
-    new ort.Tensor(
+    new Tensor(
       'int64',
       BigInt64Array.from({length: count}, (_, at) => BigInt(value(at))),
       [1, count],
