@@ -73,6 +73,8 @@ export interface BackendListener {
 }
 
 export interface BackendRequestHandle {
+  /** So many of the tokens that were delivered have been taken: a request whose consumer is far behind may pause. */
+  consumed(tokens: number): void;
   /** Ends the request within a step or two; `finished('aborted')` follows. Safe at any moment, and more than once. */
   abort(): void;
 }

@@ -67,6 +67,8 @@ export async function* generation(request: GenerationRequest): AsyncGenerator<Ge
       }
       const chunk = text.take();
       if (chunk !== undefined) yield chunk;
+      // Once the caller asks for more.
+      handle.consumed(next.length);
     }
   } finally {
     stopListening?.();

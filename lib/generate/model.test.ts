@@ -48,6 +48,21 @@ describe('LanguageModel', () => {
     expect(backend.requests).toEqual([]);
   });
 
+  it('tells the backend what was taken once it is asked for more', async () => {
+    const {model, backend, tokenizer} = setup();
+    const reply = model.generate('the');
+    const first = reply.next();
+    while (backend.requests.length === 0) await Promise.resolve();
+    const [request] = backend.requests;
+    const tokens = tokenizer.encode('hello');
+    request!.listener.tokens(Array.from(tokens, (token) => ({token})));
+    await first;
+    await setImmediate();
+    expect(request!.consumed).toBe(0);
+    void reply.next();
+    expect(request!.consumed).toBe(tokens.length);
+  });
+
   it.each([
     [null, 'tokens must be a list of tokens, got null'],
     ['the', "tokens must be a list of tokens, got 'the'"],

@@ -18,7 +18,7 @@ import {temporaryFolder} from '../support/temporary_folder.js';
 import {useSimulatedTensorrt} from './helpers/simulated_tensorrt.js';
 
 const folder = temporaryFolder();
-const LIMITS = {maxContext: 256, maxBatch: 3};
+const LIMITS = {maxContext: 512, maxBatch: 3};
 const progress: Progress[] = [];
 let modelPath: string;
 let cpu: Backend;
@@ -34,7 +34,7 @@ beforeAll(async () => {
   await useSimulatedTensorrt();
   process.env.TENSORRT_NODE_CACHE = folder('cache');
   // A size of heads that there are kernels for.
-  const config = tinyConfig({headDim: 64, maxPositionEmbeddings: 256});
+  const config = tinyConfig({headDim: 64, maxPositionEmbeddings: 512});
   modelPath = folder('model.onnx');
   await writeModel(buildDecoder(config, randomTensors(config), {dtype: 'fp32'}), modelPath);
   cpu = await CpuBackend.load({modelPath, ...LIMITS, threads: 1, accuracyLevel: 0, prefillChunk: 128});
@@ -64,6 +64,7 @@ function reply(backend: Backend, changes: Partial<BackendRequest>, onTokens?: (a
     const handle = backend.submit(requestOf(changes), {
       tokens: (batch) => {
         events.push(...batch);
+        handle.consumed(batch.length);
         onTokens?.(handle.abort);
       },
       finished: (reason, timings) => resolve({events, tokens: events.map(({token}) => token), reason, timings}),
@@ -181,6 +182,33 @@ describe('an abort', () => {
     };
     await expect(load({signal: controller.signal, onProgress})).rejects.toMatchObject({code: 'ERR_ABORTED', cause: 'late'});
   });
+});
+
+it('pauses a request whose consumer is behind, and no other', async () => {
+  const request = {tokens: PROMPTS[1], maxNewTokens: 400};
+  let delivered = 0;
+  let resume!: () => void;
+  const slow = new Promise<BackendFinish>((resolve, reject) => {
+    let resumed = false;
+    const handle = gpu.submit(requestOf(request), {
+      tokens: ({length}) => {
+        delivered += length;
+        if (resumed) handle.consumed(length);
+      },
+      finished: resolve,
+      failed: reject,
+    });
+    resume = () => {
+      resumed = true;
+      handle.consumed(delivered);
+    };
+  });
+  expect((await reply(gpu, request)).tokens).toHaveLength(400);
+  expect(delivered).toBeGreaterThan(0);
+  expect(delivered).toBeLessThan(400);
+  resume();
+  expect(await slow).toBe('length');
+  expect(delivered).toBe(400);
 });
 
 it('scores as the CPU backend does', async () => {

@@ -5,6 +5,8 @@ import type {Backend, BackendListener, BackendRequest, BackendRequestHandle} fro
 export interface ManualRequest extends BackendRequest {
   listener: BackendListener;
   aborted: boolean;
+  /** Tokens taken. */
+  consumed: number;
 }
 
 export const TIMINGS = {queue: 0, prefill: 0, decode: 0, prefilledTokens: 0};
@@ -20,9 +22,12 @@ export class ManualBackend implements Backend {
   constructor(readonly vocabSize: number) {}
 
   submit(request: BackendRequest, listener: BackendListener): BackendRequestHandle {
-    const manual = {...request, listener, aborted: false};
+    const manual = {...request, listener, aborted: false, consumed: 0};
     this.requests.push(manual);
     return {
+      consumed(tokens) {
+        manual.consumed += tokens;
+      },
       abort() {
         if (!manual.aborted) queueMicrotask(() => listener.finished('aborted', TIMINGS));
         manual.aborted = true;

@@ -58,12 +58,13 @@ export class CpuBackend implements Backend {
     if (this.ended !== undefined) {
       const error = this.ended;
       queueMicrotask(() => listener.failed(error));
-      return {abort: () => {}};
+      return {consumed: () => {}, abort: () => {}};
     }
     this.listeners.set(id, listener);
     this.updateRef();
     this.send({kind: 'submit', id, request});
-    return {abort: () => this.send({kind: 'abort', id})};
+    // Steps are slow enough here for any consumer.
+    return {consumed: () => {}, abort: () => this.send({kind: 'abort', id})};
   }
 
   createSequence(): number {

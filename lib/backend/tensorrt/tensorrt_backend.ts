@@ -98,7 +98,10 @@ export class TensorrtBackend implements Backend {
       const failure = errorOf(error);
       queueMicrotask(() => listener.failed(failure));
     }
-    return {abort: () => void (this.#requests.has(id) && this.decoder.abort(id))};
+    return {
+      consumed: (tokens) => void (this.#requests.has(id) && this.decoder.consumed(id, tokens)),
+      abort: () => void (this.#requests.has(id) && this.decoder.abort(id)),
+    };
   }
 
   createSequence(): number {
@@ -148,11 +151,7 @@ export class TensorrtBackend implements Backend {
       if (request === undefined) continue;
       if (tokens.length > 0) request.listener.tokens(eventsOf(batch, request.logprobs));
       // The listener may have disposed of the model.
-      if (!this.#requests.has(id)) continue;
-      if (ending === undefined) {
-        this.decoder.consumed(id, tokens.length);
-        continue;
-      }
+      if (ending === undefined || !this.#requests.has(id)) continue;
       this.#requests.delete(id);
       if ('error' in ending) request.listener.failed(errorOf(ending.error));
       else request.listener.finished(ending.reason, ending.timings);
