@@ -8,44 +8,15 @@
 #include <vector>
 
 #include "cuda/copy.h"
-#include "cuda/device_pool.h"
 #include "cuda/graph.h"
-#include "kernels/kernels.h"
+#include "kernel_gpu.h"
 #include "kernels/launch.h"
-#include "simulated.h"
 
 namespace cuda = tensorrt_node::cuda;
 using namespace tensorrt_node::kernels;
+using test::Gpu;
 
 namespace {
-
-// A device with its kernels; memory is written and read between waits.
-struct Gpu {
-  std::shared_ptr<const cuda::Context> context = test::context();
-  std::shared_ptr<const Kernels> kernels = Kernels::of(context);
-  cuda::Stream stream{context, "kernels"};
-  cuda::DevicePool pool{context};
-  std::vector<cuda::DeviceBlock> blocks;
-  cuda::Current current{*context};
-
-  void* empty(std::size_t bytes) {
-    blocks.push_back(pool.allocate(bytes, stream));
-    return reinterpret_cast<void*>(blocks.back().address());
-  }
-  // The simulated device's memory is the host's.
-  template <typename Value>
-  Value* put(const std::vector<Value>& values) {
-    auto* memory = static_cast<Value*>(empty(values.size() * sizeof(Value)));
-    std::memcpy(memory, values.data(), values.size() * sizeof(Value));
-    return memory;
-  }
-  template <typename Value>
-  std::vector<Value> take(const void* from, std::size_t count) {
-    stream.synchronize();
-    const auto* values = static_cast<const Value*>(from);
-    return {values, values + count};
-  }
-};
 
 // bfloat16 of numbers that it holds exactly.
 std::uint16_t bfloat(float value) {

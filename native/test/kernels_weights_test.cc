@@ -1,42 +1,12 @@
 // The launchers that prepare weights and steps, on the simulated driver's references.
 #include <cstdint>
-#include <cstring>
 #include <vector>
 
-#include "cuda/device_pool.h"
-#include "kernels/kernels.h"
+#include "kernel_gpu.h"
 #include "kernels/launch.h"
-#include "simulated.h"
 
-namespace cuda = tensorrt_node::cuda;
 using namespace tensorrt_node::kernels;
-
-namespace {
-
-struct Gpu {
-  std::shared_ptr<const cuda::Context> context = test::context();
-  std::shared_ptr<const Kernels> kernels = Kernels::of(context);
-  cuda::Stream stream{context, "kernels"};
-  cuda::DevicePool pool{context};
-  std::vector<cuda::DeviceBlock> blocks;
-  cuda::Current current{*context};
-
-  // The simulated device's memory is the host's.
-  template <typename Value>
-  Value* put(const std::vector<Value>& values) {
-    blocks.push_back(pool.allocate(values.size() * sizeof(Value), stream));
-    auto* memory = reinterpret_cast<Value*>(blocks.back().address());
-    std::memcpy(memory, values.data(), values.size() * sizeof(Value));
-    return memory;
-  }
-  template <typename Value>
-  std::vector<Value> get(const Value* memory, std::size_t count) {
-    stream.synchronize();
-    return {memory, memory + count};
-  }
-};
-
-}  // namespace
+using test::Gpu;
 
 TEST(a_decode_step_has_the_tokens_of_slots_that_run) {
   Gpu gpu;
@@ -56,10 +26,10 @@ TEST(a_decode_step_has_the_tokens_of_slots_that_run) {
              .runStarts = runStarts,
              .runSlots = runSlots,
              .rows = 4});
-  CHECK(gpu.get(tokens, 4) == std::vector<std::int32_t>({7, 0, 9, 0}));
-  CHECK(gpu.get(positions, 4) == std::vector<std::int32_t>({3, 0, 5, 0}));
-  CHECK(gpu.get(runStarts, 5) == std::vector<std::int32_t>({0, 1, 2, 3, 4}));
-  CHECK(gpu.get(runSlots, 4) == std::vector<std::int32_t>({0, -1, 2, -1}));
+  CHECK(gpu.take<std::int32_t>(tokens, 4) == std::vector<std::int32_t>({7, 0, 9, 0}));
+  CHECK(gpu.take<std::int32_t>(positions, 4) == std::vector<std::int32_t>({3, 0, 5, 0}));
+  CHECK(gpu.take<std::int32_t>(runStarts, 5) == std::vector<std::int32_t>({0, 1, 2, 3, 4}));
+  CHECK(gpu.take<std::int32_t>(runSlots, 4) == std::vector<std::int32_t>({0, -1, 2, -1}));
 }
 
 TEST(weights_are_transposed_and_change_type) {
@@ -76,7 +46,8 @@ TEST(weights_are_transposed_and_change_type) {
            .outType = ElementType::float16,
            .transposed = 1});
   // 1, 3, 5, 2, 4, 6 in half precision.
-  CHECK(gpu.get(out, 6) == std::vector<std::uint16_t>({0x3C00, 0x4200, 0x4500, 0x4000, 0x4400, 0x4600}));
+  CHECK(gpu.take<std::uint16_t>(out, 6) ==
+        std::vector<std::uint16_t>({0x3C00, 0x4200, 0x4500, 0x4000, 0x4400, 0x4600}));
 }
 
 TEST(codes_become_weights) {
@@ -100,7 +71,7 @@ TEST(codes_become_weights) {
                 .scaleType = ElementType::float32,
                 .zeroPointType = ElementType::float32,
                 .outType = ElementType::float32});
-    return gpu.get(out, 6);
+    return gpu.take<float>(out, 6);
   };
   CHECK(dequantized(nullptr, true, 0) == std::vector<float>({1, 2, 6, 2, 2.5F, 60}));
   CHECK(dequantized(nullptr, true, 8) == std::vector<float>({-7, -6, -10, -2, -1.5F, 28}));
@@ -128,5 +99,5 @@ TEST(codes_of_eight_bits_have_a_byte_each) {
               .scaleType = ElementType::float32,
               .zeroPointType = ElementType::float32,
               .outType = ElementType::float32});
-  CHECK(gpu.get(out, 4) == std::vector<float>({-256, 0, 254, -242}));
+  CHECK(gpu.take<float>(out, 4) == std::vector<float>({-256, 0, 254, -242}));
 }
