@@ -84,7 +84,8 @@ std::optional<std::vector<GpuModel>> Nvml::gpus() const {
     unsigned current = 0;
     unsigned pending = 0;
     // Cards that have no such mode say so by an error.
-    gpu.divided = functions_->mode != nullptr && functions_->mode(device, &current, &pending) == success && current != 0;
+    gpu.divided =
+        functions_->mode != nullptr && functions_->mode(device, &current, &pending) == success && current != 0;
     found.push_back(std::move(gpu));
   }
   return found;

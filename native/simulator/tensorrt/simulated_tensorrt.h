@@ -9,9 +9,9 @@
 // Operators: see operators.cc, and plugins of the third generation whose creators are in getPluginRegistry(): the
 // attributes plugin_namespace and plugin_version of a node find them. The builder asks and times them as TensorRT may,
 // plans keep what they serialize and the expressions of their outputs' sizes, and an execution with plugins is one
-// kernel for each other node, and whatever the plugins queue. Anything else is a parser error like TensorRT's own. A Reshape or Expand whose shape is
-// an input of the model makes that input a shape tensor (in host memory); NonZero has an output whose shape depends on
-// data (IOutputAllocator; not capturable).
+// kernel for each other node, and whatever the plugins queue. Anything else is a parser error like TensorRT's own. A
+// Reshape or Expand whose shape is an input of the model makes that input a shape tensor (in host memory); NonZero has
+// an output whose shape depends on data (IOutputAllocator; not capturable).
 //
 // Settings are "name=value", separated by commas in the environment variable TENSORRT_NODE_SIMULATOR_TENSORRT, or one
 // by one by simulatedTensorrtSet():
