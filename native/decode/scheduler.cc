@@ -62,6 +62,8 @@ SchedulerStats Scheduler::stats() const {
 }
 
 void Scheduler::close(std::exception_ptr error) {
+  // Without an error nothing would be closed.
+  if (error == nullptr) error = std::make_exception_ptr(DisposedError("the model was disposed of"));
   commands_.close(std::move(error));
 }
 

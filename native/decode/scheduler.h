@@ -47,7 +47,7 @@ class Scheduler {
 
   SchedulerStats stats() const;
 
-  // Everything ends with `error`, as do later requests. Does not wait.
+  // Everything ends with `error`, or DisposedError without one, as do later requests. Does not wait.
   void close(std::exception_ptr error);
   // close(), and waits until all has ended and been delivered; then the runner is destroyed, and the sink is called no
   // more. More calls do nothing. Not from the sink.
