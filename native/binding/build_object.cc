@@ -19,6 +19,7 @@
 #include "errors.h"
 #include "gpu.h"
 #include "instance.h"
+#include "load_engine.h"
 
 namespace tensorrt_node::binding {
 namespace {
@@ -97,13 +98,6 @@ class ListenerCalls final : public tensorrt::BuildListener {
   const std::uint64_t number_;
   const std::shared_ptr<tensorrt::BuildControl> control_;
 };
-
-tensorrt::Libraries openLibraries(const std::vector<std::string>& candidates) {
-  tensorrt::Libraries libraries = tensorrt::Libraries::open(candidates);
-  static std::once_flag opened;
-  std::call_once(opened, Instance::stopAllAtExit);
-  return libraries;
-}
 
 Napi::Value describe(Napi::Env env, const tensorrt::BuildResult& result) {
   Napi::Object object = Napi::Object::New(env);

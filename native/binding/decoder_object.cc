@@ -2,7 +2,6 @@
 #include "decoder_object.h"
 
 #include <cstring>
-#include <mutex>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -13,11 +12,10 @@
 #include "../decode/gpu/engine_parts.h"
 #include "../decode/gpu/gpu_runner.h"
 #include "../tensorrt/error.h"
-#include "../tensorrt/libraries.h"
 #include "../weights/loader.h"
 #include "decoder_request.h"
 #include "errors.h"
-#include "gpu.h"
+#include "load_engine.h"
 #include "unwrap.h"
 
 namespace tensorrt_node::binding {
@@ -128,26 +126,12 @@ class Delivery final : public decode::Sink {
   const std::shared_ptr<DecoderObject::Address> address_;
 };
 
-tensorrt::DeviceMemory memoryOf(int device) {
-  const std::shared_ptr<Gpu> gpu = Gpu::open(device);
-  return {gpu->context, std::shared_ptr<cuda::PinnedPool>(gpu, &gpu->pinned),
-          std::shared_ptr<cuda::DevicePool>(gpu, &gpu->device)};
-}
-
 std::vector<decode::PartEngines> loadParts(const DecoderRequest& request, const tensorrt::DeviceMemory& memory) {
-  const auto engine = [&](std::span<const std::byte> plan) {
-    return tensorrt::Engine::load(tensorrt::Libraries::open(request.candidates), memory, plan);
-  };
-  static_cast<void>(tensorrt::Libraries::open(request.candidates));
-  // What was just loaded must find nothing under way when it takes itself apart; so must plugins, loaded next.
-  static std::once_flag library;
-  static std::once_flag plugins;
-  std::call_once(library, Instance::stopAllAtExit);
   std::vector<decode::PartEngines> engines;
   for (const DecoderRequest::Plans& plans : request.parts) {
-    engines.push_back({.decode = engine(plans.decode), .prefill = engine(plans.prefill)});
+    engines.push_back({.decode = loadPlan(request.candidates, memory, plans.decode),
+                       .prefill = loadPlan(request.candidates, memory, plans.prefill)});
   }
-  std::call_once(plugins, Instance::stopAllAtExit);
   return engines;
 }
 

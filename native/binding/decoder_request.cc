@@ -34,14 +34,6 @@ void forEach(const Napi::Object& object, const char* name, Each&& each) {
   }
 }
 
-std::span<const std::byte> bytesOf(const Napi::Object& object, const char* name) {
-  const Napi::Value value = object.Get(name);
-  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array)
-    throw std::invalid_argument(std::string(name) + ": expected a Uint8Array");
-  const auto array = value.As<Napi::Uint8Array>();
-  return std::as_bytes(std::span(array.Data(), array.ByteLength()));
-}
-
 weights::Source sourceOf(const Napi::Object& object) {
   weights::Source source;
   if (!object.Get("inline").IsUndefined()) {

@@ -3,7 +3,6 @@
 
 #include <chrono>
 #include <cstring>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <utility>
@@ -12,13 +11,13 @@
 #include "../cuda/completion_policy.h"
 #include "../cuda/driver.h"
 #include "../tensorrt/error.h"
-#include "../tensorrt/libraries.h"
 #include "binding_object.h"
 #include "completions.h"
 #include "engine_info.h"
 #include "engine_runs.h"
 #include "errors.h"
 #include "instance.h"
+#include "load_engine.h"
 #include "unwrap.h"
 
 namespace tensorrt_node::binding {
@@ -84,22 +83,12 @@ LoadRequest::LoadRequest(Napi::Object request)
   if (!libraries.IsArray()) throw std::invalid_argument("tensorrt: expected an array of paths");
   const auto paths = libraries.As<Napi::Array>();
   for (std::uint32_t i = 0; i < paths.Length(); ++i) candidates.push_back(paths.Get(i).ToString().Utf8Value());
-  const Napi::Value bytes = request.Get("plan");
-  if (!bytes.IsTypedArray() || bytes.As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array)
-    throw std::invalid_argument("plan: expected a Uint8Array");
-  const auto array = bytes.As<Napi::Uint8Array>();
-  plan = std::as_bytes(std::span(array.Data(), array.ByteLength()));
+  plan = bytesOf(request, "plan");
   if (contexts < 1 || contexts > 1024) throw std::invalid_argument("contexts: expected 1 to 1024");
   if (const Napi::Value budget = request.Get("weightStreamingBudget"); !budget.IsUndefined())
     weightStreamingBudget = static_cast<std::int64_t>(byteCount(budget));
   if (const Napi::Value model = request.Get("refitFrom"); !model.IsUndefined())
     refitFrom = model.ToString().Utf8Value();
-}
-
-tensorrt::DeviceMemory memoryOf(int device) {
-  const std::shared_ptr<Gpu> gpu = Gpu::open(device);
-  return {gpu->context, std::shared_ptr<cuda::PinnedPool>(gpu, &gpu->pinned),
-          std::shared_ptr<cuda::DevicePool>(gpu, &gpu->device)};
 }
 
 // The elements of an input in pinned memory: where they are already, else a copy of them.
@@ -163,15 +152,8 @@ Napi::Value loadEngine(const Napi::CallbackInfo& info) {
     // The request keeps the plan alive.
     return Instance::of(info.Env()).run(object, [request = LoadRequest(object)]() -> Instance::MakeValue {
       EngineObject::Parts parts;
-      tensorrt::DeviceMemory memory = memoryOf(request.device);
-      tensorrt::Libraries libraries = tensorrt::Libraries::open(request.candidates);
-      // What was just loaded must find nothing under way when it takes itself apart; so must plugins, loaded next.
-      static std::once_flag library;
-      static std::once_flag plugins;
-      std::call_once(library, Instance::stopAllAtExit);
       const tensorrt::EngineOptions options{request.weightStreamingBudget, request.refitFrom};
-      parts.engine = tensorrt::Engine::load(std::move(libraries), std::move(memory), request.plan, options);
-      std::call_once(plugins, Instance::stopAllAtExit);
+      parts.engine = loadPlan(request.candidates, memoryOf(request.device), request.plan, options);
       parts.runs = std::make_shared<EngineRuns>(parts.engine, request.contexts);
       return [parts = std::move(parts)](Napi::Env env) { return makeEngine(env, parts); };
     });

@@ -4,6 +4,7 @@
 #include <napi.h>
 
 #include <cstddef>
+#include <span>
 #include <stdexcept>
 #include <string>
 
@@ -25,6 +26,15 @@ inline Napi::ArrayBuffer arrayBuffer(const Napi::Value& value) {
 
 // The C++ object inside a JavaScript one of its class; any other is refused.
 // `Object` is an ObjectWrap that calls TypeTag(&Object::kTag) in its constructor and has `kName`.
+// Of a property; good as long as the array.
+inline std::span<const std::byte> bytesOf(const Napi::Object& object, const char* name) {
+  const Napi::Value value = object.Get(name);
+  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array)
+    throw std::invalid_argument(std::string(name) + ": expected a Uint8Array");
+  const auto array = value.As<Napi::Uint8Array>();
+  return std::as_bytes(std::span(array.Data(), array.ByteLength()));
+}
+
 template <typename Object>
 Object& unwrap(const Napi::Value& value) {
   if (!value.IsObject() || !value.As<Napi::Object>().CheckTypeTag(&Object::kTag))

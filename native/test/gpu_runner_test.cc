@@ -11,14 +11,13 @@
 
 #include "decode/scheduler.h"
 #include "engines.h"
+#include "halves.h"
 #include "kernels/launch.h"
 #include "simulated.h"
-#include "simulator/kernels/element.h"
 
 namespace cuda = tensorrt_node::cuda;
 namespace kernels = tensorrt_node::kernels;
 using namespace tensorrt_node::decode;
-using simulator::kernels::Half;
 
 namespace {
 
@@ -151,8 +150,8 @@ struct Toy {
       std::vector<std::uint16_t> bits(at(rows) * at(width));
       std::vector<float> floats(bits.size());
       for (std::size_t i = 0; i < bits.size(); ++i) {
-        bits[i] = Half::of(normal(random)).bits;
-        floats[i] = Half{bits[i]}.value();
+        bits[i] = test::toHalf(normal(random));
+        floats[i] = test::fromHalf(bits[i]);
       }
       const cuda::Stream stream(memory.context, "toy");
       cuda::DeviceBlock block = memory.device->allocate(bits.size() * 2, stream);

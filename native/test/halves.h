@@ -2,9 +2,9 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstdint>
-#include <cstring>
 #include <vector>
 
 namespace test {
@@ -38,13 +38,17 @@ inline std::vector<std::uint16_t> halves(const std::vector<float>& values) {
 }
 
 // bfloat16, cut off: for numbers that it holds exactly.
+inline std::uint16_t toBfloat(float value) {
+  return static_cast<std::uint16_t>(std::bit_cast<std::uint32_t>(value) >> 16);
+}
+
+inline float fromBfloat(std::uint16_t bits) {
+  return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16);
+}
+
 inline std::vector<std::uint16_t> bfloats(const std::vector<float>& values) {
   std::vector<std::uint16_t> result;
-  for (const float each : values) {
-    std::uint32_t bits = 0;
-    std::memcpy(&bits, &each, sizeof bits);
-    result.push_back(static_cast<std::uint16_t>(bits >> 16));
-  }
+  for (const float each : values) result.push_back(toBfloat(each));
   return result;
 }
 

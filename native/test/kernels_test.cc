@@ -9,32 +9,18 @@
 
 #include "cuda/copy.h"
 #include "cuda/graph.h"
+#include "halves.h"
 #include "kernel_gpu.h"
 #include "kernels/launch.h"
 
 namespace cuda = tensorrt_node::cuda;
 using namespace tensorrt_node::kernels;
+using test::bfloats;
+using test::fromBfloat;
 using test::Gpu;
+using test::toBfloat;
 
 namespace {
-
-// bfloat16 of numbers that it holds exactly.
-std::uint16_t bfloat(float value) {
-  std::uint32_t bits = 0;
-  std::memcpy(&bits, &value, 4);
-  return static_cast<std::uint16_t>(bits >> 16);
-}
-std::vector<std::uint16_t> bfloats(const std::vector<float>& values) {
-  std::vector<std::uint16_t> out;
-  for (const float value : values) out.push_back(bfloat(value));
-  return out;
-}
-float fromBfloat(std::uint16_t bits) {
-  const std::uint32_t all = static_cast<std::uint32_t>(bits) << 16;
-  float value = 0;
-  std::memcpy(&value, &all, 4);
-  return value;
-}
 
 void checkNear(float actual, float expected, float within) {
   if (!(std::abs(actual - expected) <= within)) CHECK_EQUAL(actual, expected);
@@ -173,10 +159,10 @@ struct SmallAttention {
     std::vector<std::uint16_t> qkv(rows.size() * rowElements, 0);
     for (std::size_t row = 0; row < rows.size(); ++row)
       for (std::size_t i = 0; i < rows[row].size(); ++i)
-        qkv[row * rowElements + i / 2 * 64 + i % 2] = bfloat(rows[row][i]);
+        qkv[row * rowElements + i / 2 * 64 + i % 2] = toBfloat(rows[row][i]);
     std::vector<std::int64_t> cache;
     for (int which = 0; which < 2; ++which) {
-      pools.push_back(gpu.put(std::vector<std::uint16_t>(3 * 16 * 64, bfloat(0))));
+      pools.push_back(gpu.put(std::vector<std::uint16_t>(3 * 16 * 64, toBfloat(0))));
       cache.push_back(reinterpret_cast<std::int64_t>(pools.back()));
     }
     p.qkv = gpu.put(qkv);
@@ -222,7 +208,7 @@ TEST(attention_weighs_the_values_of_tokens_up_to_its_own) {
   // A query of zeros weighs all alike.
   checkNear(second[2], 6, 0.01F);
   // The slot's first page is the pool's last.
-  CHECK_EQUAL(small.pools[1][(2 * 16 + 1) * 64], bfloat(4));
+  CHECK_EQUAL(small.pools[1][(2 * 16 + 1) * 64], toBfloat(4));
 }
 
 TEST(attention_of_a_window_sees_its_last_tokens) {
@@ -235,11 +221,11 @@ TEST(attention_of_a_window_sees_its_last_tokens) {
 TEST(attention_of_a_step_reads_what_was_there_and_leaves_padding_zero) {
   SmallAttention small({{0, 0, 0, 0, 0, 0, 2, 2}, {1, 1, 1, 1, 1, 1, 1, 1}}, {17, 0}, {0, 1, 2}, {0, -1});
   // Tokens 0 to 15 of the slot are in page 2, the others in page 0.
-  for (std::size_t token = 0; token < 16; ++token) small.pools[1][(2 * 16 + token) * 64] = bfloat(20);
-  small.pools[1][0] = bfloat(20);
+  for (std::size_t token = 0; token < 16; ++token) small.pools[1][(2 * 16 + token) * 64] = toBfloat(20);
+  small.pools[1][0] = toBfloat(20);
   checkNear(small.run(0)[0], (17 * 20 + 2) / 18.F, 0.1F);
   CHECK(small.run(1) == std::vector<float>(4, 0));
-  CHECK_EQUAL(small.pools[1][64], bfloat(2));
+  CHECK_EQUAL(small.pools[1][64], toBfloat(2));
 }
 
 TEST(attention_rotates_queries_and_keys_to_their_positions) {
@@ -254,11 +240,11 @@ TEST(attention_rotates_queries_and_keys_to_their_positions) {
   small.p.rotarySize = 64;
   small.run(0);
   const std::size_t key = (2 * 16 + 1) * 64;
-  CHECK_EQUAL(small.pools[0][key], bfloat(0));
-  CHECK_EQUAL(small.pools[0][key + 32], bfloat(1));
+  CHECK_EQUAL(small.pools[0][key], toBfloat(0));
+  CHECK_EQUAL(small.pools[0][key + 32], toBfloat(1));
   small.p.interleaved = 1;
   small.run(0);
-  CHECK_EQUAL(small.pools[0][key + 1], bfloat(1));
+  CHECK_EQUAL(small.pools[0][key + 1], toBfloat(1));
 }
 
 TEST(attention_refuses_what_no_kernel_was_made_for) {

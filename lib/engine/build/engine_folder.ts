@@ -1,10 +1,10 @@
 /** Engine folders: where they may be written, and how they come out of the cache. */
 
-import {randomUUID} from 'node:crypto';
 import {constants, copyFile, link, mkdir, readdir, rename, rm, writeFile} from 'node:fs/promises';
 import {dirname, join, relative} from 'node:path';
 
 import {FormatError} from '../../errors.js';
+import {replaceFile} from '../../replace_file.js';
 import type {Replaceable, TargetOptions} from '../../target_folder.js';
 import {type EngineManifest, MANIFEST_FILE, PLAN_FILE, readManifest, serializeManifest} from '../manifest.js';
 import {readPlan} from '../plan.js';
@@ -24,15 +24,8 @@ export function outputTarget(source: string | undefined): TargetOptions {
 }
 
 export async function writeManifest(folder: string, manifest: EngineManifest): Promise<void> {
-  // By way of a name of its own, as somebody may be reading the old one.
-  const temporary = join(folder, `.${MANIFEST_FILE}.${randomUUID()}.tmp`);
-  try {
-    await writeFile(temporary, serializeManifest(manifest));
-    await rename(temporary, join(folder, MANIFEST_FILE));
-  } catch (error) {
-    await rm(temporary, {force: true});
-    throw error;
-  }
+  // Somebody may be reading the old one.
+  await replaceFile(join(folder, MANIFEST_FILE), (temporary) => writeFile(temporary, serializeManifest(manifest)));
 }
 
 /** The engine in `folder` if all of it is sound, else why not; undefined where there is none. */

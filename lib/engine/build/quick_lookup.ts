@@ -3,12 +3,13 @@
  * which the engine's own key takes, would be most of the work.
  */
 
-import {createHash, randomUUID} from 'node:crypto';
-import {mkdir, readFile, rename, rm, stat, writeFile} from 'node:fs/promises';
+import {createHash} from 'node:crypto';
+import {mkdir, readFile, stat, writeFile} from 'node:fs/promises';
 import {basename, dirname, extname, join, relative, resolve} from 'node:path';
 
 import {throwIfAborted} from '../../errors.js';
 import type {OnProgress} from '../../progress.js';
+import {replaceFile} from '../../replace_file.js';
 import type {BuildEnvironment} from './environment.js';
 import {canonicalJson} from './key.js';
 import {externalFiles, ModelHash, type ModelSource} from './model_source.js';
@@ -88,15 +89,8 @@ export class QuickLookup {
     if (this.#place === undefined) return;
     const external = externalFiles(source.model).map((file) => relative(dirname(this.path), file));
     const entry: Entry = {modelSha256, external, key, profiles, profilesDerived};
-    const temporary = `${this.#place}.${randomUUID()}.tmp`;
-    try {
-      await mkdir(this.folder, {recursive: true});
-      await writeFile(temporary, JSON.stringify(entry));
-      await rename(temporary, this.#place);
-    } catch (error) {
-      await rm(temporary, {force: true});
-      throw error;
-    }
+    await mkdir(this.folder, {recursive: true});
+    await replaceFile(this.#place, (temporary) => writeFile(temporary, JSON.stringify(entry)));
   }
 
   async #id(model: string): Promise<string> {

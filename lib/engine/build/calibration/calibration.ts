@@ -1,12 +1,13 @@
 /** Calibration of one build: what is told to TensorRT, where batches come from, and what the engine cache knows it by. */
 
-import {createHash, randomUUID} from 'node:crypto';
-import {copyFile, mkdir, readFile, rename, rm} from 'node:fs/promises';
+import {createHash} from 'node:crypto';
+import {copyFile, mkdir, readFile} from 'node:fs/promises';
 import {dirname, resolve} from 'node:path';
 
 import {OptionError} from '../../../errors.js';
 import type {NativeBuildRequest} from '../../../native/engine_addon.js';
 import type {OnProgress} from '../../../progress.js';
+import {replaceFile} from '../../../replace_file.js';
 import type {Tensor} from '../../tensor.js';
 import type {ModelInput} from '../model_source.js';
 import type {NativeProfile} from '../profiles.js';
@@ -86,14 +87,7 @@ export class Calibration {
     if (target === undefined) return undefined;
     const written = await readIfThere(scratch);
     if (written === undefined) return undefined;
-    const temporary = `${target}.${randomUUID()}.tmp`;
-    try {
-      await copyFile(scratch, temporary);
-      await rename(temporary, target);
-    } catch (error) {
-      await rm(temporary, {force: true});
-      throw error;
-    }
+    await replaceFile(target, (temporary) => copyFile(scratch, temporary));
     return identityOfCache(written);
   }
 }
