@@ -4,12 +4,16 @@
  *
  *   node bench/engines-builder-abort.mjs [--size 4096] [--hidden 14336] [--layers 16] [--block 128]
  *                                          [--rows 16] [--distinct] [--seconds 240] [--beside classifier] [--save]
+ *                                          [--form constants|transposed|inputs] [--typing strong|weak]
+ *                                          [--memory MIB]
  *
  * Needs a GPU, `npm run build`, `build:addon` and bench/.models. The claim is 1 if the build ended in ERR_BUILD with the
- * process's end told and no answer was wrong; the error is beside it. A builder that comes through says so instead.
+ * process's end told and no answer was wrong; the error is beside it. `--memory` lets the builder's address space grow by
+ * so much and no more, as a small container would (by `prlimit`, of util-linux). A builder that comes through says so instead.
  */
 
-import {mkdtempSync, rmSync} from 'node:fs';
+import {execFileSync} from 'node:child_process';
+import {mkdtempSync, readdirSync, readFileSync, rmSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import path from 'node:path';
 import {parseArgs} from 'node:util';
@@ -37,6 +41,9 @@ const {values: options} = parseArgs({
     level: {type: 'string'},
     /** Each matrix has weights of its own. */
     distinct: {type: 'boolean', default: false},
+    form: {type: 'string', default: 'constants'},
+    typing: {type: 'string', default: 'strong'},
+    memory: {type: 'string'},
     save: {type: 'boolean'},
   },
 });
@@ -64,15 +71,22 @@ const serving = (async () => {
 })();
 
 const file = path.join(scratch, 'int4.onnx');
-await writeModel(int4Mlps({size, hidden, layers, block, distinct: options.distinct}), file, {externalData: 'int4.onnx_data'});
+const {distinct, form} = options;
+await writeModel(int4Mlps({size, hidden, layers, block, distinct, form}), file, {externalData: 'int4.onnx_data'});
 const start = performance.now();
+let limited = false;
 const error = await buildEngine(file, {
-  typing: 'strong',
+  typing: options.typing,
   profiles: [{x: {min: [1, size], opt: [rows, size], max: [rows, size]}}],
   output: path.join(scratch, 'engine'),
   cache: false,
   timingCache: false,
   signal: AbortSignal.timeout(Number(options.seconds) * 1000),
+  onProgress: ({phase, detail}) => {
+    if (limited || options.memory === undefined || phase !== 'build' || detail === 'starting') return;
+    limited = true;
+    limitBuilder(Number(options.memory));
+  },
 }).then(
   () => undefined,
   (reason) => reason,
@@ -100,6 +114,19 @@ results.record({
   answers_meanwhile: times.length,
   wrong,
   answer_ms_p99: percentiles(times).p99,
-  model: `${layers} gated MLPs of ${size} and ${hidden}, weights INT4 in blocks of ${block}${options.distinct ? ', each its own' : ''}, up to ${rows} rows`,
+  memory_mib: options.memory && Number(options.memory),
+  model: `${layers} gated MLPs of ${size} and ${hidden}, weights INT4 (${form}) in blocks of ${block}${distinct ? ', each its own' : ''}, up to ${rows} rows`,
 });
 if (!(died && answered)) process.exitCode = 1;
+
+/** The child of this process that builds may have so many MiB more than it has now. */
+function limitBuilder(mebibytes) {
+  const children = readdirSync('/proc/self/task').flatMap((task) =>
+    readFileSync(`/proc/self/task/${task}/children`, 'utf8').split(' ').filter(Boolean),
+  );
+  for (const child of children) {
+    const [, size] = /^VmSize:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${child}/status`, 'utf8')) ?? [];
+    execFileSync('prlimit', ['--pid', child, `--as=${Number(size) * 1024 + mebibytes * 2 ** 20}`]);
+    say(`builder ${child}: ${mebibytes} MiB more than ${Math.round(Number(size) / 1024)} MiB of address space`);
+  }
+}

@@ -18,10 +18,27 @@ using nvinfer1::PluginFieldType;
 using nvinfer1::TensorFormat;
 using nvinfer1::TensorRTPhase;
 
+// By these TensorRT tells which interface it was given; one that overrides them is refused.
+const char* kindOf(PluginCapabilityType type) {
+  switch (type) {
+    case PluginCapabilityType::kCORE:
+      return "PLUGIN_V3ONE_CORE";
+    case PluginCapabilityType::kBUILD:
+      return "PLUGIN_V3ONE_BUILD";
+    case PluginCapabilityType::kRUNTIME:
+      return "PLUGIN_V3ONE_RUNTIME";
+  }
+  return "";
+}
+
 template <typename Interface>
 Interface& capability(nvinfer1::IPluginV3& plugin, PluginCapabilityType type) {
   nvinfer1::IPluginCapability* const found = plugin.getCapabilityInterface(type);
   if (found == nullptr) throw std::runtime_error("a plugin lacks a capability that this phase needs");
+  const std::string kind = found->getInterfaceInfo().kind;
+  if (kind != kindOf(type))
+    throw std::runtime_error("Invalid plugin interface kind" + kind +
+                             ". It is not allowed to override getInterfaceInfo() of any plugin interface.");
   return static_cast<Interface&>(*found);
 }
 

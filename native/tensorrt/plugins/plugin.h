@@ -28,7 +28,6 @@ class Plugin final : public nvinfer1::IPluginV3,
  public:
   Plugin(std::unique_ptr<Operator> wanted, nvinfer1::TensorRTPhase phase);
 
-  nvinfer1::InterfaceInfo getInterfaceInfo() const noexcept override { return {"PLUGIN", 1, 0}; }
   nvinfer1::IPluginCapability* getCapabilityInterface(nvinfer1::PluginCapabilityType type) noexcept override;
   Plugin* clone() noexcept override;
 
