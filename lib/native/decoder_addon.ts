@@ -105,6 +105,24 @@ export interface NativeDecoderListener {
   tokens(batches: readonly NativeDecoderTokens[]): void;
 }
 
+export interface NativeDecoderStats {
+  /** Requests that have not begun. */
+  waiting: number;
+  slots: number;
+  slotsInUse: number;
+  pages: number;
+  /** Held by requests. */
+  pagesInUse: number;
+  /** Of no request, but good for what they hold. */
+  pagesKept: number;
+  prefillSteps: number;
+  decodeSteps: number;
+  /** Of decode steps. */
+  decodeRows: number;
+  /** Of those, the ones that chose nothing because their slot had ended. */
+  wastedRows: number;
+}
+
 export interface NativeDecoder {
   /** Refuses with ERR_BUSY when too many wait. Ids are the caller's, for requests and sequences alike, never used twice. */
   submit(id: number, tokens: Int32Array, maxNewTokens: number, sampling: NativeDecoderSampling, sequence?: number): void;
@@ -120,6 +138,14 @@ export interface NativeDecoder {
   memory(): {weightsBytes: number; cacheBytes: number};
   /** Ends all requests as disposed of, and frees the GPU. */
   dispose(): Promise<void>;
+}
+
+/** What measuring asks of the addon's decoders, and nothing else. */
+export interface MeasuredDecoder extends NativeDecoder {
+  /** As `submit`, of tokens that only the addon sees. Seconds from the first to the last. */
+  count(id: number, tokens: Int32Array, maxNewTokens: number, sampling: NativeDecoderSampling): Promise<{tokens: number; seconds: number}>;
+  /** As of the last step. */
+  stats(): NativeDecoderStats;
 }
 
 export interface DecoderAddon {

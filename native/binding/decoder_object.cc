@@ -13,6 +13,7 @@
 #include "../decode/gpu/gpu_runner.h"
 #include "../tensorrt/error.h"
 #include "../weights/loader.h"
+#include "counted_requests.h"
 #include "decoder_request.h"
 #include "errors.h"
 #include "load_engine.h"
@@ -96,6 +97,8 @@ class Delivery final : public decode::Sink {
 
   void deliver(std::vector<decode::Batch> batches) noexcept override {
     try {
+      address_->counted.take(batches);
+      if (batches.empty()) return;
       instance_.post([address = address_, batches = std::move(batches)](Napi::Env env) {
         const auto audience = address->audience.lock();
         if (audience == nullptr) return;
@@ -150,7 +153,7 @@ DecoderObject::Parts loadNow(DecoderRequest& request, const weights::OnLoaded& o
   parts.cacheBytes = static_cast<std::uint64_t>(request.limits.pages) * 2 * 2 * decode::pageTokens *
                      static_cast<std::uint64_t>(model.layers * model.kvHeads) *
                      static_cast<std::uint64_t>(model.headSize);
-  parts.address = std::make_shared<DecoderObject::Address>();
+  parts.address = std::make_shared<DecoderObject::Address>(instance);
   auto runner = std::make_unique<decode::GpuRunner>(memory, std::move(request.model),
                                                     std::make_shared<decode::EngineParts>(memory, std::move(engines)),
                                                     decode::GpuRunnerOptions{.limits = request.limits});
@@ -168,6 +171,15 @@ Napi::Value makeDecoder(Napi::Env env, DecoderObject::Parts parts, std::uint64_t
 
 std::uint64_t idOf(const Napi::Value& value) {
   return byteCount(value);
+}
+
+// Of (id, tokens, maxNewTokens, sampling).
+decode::Request requestOf(const Napi::CallbackInfo& info) {
+  if (!info[3].IsObject()) throw std::invalid_argument("expected how to choose tokens");
+  return {.tokens = tokensOf(info[1]),
+          .sequence = std::nullopt,
+          .maxNewTokens = info[2].ToNumber().Int32Value(),
+          .sampling = samplingOf(info[3].As<Napi::Object>())};
 }
 
 }  // namespace
@@ -237,6 +249,8 @@ Napi::Function DecoderObject::define(Napi::Env env) {
                          InstanceMethod<&DecoderObject::disposeSequence>("disposeSequence"),
                          InstanceMethod<&DecoderObject::score>("score"),
                          InstanceMethod<&DecoderObject::memory>("memory"),
+                         InstanceMethod<&DecoderObject::count>("count"),
+                         InstanceMethod<&DecoderObject::stats>("stats"),
                          InstanceMethod<&DecoderObject::dispose>("dispose"),
                      });
 }
@@ -251,6 +265,7 @@ DecoderObject::DecoderObject(const Napi::CallbackInfo& info) : ObjectWrap(info) 
     audience_->listener = Napi::Persistent(parts.listener);
     audience_->tokens = Napi::Persistent(parts.listener.Get("tokens").As<Napi::Function>());
     parts.address->audience = audience_;
+    address_ = parts.address;
     weightsBytes_ = parts.weightsBytes;
     cacheBytes_ = parts.cacheBytes;
   });
@@ -263,11 +278,7 @@ decode::Scheduler& DecoderObject::scheduler() const {
 
 void DecoderObject::submit(const Napi::CallbackInfo& info) {
   guarded(info.Env(), [&] {
-    if (!info[3].IsObject()) throw std::invalid_argument("expected how to choose tokens");
-    decode::Request request{.tokens = tokensOf(info[1]),
-                            .sequence = std::nullopt,
-                            .maxNewTokens = info[2].ToNumber().Int32Value(),
-                            .sampling = samplingOf(info[3].As<Napi::Object>())};
+    decode::Request request = requestOf(info);
     if (!info[4].IsUndefined()) request.sequence = idOf(info[4]);
     scheduler().submit(idOf(info[0]), std::move(request));
     ++audience_->requests;
@@ -312,6 +323,45 @@ Napi::Value DecoderObject::score(const Napi::CallbackInfo& info) {
       instance.settle(pending.number, std::current_exception());
     }
     return pending.promise;
+  });
+}
+
+Napi::Value DecoderObject::count(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    decode::Scheduler& decoding = scheduler();
+    decode::Request request = requestOf(info);
+    const decode::RequestId id = idOf(info[0]);
+    Instance& instance = Instance::of(info.Env());
+    const Instance::Pending pending = instance.promise(info.This().As<Napi::Object>());
+    address_->counted.add(id, decoding, pending.number);
+    try {
+      decoding.submit(id, std::move(request));
+    } catch (...) {
+      address_->counted.remove(id);
+      instance.settle(pending.number, std::current_exception());
+    }
+    return pending.promise;
+  });
+}
+
+Napi::Value DecoderObject::stats(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    const decode::SchedulerStats stats = scheduler().stats();
+    Napi::Object object = Napi::Object::New(info.Env());
+    const auto set = [&](const char* name, auto value) {
+      object.Set(name, Napi::Number::New(info.Env(), static_cast<double>(value)));
+    };
+    set("waiting", stats.waiting);
+    set("slots", stats.slots);
+    set("slotsInUse", stats.slotsInUse);
+    set("pages", stats.pages);
+    set("pagesInUse", stats.pagesInUse);
+    set("pagesKept", stats.pagesKept);
+    set("prefillSteps", stats.prefillSteps);
+    set("decodeSteps", stats.decodeSteps);
+    set("decodeRows", stats.decodeRows);
+    set("wastedRows", stats.wastedRows);
+    return object;
   });
 }
 

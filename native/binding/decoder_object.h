@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "../decode/scheduler.h"
+#include "counted_requests.h"
 #include "instance.h"
 
 namespace tensorrt_node::binding {
@@ -41,9 +42,11 @@ class DecoderObject : public Napi::ObjectWrap<DecoderObject> {
     Napi::ObjectReference listener;
     std::size_t requests = 0;
   };
-  // What the scheduler's thread finds the audience by.
+  // What the scheduler's thread finds the audience by, and the requests that have none.
   struct Address {
+    explicit Address(Instance& instance) : counted(instance) {}
     std::weak_ptr<Audience> audience;
+    CountedRequests counted;
   };
   // What an object of this class is made of, passed to the constructor.
   struct Parts {
@@ -62,6 +65,9 @@ class DecoderObject : public Napi::ObjectWrap<DecoderObject> {
   void forkSequence(const Napi::CallbackInfo& info);
   void disposeSequence(const Napi::CallbackInfo& info);
   Napi::Value score(const Napi::CallbackInfo& info);
+  // As submit(), for a promise of {tokens, seconds}: the tokens are counted, and told to nobody.
+  Napi::Value count(const Napi::CallbackInfo& info);
+  Napi::Value stats(const Napi::CallbackInfo& info);
   Napi::Value memory(const Napi::CallbackInfo& info);
   Napi::Value dispose(const Napi::CallbackInfo& info);
 
@@ -70,6 +76,7 @@ class DecoderObject : public Napi::ObjectWrap<DecoderObject> {
 
   std::shared_ptr<RunningDecoder> decoder_;
   std::shared_ptr<Audience> audience_;
+  std::shared_ptr<Address> address_;
   std::uint64_t weightsBytes_ = 0;
   std::uint64_t cacheBytes_ = 0;
 };
