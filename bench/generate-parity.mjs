@@ -72,13 +72,33 @@ async function compare(reference) {
   };
 
   const lists = reference.prompts.slice(0, count).map(({tokens}) => Uint32Array.from(tokens));
-  const load = (more) => loadModel(options.model, {backend: options.backend, maxContext, maxBatch: lists.length, ...more});
-  const model = await load();
-  say(model.description);
+  const sizes = {prompts: lists.length, tokens: reference.newTokens};
+  /** With a model of its own, in whose cache there is nothing yet. */
+  const withModel = async (more, use) => {
+    const model = await loadModel(options.model, {backend: options.backend, maxContext, maxBatch: lists.length, ...more});
+    try {
+      return await use(model);
+    } finally {
+      await model.dispose();
+    }
+  };
+  const aloneOf = async (model) => {
+    const replies = [];
+    for (const tokens of lists) replies.push(...(await greedyReplies(model, [tokens], reference.newTokens)));
+    return replies;
+  };
+  const togetherOf = async (model) => ({
+    replies: await greedyReplies(model, lists, reference.newTokens),
+    speeds: await speeds(model, lists),
+  });
 
+  const {scored, alone} = await withModel({}, async (model) => {
+    say(model.description);
+    const best = [];
+    for (const tokens of lists) best.push(bestTokens(await model.score(tokens), model.vocabSize));
+    return {scored: best, alone: await aloneOf(model)};
+  });
   const skip = sharedPrefix(lists);
-  const scored = [];
-  for (const tokens of lists) scored.push(bestTokens(await model.score(tokens), model.vocabSize));
   const top1 = compareTop1(reference.prompts, scored, skip);
   record('top1', top1.agreement, 'fraction', {
     positions: top1.positions,
@@ -86,37 +106,27 @@ async function compare(reference) {
     disagreement_gap_max: top1.gapMax,
     note: `the ${skip} tokens that all prompts begin with are not counted`,
   });
-
-  const alone = [];
-  for (const tokens of lists) alone.push(...(await greedyReplies(model, [tokens], reference.newTokens)));
   const free = compareReplies(
-    reference.prompts.map(({reply}) => reply),
+    reference.prompts.slice(0, count).map(({reply}) => reply),
     alone,
   );
-  const tokensEach = {prompts: lists.length, tokens: reference.newTokens};
-  record('free_running_equal', free.equal, 'texts', tokensEach);
-  record('first_difference_gap_max', free.gapMax, 'logits', {differences: free.differences});
+  record('free_running_equal', free.equal, 'texts', sizes);
+  record('first_difference_gap_max', free.gapMax, 'logits', {...sizes, differences: free.differences});
 
-  const together = compareReplies(alone, await greedyReplies(model, lists, reference.newTokens));
-  record('batched_equal', together.equal, 'texts', tokensEach);
-  record('batched_first_difference_gap_max', together.gapMax, 'logits', {differences: together.differences});
-  const usual = await speeds(model, lists);
-  await model.dispose();
+  const usual = await withModel({}, togetherOf);
+  const together = compareReplies(alone, usual.replies);
+  record('batched_equal', together.equal, 'texts', sizes);
+  record('batched_first_difference_gap_max', together.gapMax, 'logits', {...sizes, differences: together.differences});
 
   if (!(await loadsDeterministic())) return say('there is no load option deterministic: nothing more to compare');
-  const fixed = await load({deterministic: true});
-  const fixedAlone = [];
-  for (const tokens of lists) fixedAlone.push(...(await greedyReplies(fixed, [tokens], reference.newTokens)));
-  const fixedTogether = compareReplies(fixedAlone, await greedyReplies(fixed, lists, reference.newTokens));
-  record('deterministic_equal', fixedTogether.equal / lists.length, 'fraction', {...tokensEach, differences: fixedTogether.differences});
-  const cost = await speeds(fixed, lists);
-  record('deterministic_cost', 1 - cost.single / usual.single, 'fraction', {tok_s: cost.single, usual_tok_s: usual.single, streams: 1});
-  record('deterministic_batched_cost', 1 - cost.together / usual.together, 'fraction', {
-    tok_s: cost.together,
-    usual_tok_s: usual.together,
-    streams: lists.length,
-  });
-  await fixed.dispose();
+  const fixedAlone = await withModel({deterministic: true}, aloneOf);
+  const fixed = await withModel({deterministic: true}, togetherOf);
+  const {equal, differences} = compareReplies(fixedAlone, fixed.replies);
+  record('deterministic_equal', equal / lists.length, 'fraction', {...sizes, differences});
+  const cost = (kind) => 1 - fixed.speeds[kind] / usual.speeds[kind];
+  const costsOf = (kind, streams) => ({tok_s: fixed.speeds[kind], usual_tok_s: usual.speeds[kind], streams});
+  record('deterministic_cost', cost('single'), 'fraction', costsOf('single', 1));
+  record('deterministic_batched_cost', cost('together'), 'fraction', costsOf('together', lists.length));
 }
 
 /** Tokens per second: of one stream, from its first token to its last, and of all at once, prompts included. */

@@ -2,7 +2,7 @@
  * Models of known shapes with random weights in fp16, for speed alone: their text means nothing. The tokenizer is that
  * of SmolLM2.
  *
- *   node bench/generate/shapes.mjs 8b OUT        16 GB; 135m: the shape of SmolLM2-135M
+ *   node bench/generate/shapes.mjs 8b OUT        16 GB; 135m: the shape of SmolLM2-135M; tiny
  */
 
 import {randomFillSync} from 'node:crypto';
@@ -48,6 +48,19 @@ export const SHAPES = {
     maxPositionEmbeddings: 16384,
     ropeTheta: 500000,
     tieWordEmbeddings: false,
+  },
+  /** For trying a benchmark on the simulator. */
+  tiny: {
+    ...COMMON,
+    hiddenSize: 64,
+    intermediateSize: 128,
+    layerCount: 2,
+    headCount: 2,
+    kvHeadCount: 1,
+    headDim: 64,
+    maxPositionEmbeddings: 8192,
+    ropeTheta: 100000,
+    tieWordEmbeddings: true,
   },
 };
 
