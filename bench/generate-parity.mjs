@@ -40,12 +40,11 @@ if ((options.reference === undefined) === (options.against === undefined)) {
   process.exit(2);
 }
 const [count, length, newTokens] = [options.prompts, options.length, options.tokens].map(Number);
-const maxContext = length + newTokens;
 if (options.reference !== undefined) await writeReference(options.reference);
 else await compare(JSON.parse(readFileSync(options.against, 'utf8')));
 
 async function writeReference(file) {
-  const model = await loadModel(options.model, {backend: 'cpu', accuracyLevel: 0, maxContext});
+  const model = await loadModel(options.model, {backend: 'cpu', accuracyLevel: 0, maxContext: length + newTokens});
   const lists = parityPrompts(model.tokenizer, count, length);
   const answers = [];
   for (const tokens of lists) {
@@ -72,6 +71,7 @@ async function compare(reference) {
   };
 
   const lists = reference.prompts.slice(0, count).map(({tokens}) => Uint32Array.from(tokens));
+  const maxContext = Math.max(...lists.map((tokens) => tokens.length)) + reference.newTokens;
   const sizes = {prompts: lists.length, tokens: reference.newTokens};
   /** With a model of its own, in whose cache there is nothing yet. */
   const withModel = async (more, use) => {
