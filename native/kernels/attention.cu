@@ -1,9 +1,10 @@
 // Attention over keys and values in pages. Heads that share keys share their reads: a warp's rows are the heads of a
 // group, times as many queries as fit.
 //
-// Decode (runs of one row): a block reads a split of one row's tokens, its warps taking turns, and the split that ends
-// with the row's own token writes its key and value first; attention_combine joins the splits. Prefill:
+// Decode (runs of one row): a block reads a split of one row's tokens, its warps taking turns, and the last block of a
+// row to arrive joins the splits. The split that ends with the row's own token also writes its key and value. Prefill:
 // attention_append writes, then each warp of attention_prefill takes queries of its own.
+#include "device/arrivals.cuh"
 #include "device/attention_warp.cuh"
 #include "device/pages.cuh"
 #include "device/rotary.cuh"
@@ -18,6 +19,8 @@ struct HeadBlock {
   int kvHead;
   int firstHead;
   int heads;
+  // Of those of its head of keys.
+  bool isFirst;
 
   __device__ HeadBlock(const AttentionParameters& p, int index) {
     const int group = p.heads / p.kvHeads;
@@ -26,6 +29,7 @@ struct HeadBlock {
     const int first = index % blocks * attentionRows;
     firstHead = kvHead * group + first;
     heads = min(group - first, attentionRows);
+    isFirst = first == 0;
   }
 };
 
@@ -42,134 +46,333 @@ __device__ void zeroOut(const AttentionParameters& p, int row, int head) {
   for (int i = threadIdx.x; i < p.headSize; i += blockDim.x) out[i] = fromFloat<T>(0);
 }
 
-// What a warp leaves for the block: sums[warp][row][element], and the state of each row.
-template <int headSize>
-struct WarpResults {
+// What a block of a decode step has in shared memory: the rotated queries, the row's own key and value, and what each
+// warp leaves for the block: sums[warp][row][element], and the state of each row.
+template <typename T, int headSize>
+struct DecodeMemory {
+  T* queries;
+  T* key;
+  T* value;
   float* sums;
   SplitState* states;
   int rows;
 
-  __device__ float& sum(int warp, int row, int element) const { return sums[(warp * rows + row) * headSize + element]; }
+  __device__ explicit DecodeMemory(int usedRows) : rows(usedRows) {
+    queries = static_cast<T*>(launchedShared());
+    key = queries + attentionRows * queryStride(headSize);
+    value = key + headSize;
+    sums = reinterpret_cast<float*>(value + headSize);
+    states = reinterpret_cast<SplitState*>(sums + attentionDecodeWarps(headSize) * rows * sumStride(headSize));
+  }
+  __device__ float* sum(int warp, int row, int element) const {
+    return sums + (warp * rows + row) * sumStride(headSize) + element;
+  }
   __device__ SplitState& state(int warp, int row) const { return states[warp * rows + row]; }
 };
+
+// The row's own queries, key and value. Each thread has one pair, of every few heads.
+template <typename T, int headSize>
+struct OwnRow {
+  static constexpr int threads = attentionDecodeWarps(headSize) * 32;
+  static constexpr int threadsPerHead = headSize / 2 <= 32 ? 32 : headSize / 2 <= 64 ? 64 : 128;
+  static constexpr int headsAtOnce = threads / threadsPerHead;
+  // The queries of a block, then the key, then the value.
+  static constexpr int turns = divideUp(attentionRows + 2, headsAtOnce);
+
+  const int pair = threadIdx.x % threadsPerHead;
+  const int firstHead = threadIdx.x / threadsPerHead;
+  const bool has = pair < headSize / 2;
+  const Rotation rotation;
+
+  __device__ OwnRow(const AttentionParameters& p, int position) : rotation(p, position, has ? pair : 0) {}
+
+  // Into shared memory, and the key and the value also into their page where `writes`. All reads come before the first
+  // write, so that none waits for another.
+  __device__ void put(const AttentionParameters& p, const HeadBlock& block, int row,
+                      const DecodeMemory<T, headSize>& to, const Pages<T>& pages, std::size_t own, bool writes) const {
+    if (!has) return;
+    T pairs[turns][2];
+#pragma unroll
+    for (int turn = 0; turn < turns; ++turn) {
+      const int i = firstHead + turn * headsAtOnce;
+      if (i >= block.heads + 2) continue;
+      const T* head = headOf<T>(p, row,
+                                i < block.heads    ? block.firstHead + i
+                                : i == block.heads ? p.heads + block.kvHead
+                                                   : p.heads + p.kvHeads + block.kvHead);
+      const bool isValue = i == block.heads + 1;
+      pairs[turn][0] = head[isValue ? 2 * pair : rotation.first];
+      pairs[turn][1] = head[isValue ? 2 * pair + 1 : rotation.second];
+    }
+#pragma unroll
+    for (int turn = 0; turn < turns; ++turn) {
+      const int i = firstHead + turn * headsAtOnce;
+      if (i >= block.heads + 2) continue;
+      if (i < block.heads) {
+        putPair(to.queries + i * queryStride(headSize), rotation(pairs[turn][0], pairs[turn][1]));
+      } else if (i == block.heads) {
+        const Pair<T> key = rotation(pairs[turn][0], pairs[turn][1]);
+        putPair(to.key, key);
+        if (writes) putPair(pages.keys + own, key);
+      } else {
+        const Pair<T> value{2 * pair, 2 * pair + 1, pairs[turn][0], pairs[turn][1]};
+        putPair(to.value, value);
+        if (writes) putPair(pages.values + own, value);
+      }
+    }
+  }
+};
+
+// A warp's tiles of a split, one on its way to registers while the one before it is worked on.
+template <typename T, int headSize>
+struct DecodeTiles {
+  using Work = AttentionWarp<T, headSize>;
+  const AttentionParameters& p;
+  const Pages<T>& pages;
+  const int kvHead;
+  const int position;
+  const int end;
+  int tile;
+  // That the next tile is in.
+  int page = 0;
+  typename Work::Keys keys;
+  typename Work::Values values;
+
+  __device__ DecodeTiles(const AttentionParameters& parameters, const Pages<T>& from, int head, int ownPosition,
+                         int begin, int endTile)
+      : p(parameters), pages(from), kvHead(head), position(ownPosition), end(endTile), tile(begin) {
+    readPage(tile);
+  }
+
+  __device__ void readPage(int of) {
+    if (of < end) page = loadPast(pages.table + of * attentionTokens / p.pageSize);
+  }
+  __device__ std::size_t at(int of) const { return Pages<T>::inPage(p, page, of * attentionTokens, kvHead); }
+
+  // Of the tokens before the row's own, which is nowhere yet.
+  __device__ void readKeys(const Work& work, int of) {
+    const T* from = pages.keys + at(of);
+    const int first = of * attentionTokens;
+    work.readKeys(keys, [&](uint4& to, int token, int element) {
+      to = loadPast(from + token * headSize + element, first + token < position);
+    });
+  }
+  __device__ void readValues(const Work& work, int of) {
+    const T* from = pages.values + at(of);
+    const int first = of * attentionTokens;
+    work.readValues(values, [&](uint4& to, int token, int element) {
+      to = loadPast(from + token * headSize + element, first + token < position);
+    });
+  }
+  // The row's own, if it is in the tile.
+  __device__ void putOwn(const Work& work, const DecodeMemory<T, headSize>& memory) {
+    const int own = position - tile * attentionTokens;
+    if (own >= attentionTokens) return;
+    work.readKeys(keys, [&](uint4& to, int token, int element) {
+      if (token == own) to = *reinterpret_cast<const uint4*>(memory.key + element);
+    });
+    work.readValues(values, [&](uint4& to, int token, int element) {
+      if (token == own) to = *reinterpret_cast<const uint4*>(memory.value + element);
+    });
+  }
+};
+
+// Consecutive elements of a head, of a thread.
+template <int count>
+struct Joined {
+  float most = -INFINITY;
+  float total = 0;
+  float sums[count] = {};
+
+  // Some more, relative to numbers of their own.
+  template <int parts>
+  __device__ void add(const SplitState (&states)[parts], const float (&of)[parts][count]) {
+    float largest = most;
+#pragma unroll
+    for (const SplitState& each : states) largest = fmaxf(largest, each.most);
+    const float shrink = exp2f(most - largest);
+    most = largest;
+    total *= shrink;
+#pragma unroll
+    for (float& sum : sums) sum *= shrink;
+#pragma unroll
+    for (int part = 0; part < parts; ++part) {
+      const float factor = exp2f(states[part].most - most);
+      total += states[part].total * factor;
+#pragma unroll
+      for (int i = 0; i < count; ++i) sums[i] += of[part][i] * factor;
+    }
+  }
+
+  template <typename T>
+  __device__ void store(T* to) const {
+#pragma unroll
+    for (int i = 0; i < count; i += 2)
+      *reinterpret_cast<std::uint32_t*>(to + i) = pack<T>(sums[i] / total, sums[i + 1] / total);
+  }
+};
+
+// A row's splits in the workspace.
+struct SplitResults {
+  float* sums;
+  SplitState* states;
+
+  __device__ SplitResults(const AttentionParameters& p, std::size_t rowHead) {
+    sums = static_cast<float*>(p.workspace);
+    states = reinterpret_cast<SplitState*>(sums + static_cast<std::size_t>(p.rows) * p.heads * p.splits * p.headSize) +
+             rowHead * p.splits;
+    sums += rowHead * p.splits * p.headSize;
+  }
+};
+
+// What the warps have, of which `active` had tiles: the result, or that of a split.
+template <typename T, int headSize>
+__device__ void joinWarps(const AttentionParameters& p, const HeadBlock& block, int row, int active,
+                          const DecodeMemory<T, headSize>& memory, bool isResult) {
+  constexpr int warps = attentionDecodeWarps(headSize);
+  constexpr int each = 4;
+  for (int i = threadIdx.x; i < block.heads * headSize / each; i += warps * 32) {
+    const int head = i / (headSize / each);
+    const int element = i % (headSize / each) * each;
+    SplitState states[warps];
+    float sums[warps][each];
+#pragma unroll
+    for (int warp = 0; warp < warps; ++warp) {
+      const bool has = warp < active;
+      states[warp] = has ? memory.state(warp, head) : SplitState{-INFINITY, 0};
+      const float4 of =
+          has ? *reinterpret_cast<const float4*>(memory.sum(warp, head, element)) : make_float4(0, 0, 0, 0);
+      sums[warp][0] = of.x;
+      sums[warp][1] = of.y;
+      sums[warp][2] = of.z;
+      sums[warp][3] = of.w;
+    }
+    Joined<each> joined;
+    joined.add(states, sums);
+    const std::size_t rowHead = static_cast<std::size_t>(row) * p.heads + block.firstHead + head;
+    if (isResult) {
+      joined.store(static_cast<T*>(p.out) + rowHead * headSize + element);
+      continue;
+    }
+    const SplitResults to(p, rowHead);
+    *reinterpret_cast<float4*>(to.sums + blockIdx.x * headSize + element) =
+        make_float4(joined.sums[0], joined.sums[1], joined.sums[2], joined.sums[3]);
+    if (element == 0) to.states[blockIdx.x] = {joined.most, joined.total};
+  }
+}
+
+// In the order of the splits, whichever came last.
+template <typename T, int headSize>
+__device__ void joinSplits(const AttentionParameters& p, const HeadBlock& block, int row, int splits) {
+  constexpr int each = 2;
+  constexpr int atOnce = 16;
+  for (int i = threadIdx.x; i < block.heads * headSize / each; i += attentionDecodeWarps(headSize) * 32) {
+    const int head = i / (headSize / each);
+    const int element = i % (headSize / each) * each;
+    const std::size_t rowHead = static_cast<std::size_t>(row) * p.heads + block.firstHead + head;
+    const SplitResults from(p, rowHead);
+    Joined<each> joined;
+    for (int first = 0; first < splits; first += atOnce) {
+      SplitState states[atOnce];
+      float sums[atOnce][each];
+#pragma unroll
+      for (int part = 0; part < atOnce; ++part) {
+        const int split = min(first + part, splits - 1);
+        const float2 state = __ldcg(reinterpret_cast<const float2*>(from.states + split));
+        const float2 of = __ldcg(reinterpret_cast<const float2*>(from.sums + split * headSize + element));
+        states[part] = first + part < splits ? SplitState{state.x, state.y} : SplitState{-INFINITY, 0};
+        sums[part][0] = of.x;
+        sums[part][1] = of.y;
+      }
+      joined.add(states, sums);
+    }
+    joined.store(static_cast<T*>(p.out) + rowHead * headSize + element);
+  }
+}
 
 template <typename T, int headSize>
 __device__ void decodeSplit(const AttentionParameters& p, const HeadBlock& block, int row, int slot, int position,
                             const AttentionSplits& splits) {
-  constexpr int stride = queryStride(headSize);
-  T* queries = static_cast<T*>(launchedShared());
-  WarpResults<headSize> results;
-  results.sums = reinterpret_cast<float*>(queries + attentionRows * stride);
-  results.rows = block.heads;
-  results.states = reinterpret_cast<SplitState*>(results.sums + attentionWarps * block.heads * headSize);
-  const Pages<T> pages(p, slot);
+  constexpr int warps = attentionDecodeWarps(headSize);
+  const DecodeMemory<T, headSize> memory(block.heads);
   const int split = blockIdx.x;
-
-  for (int i = threadIdx.x; i < attentionRows * headSize / 2; i += attentionWarps * 32) {
-    const int head = i / (headSize / 2);
-    const int pair = i % (headSize / 2);
-    if (head < block.heads)
-      putPair(queries + head * stride, rotatedPair(p, headOf<T>(p, row, block.firstHead + head), position, pair));
-    else
-      putPair(queries + head * stride, Pair<T>{2 * pair, 2 * pair + 1, fromFloat<T>(0), fromFloat<T>(0)});
-  }
-  if (split == splits.used - 1) append(p, pages, row, position, block.kvHead, threadIdx.x, attentionWarps * 32);
-  __syncthreads();
-
   const int warp = threadIdx.x / 32;
   const int begin = splits.firstTile + split * splits.tilesPerSplit;
   const int end = min(begin + splits.tilesPerSplit, splits.firstTile + splits.tiles);
-  const int from = p.window > 0 ? max(0, position - p.window + 1) : 0;
+  const Pages<T> pages(p, slot);
+
+  // All that follows here is older than the step, or a constant (see decode()).
   AttentionWarp<T, headSize> work;
-  for (int tile = begin + warp; tile < end; tile += attentionWarps) {
-    const int first = tile * attentionTokens;
-    const std::size_t at = pages.at(p, first, block.kvHead);
-    work.template add<headSize, headSize>(p, queries, pages.keys + at, pages.values + at, first, position, {from, from},
-                                          {position, position});
+  DecodeTiles<T, headSize> tiles(p, pages, block.kvHead, position, begin + warp, end);
+  if (tiles.tile < end) {
+    tiles.readKeys(work, tiles.tile);
+    tiles.readValues(work, tiles.tile);
+    tiles.readPage(tiles.tile + warps);
+  }
+  const OwnRow<T, headSize> own(p, position);
+  // Only the blocks of the last split need it.
+  const bool hasOwn = split == splits.used - 1;
+  const int ownPage = hasOwn ? loadPast(pages.table + position / p.pageSize) : 0;
+  const std::size_t ownAt = Pages<T>::inPage(p, ownPage, position, block.kvHead);
+  constexpr int vectors = queryStride(headSize) / elementsPerVector;
+  for (int i = threadIdx.x + block.heads * vectors; i < attentionRows * vectors; i += warps * 32)
+    reinterpret_cast<uint4*>(memory.queries)[i] = make_uint4(0, 0, 0, 0);
+  waitForPredecessor();
+
+  own.put(p, block, row, memory, pages, ownAt, hasOwn && block.isFirst);
+  __syncthreads();
+  const int from = p.window > 0 ? max(0, position - p.window + 1) : 0;
+  for (; tiles.tile < end; tiles.tile += warps) {
+    const int next = tiles.tile + warps;
+    tiles.putOwn(work, memory);
+    float scores[2][4];
+    work.score(p, memory.queries, tiles.keys, tiles.tile * attentionTokens, {from, from}, {position, position}, scores);
+    if (next < end) tiles.readKeys(work, next);
+    work.weigh(scores, tiles.values);
+    if (next < end) tiles.readValues(work, next);
+    tiles.readPage(next + warps);
   }
   work.finish();
-  work.forEachVector([&](int head, int element, const float(&vector)[8]) {
-    if (head >= block.heads) return;
+  const int active = min(warps, end - begin);
+  if (warp < active) {
+    work.forEachVector([&](int head, int element, const float(&vector)[8]) {
+      if (head >= block.heads) return;
+      auto* to = reinterpret_cast<float4*>(memory.sum(warp, head, element));
+      to[0] = make_float4(vector[0], vector[1], vector[2], vector[3]);
+      to[1] = make_float4(vector[4], vector[5], vector[6], vector[7]);
+    });
 #pragma unroll
-    for (int j = 0; j < 8; ++j) results.sum(warp, head, element + j) = vector[j];
-  });
-#pragma unroll
-  for (int half = 0; half < 2; ++half)
-    if (work.inGroup == 0 && work.group + 8 * half < block.heads)
-      results.state(warp, work.group + 8 * half) = {work.most[half], work.total[half]};
-  __syncthreads();
-
-  for (int i = threadIdx.x; i < block.heads * headSize; i += attentionWarps * 32) {
-    const int head = i / headSize;
-    const int element = i % headSize;
-    float most = -INFINITY;
-#pragma unroll
-    for (int w = 0; w < attentionWarps; ++w) most = fmaxf(most, results.state(w, head).most);
-    float sum = 0;
-    float total = 0;
-#pragma unroll
-    for (int w = 0; w < attentionWarps; ++w) {
-      const float factor = exp2f(results.state(w, head).most - most);
-      sum += results.sum(w, head, element) * factor;
-      total += results.state(w, head).total * factor;
-    }
-    const std::size_t to = static_cast<std::size_t>(row) * p.heads + block.firstHead + head;
-    if (splits.used == 1) {
-      static_cast<T*>(p.out)[to * headSize + element] = fromFloat<T>(sum / total);
-    } else {
-      float* sums = static_cast<float*>(p.workspace);
-      auto* states =
-          reinterpret_cast<SplitState*>(sums + static_cast<std::size_t>(p.rows) * p.heads * p.splits * headSize);
-      sums[(to * p.splits + split) * headSize + element] = sum;
-      if (element == 0) states[to * p.splits + split] = {most, total};
-    }
+    for (int half = 0; half < 2; ++half)
+      if (work.inGroup == 0 && work.group + 8 * half < block.heads)
+        memory.state(warp, work.group + 8 * half) = {work.most[half], work.total[half]};
   }
+  __syncthreads();
+  joinWarps(p, block, row, active, memory, splits.used == 1);
+  if (splits.used > 1 && arrivesLast(p.arrivals + row * gridDim.y + blockIdx.y, splits.used))
+    joinSplits<T, headSize>(p, block, row, splits.used);
 }
 
+// While the predecessor ends, a block has its first keys and values on their way, and all that tells it where they are.
+// That is safe because none of it is written by the kernels of this step that may still be under way: slots and
+// positions come from begin_step or from copies, addresses and page tables from copies, older keys and values from
+// earlier steps; and begin_step lets nobody begin before all that came before it, and its own results, are in memory.
+// The row's own queries, key and value are the predecessor's.
 template <typename T, int headSize>
 __device__ void decode(const AttentionParameters& p) {
   letSuccessorBegin();
-  waitForPredecessor();
   const HeadBlock block(p, blockIdx.y);
   const int row = blockIdx.z;
-  const int slot = p.runSlots[row];
-  if (slot < 0) {
-    if (blockIdx.x == 0)
-      for (int head = 0; head < block.heads; ++head) zeroOut<T>(p, row, block.firstHead + head);
+  const int slot = loadPast(p.runSlots + row);
+  const int position = loadPast(p.positions + row);
+  const AttentionSplits splits = attentionSplitsOf(position, p.window, p.splits);
+  if (slot >= 0 && static_cast<int>(blockIdx.x) < splits.used) {
+    decodeSplit<T, headSize>(p, block, row, slot, position, splits);
     return;
   }
-  const int position = p.positions[row];
-  const AttentionSplits splits = attentionSplitsOf(position, p.window, p.splits);
-  if (static_cast<int>(blockIdx.x) < splits.used) decodeSplit<T, headSize>(p, block, row, slot, position, splits);
-}
-
-template <typename T>
-__device__ void combine(const AttentionParameters& p) {
-  letSuccessorBegin();
+  // Those after this kernel take it that all before it is done when this one is.
   waitForPredecessor();
-  const int head = blockIdx.x;
-  const int row = blockIdx.y;
-  if (p.runSlots[row] < 0) return;
-  const AttentionSplits splits = attentionSplitsOf(p.positions[row], p.window, p.splits);
-  if (splits.used == 1) return;
-  const std::size_t at = static_cast<std::size_t>(row) * p.heads + head;
-  const float* sums = static_cast<const float*>(p.workspace);
-  const auto* states =
-      reinterpret_cast<const SplitState*>(sums + static_cast<std::size_t>(p.rows) * p.heads * p.splits * p.headSize) +
-      at * p.splits;
-  sums += at * p.splits * p.headSize;
-  float most = -INFINITY;
-  for (int split = 0; split < splits.used; ++split) most = fmaxf(most, states[split].most);
-  for (int element = threadIdx.x; element < p.headSize; element += attentionCombineThreads) {
-    float sum = 0;
-    float total = 0;
-    for (int split = 0; split < splits.used; ++split) {
-      const float factor = exp2f(states[split].most - most);
-      sum += sums[split * p.headSize + element] * factor;
-      total += states[split].total * factor;
-    }
-    static_cast<T*>(p.out)[at * p.headSize + element] = fromFloat<T>(sum / total);
-  }
+  if (slot < 0 && blockIdx.x == 0)
+    for (int head = 0; head < block.heads; ++head) zeroOut<T>(p, row, block.firstHead + head);
 }
 
 // The run of a row; runs are few.
@@ -349,7 +552,7 @@ __device__ void prefill(const AttentionParameters& p) {
 using namespace tensorrt_node::kernels;
 
 #define TENSORRT_NODE_SIZED_KERNELS(name, Type, size)                                    \
-  extern "C" __global__ void __launch_bounds__(attentionWarps * 32)                      \
+  extern "C" __global__ void __launch_bounds__(attentionDecodeWarps(size) * 32)          \
       attention_decode_##name##_##size(const __grid_constant__ AttentionParameters p) {  \
     decode<Type, size>(p);                                                               \
   }                                                                                      \
@@ -358,19 +561,15 @@ using namespace tensorrt_node::kernels;
     prefill<Type, size>(p);                                                              \
   }
 
-#define TENSORRT_NODE_KERNELS(name, Type)                                       \
-  extern "C" __global__ void __launch_bounds__(attentionAppendThreads)          \
-      attention_append_##name(const __grid_constant__ AttentionParameters p) {  \
-    appendRow<Type>(p);                                                         \
-  }                                                                             \
-  extern "C" __global__ void __launch_bounds__(attentionCombineThreads)         \
-      attention_combine_##name(const __grid_constant__ AttentionParameters p) { \
-    combine<Type>(p);                                                           \
-  }                                                                             \
-  TENSORRT_NODE_SIZED_KERNELS(name, Type, 64)                                   \
-  TENSORRT_NODE_SIZED_KERNELS(name, Type, 80)                                   \
-  TENSORRT_NODE_SIZED_KERNELS(name, Type, 96)                                   \
-  TENSORRT_NODE_SIZED_KERNELS(name, Type, 128)                                  \
+#define TENSORRT_NODE_KERNELS(name, Type)                                      \
+  extern "C" __global__ void __launch_bounds__(attentionAppendThreads)         \
+      attention_append_##name(const __grid_constant__ AttentionParameters p) { \
+    appendRow<Type>(p);                                                        \
+  }                                                                            \
+  TENSORRT_NODE_SIZED_KERNELS(name, Type, 64)                                  \
+  TENSORRT_NODE_SIZED_KERNELS(name, Type, 80)                                  \
+  TENSORRT_NODE_SIZED_KERNELS(name, Type, 96)                                  \
+  TENSORRT_NODE_SIZED_KERNELS(name, Type, 128)                                 \
   TENSORRT_NODE_SIZED_KERNELS(name, Type, 256)
 
 TENSORRT_NODE_KERNELS(float16, __half)

@@ -32,13 +32,22 @@ constexpr int linearPlainThreads = 128;
 
 constexpr int attentionHeadSizes[] = {64, 80, 96, 128, 256};
 constexpr int attentionWarps = 4;
+// Of a decode step: a tile each of a short context. Larger heads leave no shared memory for the sums of more.
+constexpr int attentionDecodeWarps(int headSize) {
+  return headSize > 128 ? 4 : 8;
+}
+// Blocks of a decode step that a multiprocessor has registers for.
+constexpr int attentionDecodeBlocks(int headSize) {
+  return headSize > 64 && headSize <= 128 ? 1 : 2;
+}
 // Tokens of a step, and rows (a query of a head) of a warp: what the matrix instructions take.
 constexpr int attentionTokens = 16;
 constexpr int attentionRows = 16;
 // A split is not made for less.
 constexpr int attentionTilesPerSplit = 8;
 constexpr int attentionAppendThreads = 256;
-constexpr int attentionCombineThreads = 128;
+// Joining more costs more than reading with more blocks saves.
+constexpr int attentionMostSplits = 32;
 
 // Heads of a group are taken in blocks, if they are more than a warp's rows.
 constexpr int attentionHeadBlocks(int heads, int kvHeads) {
@@ -49,6 +58,11 @@ constexpr int attentionQueries(int heads, int kvHeads) {
   const int group = heads / kvHeads;
   return group >= attentionRows ? 1 : attentionRows / group;
 }
+
+// Counters of blocks that have arrived (Arrivals) that a user has, and users at once. Launches with more rows times
+// head blocks than counters have one split.
+constexpr int arrivalsOfLease = 512;
+constexpr int arrivalLeases = 1024;
 
 // Of a decode row, from the tile of its first token that is seen to the tile of its last.
 struct AttentionSplits {
@@ -62,6 +76,8 @@ struct AttentionSplits {
 constexpr AttentionSplits attentionSplitsOf(int position, int window, int splits) {
   const int first = window > 0 && position >= window ? (position - window + 1) / attentionTokens : 0;
   const int tiles = position / attentionTokens - first + 1;
+  // Joining two splits takes longer than a second tile of each warp.
+  if (tiles <= 2 * attentionTilesPerSplit) return {first, tiles, tiles, 1};
   const int evenly = divideUp(tiles, splits);
   const int perSplit = evenly < attentionTilesPerSplit ? attentionTilesPerSplit : evenly;
   return {first, tiles, perSplit, divideUp(tiles, perSplit)};

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdlib>
 #include <mutex>
+#include <stdexcept>
 
 #include "cuda/driver.h"
 #include "geometry.h"
@@ -33,7 +34,6 @@ constexpr std::array sources{
     Source{"linear", "linear_plain", true, false},
     Source{"attention", "attention_append", true, false},
     Source{"attention", "attention_decode", true, true},
-    Source{"attention", "attention_combine", true, false},
     Source{"attention", "attention_prefill", true, true},
     Source{"sample", "sample_scan", false, false},
     Source{"sample", "sample_choose", false, false},
@@ -132,6 +132,30 @@ Kernels::Kernels(Private, std::shared_ptr<const cuda::Context> context) : contex
 Kernels::~Kernels() {
   const cuda::Current current(*context_, std::nothrow);
   unload();
+}
+
+Arrivals::Arrivals(std::shared_ptr<const Kernels> kernels) : kernels_(std::move(kernels)) {
+  const std::lock_guard lock(kernels_->leasesMutex_);
+  std::vector<char>& leased = kernels_->leased_;
+  const auto free = std::ranges::find(leased, 0);
+  lease_ = static_cast<std::size_t>(free - leased.begin());
+  if (free != leased.end()) {
+    *free = 1;
+    return;
+  }
+  if (leased.size() == arrivalLeases)
+    throw std::runtime_error("the GPU has counters for " + std::to_string(arrivalLeases) +
+                             " execution contexts of attention, and all are in use");
+  leased.push_back(1);
+}
+
+Arrivals::~Arrivals() {
+  const std::lock_guard lock(kernels_->leasesMutex_);
+  kernels_->leased_[lease_] = 0;
+}
+
+std::int32_t Arrivals::first() const noexcept {
+  return static_cast<std::int32_t>(lease_) * arrivalsOfLease;
 }
 
 void Kernels::unload() noexcept {

@@ -4,8 +4,10 @@
 #include <cuda.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -51,6 +53,8 @@ class Kernels {
   Kernels(Private, std::shared_ptr<const cuda::Context> context);
 
  private:
+  friend class Arrivals;
+
   void unload() noexcept;
   void launchAny(CUstream stream, const std::string& name, Grid grid, unsigned threads, void* parameters,
                  std::size_t sharedBytes) const;
@@ -60,6 +64,25 @@ class Kernels {
   std::map<std::string, CUfunction, std::less<>> functions_;
   int multiprocessors_ = 1;
   bool overlapping_ = false;
+  mutable std::mutex leasesMutex_;
+  mutable std::vector<char> leased_;
+};
+
+// Counters in the GPU's memory, by which the blocks of a launch know the last of them: leased to one whose launches
+// follow each other. Launches that may run at once need each their own.
+class Arrivals {
+ public:
+  // Throws std::runtime_error where all are leased.
+  explicit Arrivals(std::shared_ptr<const Kernels> kernels);
+  ~Arrivals();
+  Arrivals(const Arrivals&) = delete;
+  Arrivals& operator=(const Arrivals&) = delete;
+
+  std::int32_t first() const noexcept;
+
+ private:
+  std::shared_ptr<const Kernels> kernels_;
+  std::size_t lease_;
 };
 
 }  // namespace tensorrt_node::kernels

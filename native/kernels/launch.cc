@@ -83,17 +83,14 @@ void attention(const Kernels& kernels, CUstream stream, ElementType type, const 
   if (parameters.rows == 0) return;
   requireShape(parameters);
   AttentionParameters p = parameters;
-  p.splits = std::max(p.splits, 1);
   const auto sized = [&](const char* name) { return typed(name, type) + "_" + std::to_string(p.headSize); };
   const int groups = p.kvHeads * attentionHeadBlocks(p.heads, p.kvHeads);
   if (p.decode != 0) {
     require(p.rows == p.runs, "attention: decode is for runs of one row");
     require(p.rows <= 65535, "attention: at most 65535 rows");
+    p.splits = p.rows * groups <= arrivalsOfLease ? std::max(p.splits, 1) : 1;
     kernels.launch(stream, sized("attention_decode"), {.x = count(p.splits), .y = count(groups), .z = count(p.rows)},
-                   attentionWarps * 32, p, decodeSharedBytes(p.heads / p.kvHeads, p.headSize));
-    if (p.splits > 1)
-      kernels.launch(stream, typed("attention_combine", type), {.x = count(p.heads), .y = count(p.rows)},
-                     attentionCombineThreads, p);
+                   count(attentionDecodeWarps(p.headSize) * 32), p, decodeSharedBytes(p.heads / p.kvHeads, p.headSize));
     return;
   }
   kernels.launch(stream, typed("attention_append", type), {.x = count(p.rows)}, attentionAppendThreads, p);
@@ -139,10 +136,13 @@ std::size_t attentionWorkspaceBytes(std::int32_t rows, std::int32_t heads, std::
          (static_cast<std::size_t>(headSize) * sizeof(float) + sizeof(SplitState));
 }
 
-std::int32_t attentionSplits(const Kernels& kernels, std::int32_t rows, std::int32_t kvHeads, std::int32_t tokens) {
-  const int wanted = divideUp(2 * kernels.multiprocessors(), std::max(rows * kvHeads, 1));
+std::int32_t attentionSplits(const Kernels& kernels, std::int32_t rows, std::int32_t heads, std::int32_t kvHeads,
+                             std::int32_t headSize, std::int32_t tokens) {
+  const int blocks = std::max(rows * kvHeads * attentionHeadBlocks(heads, kvHeads), 1);
+  // All at once: blocks that begin when others end would make it take twice as long.
+  const int wanted = attentionDecodeBlocks(headSize) * kernels.multiprocessors() / blocks;
   const int most = divideUp(divideUp(tokens, attentionTokens), attentionTilesPerSplit);
-  return std::clamp(std::min(wanted, most), 1, 64);
+  return std::clamp(std::min(wanted, most), 1, attentionMostSplits);
 }
 
 std::size_t sampleWorkspaceBytes(std::int32_t rows, std::int32_t vocabulary) {

@@ -22,6 +22,8 @@ void rmsNorm(const Kernels& kernels, CUstream stream, ElementType type, const Rm
 void gatedActivation(const Kernels& kernels, CUstream stream, ElementType type,
                      const GatedActivationParameters& parameters);
 void linear(const Kernels& kernels, CUstream stream, ElementType type, const LinearParameters& parameters);
+// With `decode`, what stands for older tokens is read before the kernel right before it has ended: pages, `cache`,
+// `pages`, `runSlots` and `positions` must come from copies, or from kernels before or in beginStep().
 void attention(const Kernels& kernels, CUstream stream, ElementType type, const AttentionParameters& parameters);
 void sample(const Kernels& kernels, CUstream stream, const SampleParameters& parameters);
 
@@ -34,7 +36,8 @@ bool servesHeadSize(std::int32_t headSize) noexcept;
 // Bytes of AttentionParameters::workspace; 0 where none is needed. Good for fewer rows and splits as well.
 std::size_t attentionWorkspaceBytes(std::int32_t rows, std::int32_t heads, std::int32_t headSize, std::int32_t splits);
 // Splits that fill the GPU for decode steps of `rows` rows and contexts up to `tokens`.
-std::int32_t attentionSplits(const Kernels& kernels, std::int32_t rows, std::int32_t kvHeads, std::int32_t tokens);
+std::int32_t attentionSplits(const Kernels& kernels, std::int32_t rows, std::int32_t heads, std::int32_t kvHeads,
+                             std::int32_t headSize, std::int32_t tokens);
 // Bytes of SampleParameters::workspace.
 std::size_t sampleWorkspaceBytes(std::int32_t rows, std::int32_t vocabulary);
 

@@ -78,10 +78,11 @@ struct AttentionParameters {
   std::int32_t rotarySize;   // of a head, the first elements; the rest is not rotated
   std::int32_t interleaved;  // pairs are neighbours instead of halves apart
   std::int32_t pagesPerSlot;
-  std::int32_t pageSize;  // a multiple of 16
-  std::int32_t window;    // tokens seen, the row's own included; 0 is all
-  std::int32_t decode;    // each run is one row: run r is row r
-  std::int32_t splits;    // parts that a row's keys are read in at once, with `decode`
+  std::int32_t pageSize;      // a multiple of 16
+  std::int32_t window;        // tokens seen, the row's own included; 0 is all
+  std::int32_t decode;        // each run is one row: run r is row r
+  std::int32_t splits;        // parts that a row's keys are read in at once, with `decode`
+  std::int32_t arrivals = 0;  // Arrivals::first(), with more than one of them
   float scale;
   float softcap;  // scores become softcap * tanh(score / softcap); 0 is off
 };

@@ -40,11 +40,15 @@ constexpr int valueStride(int headSize) {
   return paddedStride(headSize, 1);
 }
 
-// Queries, then each warp's sums, largest scores and totals.
+// A row of a warp's sums: neighbouring rows are in other banks.
+constexpr int sumStride(int headSize) {
+  return headSize + 8;
+}
+// Queries, the new key and value, then each warp's sums, largest scores and totals.
 constexpr std::size_t decodeSharedBytes(int group, int headSize) {
   const int rows = group < attentionRows ? group : attentionRows;
-  return static_cast<std::size_t>(attentionRows * queryStride(headSize) * 2) +
-         static_cast<std::size_t>(attentionWarps * rows * (headSize + 2)) * sizeof(float);
+  return static_cast<std::size_t>((attentionRows * queryStride(headSize) + 2 * headSize) * 2) +
+         static_cast<std::size_t>(attentionDecodeWarps(headSize) * rows * (sumStride(headSize) + 2)) * sizeof(float);
 }
 
 // Tokens that prefill has in shared memory at once; while those are worked on, the next are on their way.

@@ -2,7 +2,9 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
+#include <memory>
 #include <stdexcept>
 #include <utility>
 #include <vector>
@@ -11,6 +13,7 @@
 #include "cuda/graph.h"
 #include "halves.h"
 #include "kernel_gpu.h"
+#include "kernels/geometry.h"
 #include "kernels/launch.h"
 
 namespace cuda = tensorrt_node::cuda;
@@ -46,6 +49,23 @@ TEST(a_module_that_does_not_load_is_an_error_with_its_name_and_leaves_nothing) {
   CHECK_EQUAL(error.call(), "cuModuleLoadData");
   CHECK_CONTAINS(error.what(), "rms_norm");
   CHECK_CONTAINS(error.hint(), "update the driver");
+}
+
+TEST(counters_are_leased_to_one_at_a_time_and_end_somewhere) {
+  const auto kernels = Kernels::of(test::context());
+  const Arrivals first(kernels);
+  std::int32_t freed = 0;
+  {
+    const Arrivals second(kernels);
+    freed = second.first();
+    CHECK(std::abs(freed - first.first()) >= arrivalsOfLease);
+  }
+  std::vector<std::unique_ptr<Arrivals>> rest;
+  rest.push_back(std::make_unique<Arrivals>(kernels));
+  CHECK_EQUAL(rest.back()->first(), freed);
+  while (rest.size() < arrivalLeases - 1) rest.push_back(std::make_unique<Arrivals>(kernels));
+  CHECK(rest.back()->first() + arrivalsOfLease <= arrivalLeases * arrivalsOfLease);
+  CHECK_CONTAINS(CHECK_THROWS(Arrivals(kernels), std::runtime_error).what(), "in use");
 }
 
 TEST(a_refused_launch_names_its_kernel) {

@@ -43,35 +43,74 @@ struct AttentionWarp {
     }
   }
 
+  // This lane's share of the keys of 16 tokens: of the tokens g and g + 8.
+  struct Keys {
+    uint4 of[2][keyParts];
+  };
+  // And of their values: of the tokens 2t, 2t + 1, 2t + 8 and 2t + 9.
+  struct Values {
+    uint4 of[valueParts][4];
+  };
+
+  // Calls load(token, element) for the vectors of eight elements that are this lane's.
+  template <typename Load>
+  __device__ void readKeys(Keys& keys, Load load) const {
+#pragma unroll
+    for (int n = 0; n < 2; ++n)
+#pragma unroll
+      for (int part = 0; part < keyParts; ++part) {
+        const int element = 32 * part + 8 * inGroup;
+        if (element < headSize)
+          load(keys.of[n][part], 8 * n + group, element);
+        else
+          keys.of[n][part] = make_uint4(0, 0, 0, 0);
+      }
+  }
+  template <typename Load>
+  __device__ void readValues(Values& values, Load load) const {
+#pragma unroll
+    for (int part = 0; part < valueParts; ++part)
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        const int element = 64 * part + 8 * group;
+        if (element < headSize)
+          load(values.of[part][i], 2 * inGroup + i % 2 + 8 * (i / 2), element);
+        else
+          values.of[part][i] = make_uint4(0, 0, 0, 0);
+      }
+  }
+
   // Tokens `first` to first + 15, whose keys and values begin at the addresses, a stride of elements apart; those after
   // `last` are not read, and row g + 8i sees those of seenFrom[i] to seenTo[i]. `queries`: 16 rows in shared memory,
   // queryStride() apart.
   template <int keyStride, int valueStride>
   __device__ void add(const AttentionParameters& p, const T* queries, const T* keys, const T* values, int first,
                       int last, const int (&seenFrom)[2], const int (&seenTo)[2]) {
-    uint4 key[2][keyParts];
-#pragma unroll
-    for (int n = 0; n < 2; ++n)
-#pragma unroll
-      for (int part = 0; part < keyParts; ++part)
-        key[n][part] = read<keyStride>(keys, 8 * n + group, 32 * part + 8 * inGroup, first, last);
-    uint4 value[valueParts][4];
-#pragma unroll
-    for (int part = 0; part < valueParts; ++part)
-#pragma unroll
-      for (int i = 0; i < 4; ++i)
-        value[part][i] =
-            read<valueStride>(values, 2 * inGroup + i % 2 + 8 * (i / 2), 64 * part + 8 * group, first, last);
+    Keys key;
+    readKeys(key, [&](uint4& to, int token, int element) { read<keyStride>(to, keys, token, element, first, last); });
+    Values value;
+    readValues(value,
+               [&](uint4& to, int token, int element) { read<valueStride>(to, values, token, element, first, last); });
+    float scores[2][4];
+    score(p, queries, key, first, seenFrom, seenTo, scores);
+    weigh(scores, value);
+  }
 
-    float scores[2][4] = {};
+  // The scores of the tokens `first` to first + 15.
+  __device__ void score(const AttentionParameters& p, const T* queries, const Keys& keys, int first,
+                        const int (&seenFrom)[2], const int (&seenTo)[2], float (&scores)[2][4]) const {
+#pragma unroll
+    for (auto& each : scores)
+#pragma unroll
+      for (float& of : each) of = 0;
 #pragma unroll
     for (int part = 0; part < keyParts; ++part) {
       const uint4 a = query(queries, group, 32 * part + 8 * inGroup);
       const uint4 b = query(queries, group + 8, 32 * part + 8 * inGroup);
 #pragma unroll
       for (int n = 0; n < 2; ++n) {
-        multiplyAdd(scores[n], a.x, b.x, a.y, b.y, key[n][part].x, key[n][part].y, T());
-        multiplyAdd(scores[n], a.z, b.z, a.w, b.w, key[n][part].z, key[n][part].w, T());
+        multiplyAdd(scores[n], a.x, b.x, a.y, b.y, keys.of[n][part].x, keys.of[n][part].y, T());
+        multiplyAdd(scores[n], a.z, b.z, a.w, b.w, keys.of[n][part].z, keys.of[n][part].w, T());
       }
     }
 
@@ -83,6 +122,10 @@ struct AttentionWarp {
         const bool seen = token >= seenFrom[i / 2] && token <= seenTo[i / 2];
         scores[n][i] = seen ? scaled(p, scores[n][i]) : -INFINITY;
       }
+  }
+
+  // Adds the values up by their scores.
+  __device__ void weigh(float (&scores)[2][4], const Values& values) {
     normalise(scores);
 
     // What comes out as two tiles' columns goes in as one tile's rows.
@@ -94,8 +137,8 @@ struct AttentionWarp {
     for (int part = 0; part < valueParts; ++part)
 #pragma unroll
       for (int j = 0; j < 8; ++j)
-        multiplyAdd(sums[8 * part + j], a0, a1, a2, a3, column(value[part][0], value[part][1], j),
-                    column(value[part][2], value[part][3], j), T());
+        multiplyAdd(sums[8 * part + j], a0, a1, a2, a3, column(values.of[part][0], values.of[part][1], j),
+                    column(values.of[part][2], values.of[part][3], j), T());
   }
 
   // Adds the lanes' shares up.
@@ -128,9 +171,9 @@ struct AttentionWarp {
  private:
   // What was never written may be anything, and zero times that is not zero.
   template <int stride>
-  __device__ static uint4 read(const T* from, int token, int element, int first, int last) {
-    if (element >= headSize || first + token > last) return make_uint4(0, 0, 0, 0);
-    return *reinterpret_cast<const uint4*>(from + token * stride + element);
+  __device__ static void read(uint4& to, const T* from, int token, int element, int first, int last) {
+    to = first + token > last ? make_uint4(0, 0, 0, 0)
+                              : *reinterpret_cast<const uint4*>(from + token * stride + element);
   }
 
   __device__ static uint4 query(const T* queries, int row, int element) {

@@ -8,9 +8,9 @@
 
 namespace tensorrt_node::kernels {
 
-// Everything before this in the stream is done, and its writes are seen, once it returns. Each kernel calls it, and
-// before it reads or writes memory that others write: it may begin while the kernel before it ends. What never
-// changes, such as weights, may be read earlier.
+// Everything before this in the stream is done, and its writes are seen, once it returns. Each thread of each kernel
+// calls it, and before it reads or writes memory that others write: it may begin while the kernel before it ends. What
+// never changes, such as weights, may be read earlier, and what changes only with steps (begin_step.cu) past the cache.
 __device__ inline void waitForPredecessor() {
 #if __CUDA_ARCH__ >= 900
   asm volatile("griddepcontrol.wait;" ::: "memory");
@@ -30,6 +30,36 @@ __device__ inline uint4 loadOnce(const void* from) {
   asm volatile("ld.global.nc.L1::no_allocate.L2::128B.v4.u32 {%0, %1, %2, %3}, [%4];"
                : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
                : "l"(from));
+  return v;
+}
+
+// 16 bytes, or zeros, past the multiprocessor's cache, which may hold what was there before. Not moved by the compiler
+// past waitForPredecessor().
+__device__ inline uint4 loadPast(const void* from, bool exists) {
+  uint4 v;
+  asm volatile(
+      "{\n"
+      ".reg .pred exists;\n"
+      "setp.ne.b32 exists, %5, 0;\n"
+      "mov.b32 %0, 0;\n"
+      "mov.b32 %1, 0;\n"
+      "mov.b32 %2, 0;\n"
+      "mov.b32 %3, 0;\n"
+      "@exists ld.global.cg.v4.u32 {%0, %1, %2, %3}, [%4];\n"
+      "}"
+      : "=&r"(v.x), "=&r"(v.y), "=&r"(v.z), "=&r"(v.w)
+      : "l"(from), "r"(exists ? 1 : 0)
+      : "memory");
+  return v;
+}
+__device__ inline std::int32_t loadPast(const std::int32_t* from) {
+  std::int32_t v;
+  asm volatile("ld.global.cg.s32 %0, [%1];" : "=r"(v) : "l"(from) : "memory");
+  return v;
+}
+__device__ inline std::int64_t loadPast(const std::int64_t* from) {
+  std::int64_t v;
+  asm volatile("ld.global.cg.s64 %0, [%1];" : "=l"(v) : "l"(from) : "memory");
   return v;
 }
 

@@ -15,14 +15,16 @@ struct Pages {
   const std::int32_t* table;
 
   __device__ Pages(const AttentionParameters& p, int slot)
-      : keys(reinterpret_cast<T*>(p.cache[0])),
-        values(reinterpret_cast<T*>(p.cache[1])),
+      : keys(reinterpret_cast<T*>(loadPast(p.cache))),
+        values(reinterpret_cast<T*>(loadPast(p.cache + 1))),
         table(p.pages + static_cast<std::size_t>(slot) * p.pagesPerSlot) {}
 
   // Element of a token's vector of a head; those of the page's next tokens follow.
   __device__ std::size_t at(const AttentionParameters& p, int token, int head) const {
-    const std::size_t page = table[token / p.pageSize];
-    return ((page * p.kvHeads + head) * p.pageSize + token % p.pageSize) * p.headSize;
+    return inPage(p, table[token / p.pageSize], token, head);
+  }
+  __device__ static std::size_t inPage(const AttentionParameters& p, int page, int token, int head) {
+    return ((static_cast<std::size_t>(page) * p.kvHeads + head) * p.pageSize + token % p.pageSize) * p.headSize;
   }
 };
 

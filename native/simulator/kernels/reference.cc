@@ -39,7 +39,6 @@ struct Of {
       std::pair{"attention_append", &reference<AttentionParameters, &appendToPages<Element>>},
       std::pair{"attention_decode", &reference<AttentionParameters, &appendAndAttend<Element>>},
       std::pair{"attention_prefill", &reference<AttentionParameters, &attend<Element>>},
-      std::pair{"attention_combine", &reference<AttentionParameters, &nothing<AttentionParameters>>},
   };
 };
 

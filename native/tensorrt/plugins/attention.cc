@@ -1,18 +1,15 @@
 #include "attention.h"
 
-#include <algorithm>
 #include <stdexcept>
 #include <string>
 
+#include "../../kernels/geometry.h"
 #include "shapes.h"
 
 namespace tensorrt_node::tensorrt::plugins {
 namespace {
 
 enum Input : std::size_t { qkv, cos, sin, cache, pages, runStarts, runSlots, positions };
-
-// Of those that the kernel chooses by itself.
-constexpr std::int32_t kMostSplits = 64;
 
 std::int32_t positive(const Fields& fields, const char* name) {
   const std::int32_t value = fields.integer(name);
@@ -113,8 +110,12 @@ void Attention::check(const Shapes& shapes) const {
 // The plan may run on a GPU with more multiprocessors than this one, which wants more splits.
 std::size_t Attention::workspaceBytes(std::span<const nvinfer1::Dims> largestInputs) const {
   const std::int32_t rows = static_cast<std::int32_t>(largestInputs[qkv].d[0]);
-  const std::int32_t splits = splits_ > 0 ? splits_ : kMostSplits;
+  const std::int32_t splits = splits_ > 0 ? splits_ : kernels::attentionMostSplits;
   return decode_ ? kernels::attentionWorkspaceBytes(rows, heads_, headSize_, splits) : 0;
+}
+
+void Attention::attach(const std::shared_ptr<const kernels::Kernels>& kernels) {
+  arrivals_ = std::make_shared<const kernels::Arrivals>(kernels);
 }
 
 void Attention::enqueue(const Launch& launch) const {
@@ -145,8 +146,10 @@ void Attention::enqueue(const Launch& launch) const {
   parameters.splits = 1;
   if (decode_) {
     const std::int32_t tokens = parameters.pagesPerSlot * pageSize_;
-    const std::int32_t wanted = kernels::attentionSplits(launch.kernels, parameters.rows, kvHeads_, tokens);
-    parameters.splits = splits_ > 0 ? splits_ : std::min(wanted, kMostSplits);
+    parameters.splits =
+        splits_ > 0 ? splits_
+                    : kernels::attentionSplits(launch.kernels, parameters.rows, heads_, kvHeads_, headSize_, tokens);
+    parameters.arrivals = arrivals_->first();
   }
   kernels::attention(launch.kernels, launch.stream, launch.type, parameters);
 }

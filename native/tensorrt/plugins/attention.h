@@ -24,6 +24,7 @@ class Attention final : public Operator {
                                                 nvinfer1::IExprBuilder& builder) const override;
   void check(const Shapes& shapes) const override;
   std::size_t workspaceBytes(std::span<const nvinfer1::Dims> largestInputs) const override;
+  void attach(const std::shared_ptr<const kernels::Kernels>& kernels) override;
   void enqueue(const Launch& launch) const override;
 
  private:
@@ -38,6 +39,8 @@ class Attention final : public Operator {
   float softcap_;
   bool decode_;
   std::int32_t splits_;
+  // Of the execution context that it is attached to, whose executions follow each other.
+  std::shared_ptr<const kernels::Arrivals> arrivals_;
 };
 
 }  // namespace tensorrt_node::tensorrt::plugins

@@ -67,6 +67,8 @@ class Operator {
 
   // Enough for all smaller inputs as well.
   virtual std::size_t workspaceBytes(std::span<const nvinfer1::Dims>) const { return 0; }
+  // Called of a clone that is an execution context's own, before the first enqueue().
+  virtual void attach(const std::shared_ptr<const kernels::Kernels>&) {}
   // Queues the work. Safe while the stream is captured. Throws as launchers do.
   virtual void enqueue(const Launch& launch) const = 0;
 

@@ -177,7 +177,10 @@ nvinfer1::IPluginV3* Plugin::attachToContext(nvinfer1::IPluginResourceContext*) 
   return guarded<nvinfer1::IPluginV3*>(getPluginName(), "attachToContext", nullptr, [&] {
     auto copy = std::make_unique<Plugin>(operator_->clone(), phase_);
     // Here and not in the first enqueue(), which may be captured.
-    if (phase_ == nvinfer1::TensorRTPhase::kRUNTIME) copy->kernels_ = currentKernels();
+    if (phase_ == nvinfer1::TensorRTPhase::kRUNTIME) {
+      copy->kernels_ = currentKernels();
+      copy->operator_->attach(copy->kernels_);
+    }
     return copy.release();
   });
 }

@@ -86,6 +86,16 @@ inline int atomicAdd(int* to, int value) {
   *to += value;
   return before;
 }
+inline unsigned atomicInc(unsigned* to, unsigned last) {
+  const unsigned before = *to;
+  *to = before >= last ? 0 : before + 1;
+  return before;
+}
+inline void __threadfence() {}
+template <typename Value>
+Value __ldcg(const Value* from) {
+  return *from;
+}
 inline int min(int a, int b) {
   return std::min(a, b);
 }

@@ -10,6 +10,16 @@ inline uint4 loadOnce(const void* from) {
   return *static_cast<const uint4*>(from);
 }
 
+inline uint4 loadPast(const void* from, bool exists) {
+  return exists ? *static_cast<const uint4*>(from) : uint4{0, 0, 0, 0};
+}
+inline std::int32_t loadPast(const std::int32_t* from) {
+  return *from;
+}
+inline std::int64_t loadPast(const std::int64_t* from) {
+  return *from;
+}
+
 inline void copyToShared(void* shared, const void* from, bool exists) {
   if (exists)
     std::memcpy(shared, from, 16);
