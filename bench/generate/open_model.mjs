@@ -15,5 +15,5 @@ export async function openModel(source, options) {
   const {modelPath, folder, config} = await openModelFolder(path.resolve(source));
   const tokenizer = await loadTokenizer(folder);
   const backend = await TensorrtBackend.load({...options, modelPath, environment});
-  return {model: new LanguageModel(backend, tokenizer, config), decoder: backend.decoder};
+  return {model: new LanguageModel(backend, tokenizer, config), backend, decoder: backend.decoder};
 }
