@@ -114,24 +114,24 @@ describe('sampling', () => {
 
 describe('an abort', () => {
   test('frees its slot within two steps', {skip: onTensorrt}, async () => {
+    let stepsThen;
     const ended = new Promise((resolve, reject) => {
       const request = {tokens: prompt(9), maxNewTokens: 400, stopTokens: new Set(), sampling: greedySampling()};
       const handle = opened.backend.submit(request, {
         tokens: ({length}) => {
           handle.consumed(length);
-          if (before !== undefined) return;
-          before = stats().decodeSteps;
+          if (stepsThen !== undefined) return;
+          stepsThen = stats().decodeSteps;
           handle.abort();
         },
         finished: resolve,
         failed: reject,
       });
     });
-    let before;
     assert.equal(await ended, 'aborted');
     assert.equal(stats().slotsInUse + stats().pagesInUse, 0);
     // And one that is queued between the two calls.
-    assert(stats().decodeSteps - before <= 3, `${stats().decodeSteps - before} steps more`);
+    assert(stats().decodeSteps - stepsThen <= 3, `${stats().decodeSteps - stepsThen} steps more`);
   });
 
   test('lets those go on that wait', async () => {
