@@ -277,7 +277,7 @@ class Emitter {
       window: int(shape.window),
       scale: float(shape.scale),
       softcap: float(shape.softcap),
-      decode: int(this.range === 'decode' ? 1 : 0),
+      decode: int(this.range === 'prefill' ? 0 : 1),
     });
   }
 

@@ -16,7 +16,7 @@ import {GraphProtoSchema, ModelProtoSchema, NodeProtoSchema} from '../onnx/onnx_
 import {integer} from '../options.js';
 import {cutIntoBlocks, type Section, signature} from './blocks.js';
 import {emitSection, type NamedWeight} from './emit.js';
-import type {DecoderPart, DecoderShape, Execution, LoweredDecoder, RowRange} from './lowered_decoder.js';
+import type {ByRange, DecoderPart, DecoderShape, Execution, LoweredDecoder} from './lowered_decoder.js';
 import type {OperatorOf, RowsGraph, Weight} from './rows_graph.js';
 import {loadSources} from './translate/constants.js';
 import {translate} from './translate/translate.js';
@@ -136,7 +136,7 @@ function shapeOf(graph: RowsGraph, sections: readonly Section[], {type, maxPosit
 function assemble(graph: RowsGraph, sections: readonly Section[], shape: DecoderShape): LoweredDecoder {
   const parts: DecoderPart[] = [];
   const sequence: Execution[] = [];
-  const models = new Map<string, Record<RowRange, Model>>();
+  const models = new Map<string, ByRange<Model>>();
   const names = new Map<string, string>();
   const weights = new WeightTable();
   for (const section of sections) {
@@ -152,7 +152,7 @@ function assemble(graph: RowsGraph, sections: readonly Section[], shape: Decoder
         kind: section.kind,
         weights: decode.weights.map(({name: input, type, shape: dims}) => ({name: input, type, shape: dims})),
       });
-      models.set(name, {decode: decode.model, prefill: emitSection(graph, section, shape, 'prefill').model});
+      models.set(name, modelsOf(graph, section, shape, decode.model));
     }
     const layer = section.values.map((value) => graph.as(value, 'Attention')?.layer).find((each) => each !== undefined);
     sequence.push({
@@ -162,6 +162,13 @@ function assemble(graph: RowsGraph, sections: readonly Section[], shape: Decoder
     });
   }
   return {shape, parts, sequence, weights: weights.refs, models};
+}
+
+/** A prologue looks rows up, and an epilogue is for the rows whose logits are wanted, which are few in every step. */
+function modelsOf(graph: RowsGraph, section: Section, shape: DecoderShape, decode: Model): ByRange<Model> {
+  if (section.kind !== 'block') return {decode};
+  const emit = (range: 'wide' | 'prefill') => emitSection(graph, section, shape, range).model;
+  return {decode, wide: emit('wide'), prefill: emit('prefill')};
 }
 
 /** Each weight once. */

@@ -3,8 +3,11 @@
 import type {Model} from '../onnx/model.js';
 import type {WeightRef, WeightType} from './weight_ref.js';
 
-/** Rows of one step of several sequences, or chunks of prompts: the same values by other kernels. */
-export type RowRange = 'decode' | 'prefill';
+/** Rows of one step of several sequences, of many ('wide'), or chunks of prompts: the same values by other kernels. */
+export type RowRange = 'decode' | 'wide' | 'prefill';
+
+/** Something of a part by range. What is not there is as for 'decode'. */
+export type ByRange<T> = Readonly<{decode: T} & Partial<Record<RowRange, T>>>;
 
 export interface DecoderShape {
   /** Of hidden rows, keys and values, and weights. */
@@ -76,6 +79,6 @@ export interface DecoderIndex {
  * - epilogue: hidden T [rows, hiddenSize] -> logits float32 [rows, vocabularySize]
  */
 export interface LoweredDecoder extends DecoderIndex {
-  /** By the part's name. */
-  models: ReadonlyMap<string, Readonly<Record<RowRange, Model>>>;
+  /** By the part's name. Prologues and epilogues are one model for all ranges. */
+  models: ReadonlyMap<string, ByRange<Model>>;
 }

@@ -26,6 +26,12 @@ export interface LoadOptions {
   maxContext?: number;
   /** Requests that run at once; further ones wait. Default 8. */
   maxBatch?: number;
+  /**
+   * A request's tokens do not depend on what runs beside it, before it, or on maxBatch, to the last bit. On TensorRT that
+   * costs: steps are all as long as the longest, with up to 16 streams, prompts are read one after another, and sessions
+   * keep nothing, so that each turn runs its whole prompt. The CPU backend is like that anyway. Default false.
+   */
+  deterministic?: boolean;
   /** Threads of the CPU backend. Default: as many as this process may use at once. */
   threads?: number;
   /**
@@ -82,11 +88,15 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
 
 function checkOptions(options: LoadOptions): void {
   const {backend = 'auto', device, type, maxContext, maxBatch, threads, accuracyLevel, signal, onProgress} = object('options', options);
+  const {deterministic} = options;
   oneOf('backend', backend, ['auto', 'cpu', 'tensorrt']);
   if (device !== undefined) integer('device', device, {min: 0, max: 1023});
   if (type !== undefined) oneOf('type', type, ['float16', 'bfloat16']);
   if (maxContext !== undefined) integer('maxContext', maxContext, {min: 1});
   if (maxBatch !== undefined) integer('maxBatch', maxBatch, {min: 1});
+  if (deterministic !== undefined && typeof deterministic !== 'boolean') {
+    throw new OptionError('deterministic', 'true or false', deterministic);
+  }
   if (threads !== undefined) integer('threads', threads, {min: 1, max: 1024});
   if (accuracyLevel !== undefined && accuracyLevel !== 0 && accuracyLevel !== 4) {
     throw new OptionError('accuracyLevel', '0 or 4', accuracyLevel);
@@ -100,14 +110,15 @@ function checkOptions(options: LoadOptions): void {
 }
 
 async function loadBackend(modelPath: string, limits: ModelLimits, options: LoadOptions): Promise<Backend> {
-  const {backend = 'auto', device = 0, type, threads = availableParallelism(), accuracyLevel = 0, signal, onProgress} = options;
+  const {backend = 'auto', device = 0, type, deterministic = false, threads = availableParallelism(), accuracyLevel = 0} = options;
+  const {signal, onProgress} = options;
   if (backend !== 'cpu') {
     const environment = findTensorrt(device);
     if (!(environment instanceof TensorrtNodeError)) {
       try {
         // Not before it is needed: what lowers and builds is much to load.
         const {TensorrtBackend} = await import('../backend/tensorrt/tensorrt_backend.js');
-        return await TensorrtBackend.load({modelPath, environment, ...limits, type, signal, onProgress});
+        return await TensorrtBackend.load({modelPath, environment, ...limits, type, deterministic, signal, onProgress});
       } catch (error) {
         if (backend === 'tensorrt' || !(error instanceof UnsupportedError)) throw error;
       }

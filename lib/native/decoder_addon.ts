@@ -41,19 +41,23 @@ export interface NativeDecoderRequest {
   headSize: number;
   hiddenSize: number;
   vocabularySize: number;
-  /** Plans of each part. They must not change until the promise settles. */
-  parts: readonly {decode: Uint8Array; prefill: Uint8Array}[];
+  /** Plans of each part; where one is left out, the one for `decode` serves. They must not change until the promise settles. */
+  parts: readonly {decode: Uint8Array; wide?: Uint8Array; prefill?: Uint8Array}[];
   /** The prologue first, the epilogue last. `layer`: whose cache the part's attention has. */
   sequence: readonly {part: number; layer?: number; weights: readonly {name: string; weight: number}[]}[];
   weights: readonly NativeMatrix[];
+  /** Every step has the same shapes, and nothing is taken from the cache: tokens do not depend on what else runs. */
+  deterministic: boolean;
   limits: {
     /** Sequences decoded at once. */
     slots: number;
-    /** Rows of a decode step: at most what the decode plans take. */
+    /** Rows of a decode step: at most what the wide plans take, or the decode plans where there are none. */
     decodeRows: number;
+    /** Rows up to which the decode plans serve. */
+    narrowRows: number;
     /** Rows of a prefill step: at most what the prefill plans take. */
     prefillRows: number;
-    /** Rows whose logits `score` makes at a time: at most what the decode plans take. */
+    /** Rows whose logits `score` makes at a time: at most what the epilogue's plan takes. */
     scoreRows: number;
     /** Pages of 64 tokens of the key/value cache, of all sequences. */
     pages: number;
@@ -149,10 +153,10 @@ export interface MeasuredDecoder extends NativeDecoder {
 }
 
 export interface DecoderAddon {
-  /** `onLoaded`: bytes of weights read, of all. `cancel` makes `result` reject with ERR_ABORTED. */
+  /** `onProgress`: bytes of weights read, then graphs captured, of all. `cancel` makes `result` reject with ERR_ABORTED. */
   loadDecoder(
     request: NativeDecoderRequest,
     listener: NativeDecoderListener,
-    onLoaded: (done: number, total: number) => void,
+    onProgress: (what: 'weights' | 'graphs', done: number, total: number) => void,
   ): {result: Promise<NativeDecoder>; cancel(): void};
 }

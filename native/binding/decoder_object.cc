@@ -2,6 +2,7 @@
 #include "decoder_object.h"
 
 #include <cstring>
+#include <functional>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -132,31 +133,43 @@ class Delivery final : public decode::Sink {
 std::vector<decode::PartEngines> loadParts(const DecoderRequest& request, const tensorrt::DeviceMemory& memory) {
   std::vector<decode::PartEngines> engines;
   for (const DecoderRequest::Plans& plans : request.parts) {
-    engines.push_back({.decode = loadPlan(request.candidates, memory, plans.decode),
-                       .prefill = loadPlan(request.candidates, memory, plans.prefill)});
+    const auto load = [&](std::span<const std::byte> plan) {
+      return plan.empty() ? nullptr : loadPlan(request.candidates, memory, plan);
+    };
+    engines.push_back({.decode = load(plans.decode), .wide = load(plans.wide), .prefill = load(plans.prefill)});
   }
   return engines;
 }
 
-DecoderObject::Parts loadNow(DecoderRequest& request, const weights::OnLoaded& onLoaded, const std::stop_token& stop,
+// How far what is done first, and then what is done next.
+struct LoadProgress {
+  weights::OnLoaded weights;
+  std::function<void(std::size_t done, std::size_t total)> graphs;
+};
+
+DecoderObject::Parts loadNow(DecoderRequest& request, const LoadProgress& progress, const std::stop_token& stop,
                              Instance& instance) {
   const tensorrt::DeviceMemory memory = memoryOf(request.device);
   std::vector<decode::PartEngines> engines = loadParts(request, memory);
   DecoderObject::Parts parts;
   try {
-    request.model.weights = weights::load(memory, request.weights, onLoaded, stop);
+    request.model.weights = weights::load(memory, request.weights, progress.weights, stop);
   } catch (const weights::Stopped&) {
     throw tensorrt::AbortedError();
   }
   for (const weights::Matrix& matrix : request.weights) parts.weightsBytes += matrix.bytes();
   const decode::DecoderModel& model = request.model;
-  parts.cacheBytes = static_cast<std::uint64_t>(request.limits.pages) * 2 * 2 * decode::pageTokens *
+  parts.cacheBytes = static_cast<std::uint64_t>(request.runner.limits.pages) * 2 * 2 * decode::pageTokens *
                      static_cast<std::uint64_t>(model.layers * model.kvHeads) *
                      static_cast<std::uint64_t>(model.headSize);
   parts.address = std::make_shared<DecoderObject::Address>(instance);
   auto runner = std::make_unique<decode::GpuRunner>(memory, std::move(request.model),
                                                     std::make_shared<decode::EngineParts>(memory, std::move(engines)),
-                                                    decode::GpuRunnerOptions{.limits = request.limits});
+                                                    request.runner);
+  runner->capture([&](std::size_t done, std::size_t total) {
+    if (stop.stop_requested()) throw tensorrt::AbortedError();
+    progress.graphs(done, total);
+  });
   parts.decoder = std::make_shared<RunningDecoder>(std::move(runner), request.options,
                                                    std::make_shared<Delivery>(instance, parts.address));
   return parts;
@@ -206,20 +219,22 @@ Napi::Value loadDecoder(const Napi::CallbackInfo& info) {
     Napi::Object owner = Napi::Object::New(env);
     owner.Set("request", given);
     owner.Set("listener", info[1]);
-    owner.Set("onLoaded", info[2]);
+    owner.Set("onProgress", info[2]);
     const Instance::Pending pending = instance.promise(owner);
     const auto stop = std::make_shared<std::stop_source>();
     const auto work = [request, stop, &instance, number = pending.number]() -> Instance::MakeValue {
-      const auto onLoaded = [&instance, number](std::uint64_t done, std::uint64_t total) {
-        instance.post([&instance, number, done, total](Napi::Env there) {
-          const Napi::Object listening = instance.owner(number);
-          listening.Get("onLoaded")
-              .As<Napi::Function>()
-              .Call({Napi::Number::New(there, static_cast<double>(done)),
-                     Napi::Number::New(there, static_cast<double>(total))});
-        });
+      const auto tell = [&instance, number](const char* what) {
+        return [&instance, number, what](std::uint64_t done, std::uint64_t total) {
+          instance.post([&instance, number, what, done, total](Napi::Env there) {
+            const Napi::Object listening = instance.owner(number);
+            listening.Get("onProgress")
+                .As<Napi::Function>()
+                .Call({Napi::String::New(there, what), Napi::Number::New(there, static_cast<double>(done)),
+                       Napi::Number::New(there, static_cast<double>(total))});
+          });
+        };
       };
-      DecoderObject::Parts parts = loadNow(*request, onLoaded, stop->get_token(), instance);
+      DecoderObject::Parts parts = loadNow(*request, {tell("weights"), tell("graphs")}, stop->get_token(), instance);
       return [decoder = parts.decoder, address = parts.address, weightsBytes = parts.weightsBytes,
               cacheBytes = parts.cacheBytes, number](Napi::Env there) {
         DecoderObject::Parts made;

@@ -11,7 +11,7 @@
 
 namespace tensorrt_node::binding {
 
-// (request, listener, onLoaded) -> {result: Promise<NativeDecoder>, cancel()}
+// (request, listener, onProgress) -> {result: Promise<NativeDecoder>, cancel()}
 Napi::Value loadDecoder(const Napi::CallbackInfo& info);
 
 // The scheduler and what it is made of; its thread ends before the environment does.

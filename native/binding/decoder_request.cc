@@ -108,7 +108,10 @@ DecoderRequest decoderRequest(const Napi::Object& request) {
   model.hiddenSize = integerOf(request, "hiddenSize");
   model.vocabulary = integerOf(request, "vocabularySize");
   forEach(request, "parts", [&](const Napi::Object& part) {
-    made.parts.push_back({.decode = bytesOf(part, "decode"), .prefill = bytesOf(part, "prefill")});
+    const auto plan = [&](const char* range) {
+      return part.Get(range).IsUndefined() ? std::span<const std::byte>() : bytesOf(part, range);
+    };
+    made.parts.push_back({.decode = bytesOf(part, "decode"), .wide = plan("wide"), .prefill = plan("prefill")});
   });
   model.parts = made.parts.size();
   forEach(request, "sequence", [&](const Napi::Object& run) { model.runs.push_back(runOf(run)); });
@@ -122,15 +125,23 @@ DecoderRequest decoderRequest(const Napi::Object& request) {
 
   const Napi::Object limits = objectOf(request, "limits");
   const int maxContext = integerOf(limits, "maxContext");
-  made.limits = {.slots = integerOf(limits, "slots"),
-                 .pages = integerOf(limits, "pages"),
-                 .pagesPerSlot = static_cast<std::int32_t>(decode::pagesFor(static_cast<std::size_t>(maxContext))),
-                 .prefillRows = integerOf(limits, "prefillRows"),
-                 .decodeRows = integerOf(limits, "decodeRows"),
-                 .scoreRows = integerOf(limits, "scoreRows"),
-                 .vocabulary = model.vocabulary};
+  made.runner.limits = {
+      .slots = integerOf(limits, "slots"),
+      .pages = integerOf(limits, "pages"),
+      .pagesPerSlot = static_cast<std::int32_t>(decode::pagesFor(static_cast<std::size_t>(maxContext))),
+      .prefillRows = integerOf(limits, "prefillRows"),
+      .decodeRows = integerOf(limits, "decodeRows"),
+      .scoreRows = integerOf(limits, "scoreRows"),
+      .vocabulary = model.vocabulary};
+  made.runner.narrowRows = integerOf(limits, "narrowRows");
   made.options.maxContext = maxContext;
   made.options.maxWaiting = byteCount(limits.Get("maxWaiting"));
+  if (request.Get("deterministic").ToBoolean()) {
+    made.runner.oneSize = true;
+    made.runner.capturedPromptRows = made.options.policy.chunkBesideStreams;
+    made.options.policy.fixedChunks = true;
+    made.options.reusePrefixes = false;
+  }
   return made;
 }
 

@@ -10,6 +10,7 @@
 
 #include "../decode/decode_loop.h"
 #include "../decode/gpu/decoder_model.h"
+#include "../decode/gpu/gpu_runner.h"
 #include "../decode/request.h"
 #include "../decode/step_runner.h"
 #include "../weights/matrix.h"
@@ -17,8 +18,10 @@
 namespace tensorrt_node::binding {
 
 struct DecoderRequest {
+  // Empty where the one for `decode` serves.
   struct Plans {
     std::span<const std::byte> decode;
+    std::span<const std::byte> wide;
     std::span<const std::byte> prefill;
   };
 
@@ -29,7 +32,7 @@ struct DecoderRequest {
   // On the request's own memory.
   std::vector<Plans> parts;
   std::vector<weights::Matrix> weights;
-  decode::RunnerLimits limits{};
+  decode::GpuRunnerOptions runner{};
   decode::SchedulerOptions options{};
 };
 

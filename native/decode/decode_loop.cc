@@ -220,7 +220,9 @@ void DecodeLoop::admit() {
 
 std::optional<SequencePages> DecodeLoop::reserve(const Request& request) {
   std::optional<PrefixNode> root;
-  if (request.sequence) {
+  if (!options_.reusePrefixes) {
+    // Found by nobody.
+  } else if (request.sequence) {
     root = sequences_.at(*request.sequence).root;
   } else if (options_.sharePrefixes) {
     root = sharedRoot_;

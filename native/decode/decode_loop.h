@@ -37,6 +37,9 @@ struct SchedulerOptions {
   std::int32_t window = 256;
   // What a request's cache holds serves all later ones; else only those of its own sequence and of forks of it.
   bool sharePrefixes = true;
+  // Else each request runs its whole prompt, whatever is held of it: keys and values that a step of streams made are
+  // not, to the last bit, those that a step of prompts makes.
+  bool reusePrefixes = true;
   PolicyOptions policy;
 };
 

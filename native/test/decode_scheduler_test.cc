@@ -203,6 +203,29 @@ TEST(decode_runs_no_prompt_twice) {
   setup.checkIdle();
 }
 
+TEST(decode_runs_whole_prompts_if_asked) {
+  Setup setup({},
+              {.maxContext = 512, .reusePrefixes = false, .policy = {.chunkBesideStreams = 64, .fixedChunks = true}});
+  setup.scheduler.createSequence(100);
+  auto asked = request(prompt(0, 150), 10);
+  asked.sequence = 100;
+  for (decode::RequestId id = 1; id < 4; ++id) {
+    setup.scheduler.submit(id, asked);
+    setup.checkReply(id, asked);
+    CHECK_EQUAL(setup.replies->now(id).timings().prefilledTokens, static_cast<std::int32_t>(asked.tokens.size()));
+    // At 64 and 128.
+    CHECK_EQUAL(setup.scheduler.stats().prefillSteps, 3 * id);
+    const auto reply = setup.replies->now(id).tokens;
+    asked.tokens.insert(asked.tokens.end(), reply.begin(), reply.end());
+  }
+  setup.scheduler.forkSequence(100, 101);
+  asked.sequence = 101;
+  setup.scheduler.submit(4, asked);
+  setup.checkReply(4, asked);
+  setup.checkIdle();
+  CHECK_EQUAL(setup.scheduler.stats().pagesKept, 0U);
+}
+
 TEST(decode_requests_that_come_at_once_share_what_they_begin_with) {
   Gate gate;
   test::ToyOptions toy;

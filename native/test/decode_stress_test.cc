@@ -260,6 +260,16 @@ TEST(decode_stress_with_shared_prefixes) {
          40, 6);
 }
 
+TEST(decode_stress_without_prefixes) {
+  stress({.maxContext = context,
+          .maxWaiting = mostWaiting,
+          .stepsInFlight = 2,
+          .window = 64,
+          .reusePrefixes = false,
+          .policy = {.chunk = 256, .chunkBesideStreams = 64, .fixedChunks = true}},
+         20, 8);
+}
+
 TEST(decode_stress_with_sequences_alone) {
   stress({.maxContext = context,
           .maxWaiting = mostWaiting,

@@ -22,7 +22,7 @@ namespace {
 constexpr decode::RunnerLimits limits{.slots = 4,
                                       .pages = 8,
                                       .pagesPerSlot = 1,
-                                      .prefillRows = 16,
+                                      .prefillRows = 40,
                                       .decodeRows = 4,
                                       .scoreRows = 8,
                                       .vocabulary = toy::vocabulary};
@@ -35,27 +35,33 @@ trt::RequestedRange upTo(std::int64_t most, std::vector<std::int64_t> rest = {},
   return test::range(smallest, largest, largest);
 }
 
+// Two rows are few, all four slots' are more.
+constexpr std::int32_t narrowRows = 2;
+
+std::shared_ptr<const trt::Engine> blockEngine(toy::Range range, const trt::DeviceMemory& memory) {
+  const bool prompts = range == toy::Range::prefill;
+  const std::int32_t rows = prompts ? limits.prefillRows : range == toy::Range::wide ? limits.decodeRows : narrowRows;
+  // A captured step of prompts has a run more, of padding.
+  const std::int32_t runs = prompts ? limits.slots + 1 : rows;
+  const trt::RequestedProfile profile{{"hidden", upTo(rows, {toy::width})},
+                                      {"pages", upTo(limits.slots, {limits.pagesPerSlot})},
+                                      {"run_starts", upTo(runs + 1, {}, 2)},
+                                      {"run_slots", upTo(runs)},
+                                      {"positions", upTo(rows)}};
+  return test::load(test::planOf(toy::blockModel(test::OnnxType::float16, range, decode::pageTokens), {profile}),
+                    memory);
+}
+
 std::vector<decode::PartEngines> enginesOf(const trt::DeviceMemory& memory) {
-  std::vector<decode::PartEngines> engines(3);
-  for (const auto range : {toy::Range::decode, toy::Range::prefill}) {
-    const bool few = range == toy::Range::decode;
-    const std::int64_t rows = few ? limits.decodeRows : limits.prefillRows;
-    const trt::RequestedProfile hidden{{"hidden", upTo(rows, {toy::width})}};
-    trt::RequestedProfile block = hidden;
-    block.insert({"pages", upTo(limits.slots, {limits.pagesPerSlot})});
-    block.insert({"run_starts", upTo(limits.slots + 1, {}, 2)});
-    block.insert({"run_slots", upTo(limits.slots)});
-    block.insert({"positions", upTo(rows)});
-    const auto type = test::OnnxType::float16;
-    const std::vector<std::string> plans{
-        test::planOf(toy::prologueModel(type), {{{"tokens", upTo(rows)}}}),
-        test::planOf(toy::blockModel(type, range, decode::pageTokens), {block}),
-        test::planOf(toy::epilogueModel(type, range), {hidden}),
-    };
-    for (std::size_t part = 0; part < plans.size(); ++part)
-      (few ? engines[part].decode : engines[part].prefill) = test::load(plans[part], memory);
-  }
-  return engines;
+  const auto type = test::OnnxType::float16;
+  const auto prologue = test::planOf(toy::prologueModel(type), {{{"tokens", upTo(limits.prefillRows)}}});
+  const auto epilogue =
+      test::planOf(toy::epilogueModel(type, toy::Range::decode), {{{"hidden", upTo(limits.scoreRows, {toy::width})}}});
+  return {{.decode = test::load(prologue, memory), .wide = nullptr, .prefill = nullptr},
+          {.decode = blockEngine(toy::Range::decode, memory),
+           .wide = blockEngine(toy::Range::wide, memory),
+           .prefill = blockEngine(toy::Range::prefill, memory)},
+          {.decode = test::load(epilogue, memory), .wide = nullptr, .prefill = nullptr}};
 }
 
 decode::DecoderModel modelOf(const toy::Weights& weights, const trt::DeviceMemory& memory) {
@@ -105,7 +111,15 @@ TEST(decoder_engine_parts_decode_under_the_runner) {
   const trt::DeviceMemory memory = test::memory();
   const toy::Weights weights = toy::makeWeights();
   decode::GpuRunner runner(memory, modelOf(weights, memory),
-                           std::make_shared<decode::EngineParts>(memory, enginesOf(memory)), {.limits = limits});
+                           std::make_shared<decode::EngineParts>(memory, enginesOf(memory)),
+                           {.limits = limits, .narrowRows = narrowRows});
+  std::vector<std::size_t> captured;
+  runner.capture([&](std::size_t done, std::size_t total) {
+    captured.push_back(done);
+    // Of 1, 2 and 4 streams; of 32 and 40 rows of prompts; of 1, 2 and 4 ends of them.
+    CHECK_EQUAL(total, 8U);
+  });
+  CHECK_EQUAL(captured.size(), 8U);
   const std::vector<std::vector<std::int32_t>> prompts{{3, 1, 4, 1, 5, 9, 2}, {2, 7, 1}, {8, 2, 8, 1}};
   const std::vector<std::int32_t> slots{0, 1, 3};
   const decode::Sampling sampling;
@@ -116,13 +130,14 @@ TEST(decoder_engine_parts_decode_under_the_runner) {
     runs.push_back({slots[i], 0, prompts[i], true});
   }
   std::vector<std::vector<std::int32_t>> replies(prompts.size());
-  const auto take = [&](decode::StepNumber step) {
+  const auto take = [&](decode::StepNumber step, std::size_t streams) {
     runner.wait(step);
     const auto records = runner.records(step);
-    CHECK_EQUAL(records.size(), replies.size());
-    for (std::size_t i = 0; i < replies.size(); ++i) replies[i].push_back(records[i].token);
+    CHECK_EQUAL(records.size(), streams);
+    for (std::size_t i = 0; i < streams; ++i) replies[i].push_back(records[i].token);
   };
-  take(runner.prefill(runs));
-  for (int i = 0; i < 8; ++i) take(runner.decode(slots));
+  take(runner.prefill(runs), 3);
+  // Three are more than a few, two and one are not.
+  for (int i = 0; i < 9; ++i) take(runner.decode(std::span(slots).first(3 - i % 3)), 3 - i % 3);
   for (std::size_t i = 0; i < prompts.size(); ++i) checkGreedy(weights, prompts[i], replies[i]);
 }

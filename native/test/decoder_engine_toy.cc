@@ -90,7 +90,7 @@ const Matrix& named(const std::vector<Matrix>& block, const std::string& name) {
 // Linear below, Gemm above a few rows.
 void linear(OnnxModel& model, Range range, const std::string& x, const std::string& weight, const std::string& y,
             const std::string& residual = {}) {
-  if (range == Range::prefill) {
+  if (range != Range::decode) {
     model.node("Gemm", {x, weight}, {y}, y, OnnxAttributes().integer("transB", 1));
     return;
   }
@@ -169,7 +169,7 @@ OnnxModel blockModel(OnnxType type, Range range, int pageTokens) {
                  .integer("window", 0)
                  .real("scale", scale)
                  .real("softcap", 0)
-                 .integer("decode", range == Range::decode ? 1 : 0));
+                 .integer("decode", range == Range::prefill ? 0 : 1));
   if (range == Range::decode) {
     linear(model, range, "attended", "attention_output", "sum", "hidden");
     model.node("RmsNorm", {"sum", "mlp_norm"}, {"mlp_normed"}, "mlp_norm", norm(0));

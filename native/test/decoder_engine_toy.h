@@ -22,7 +22,8 @@ constexpr int maxPositions = 64;
 constexpr float epsilon = 1e-5F;
 constexpr float scale = 0.125F;
 
-enum class Range { decode, prefill };
+// Few rows of many sequences, more of them, or many rows of few.
+enum class Range { decode, wide, prefill };
 
 // Dense and row-major.
 struct Matrix {

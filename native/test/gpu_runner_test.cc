@@ -125,7 +125,13 @@ class ToyPart final : public Part {
 class ToyFactory final : public PartFactory {
  public:
   explicit ToyFactory(tensorrt_node::tensorrt::DeviceMemory memory) : memory_(std::move(memory)) {}
-  std::unique_ptr<Part> make(std::size_t part, Range) override { return std::make_unique<ToyPart>(part, memory_); }
+  std::unique_ptr<Part> make(std::size_t part, Range range) override {
+    ++made[range];
+    return std::make_unique<ToyPart>(part, memory_);
+  }
+
+  // Parts made for each range.
+  std::map<Range, int> made;
 
  private:
   const tensorrt_node::tensorrt::DeviceMemory memory_;
@@ -236,20 +242,65 @@ std::int32_t only(GpuRunner& runner, StepNumber step) {
 
 }  // namespace
 
-TEST(gpu_runner_decodes_what_the_model_says) {
+namespace {
+
+void decodeTwoChunks(const GpuRunnerOptions& options, bool capture) {
   Toy toy;
-  GpuRunner runner(toy.memory, std::move(toy.model), std::make_shared<ToyFactory>(toy.memory), {.limits = limits});
+  GpuRunner runner(toy.memory, std::move(toy.model), std::make_shared<ToyFactory>(toy.memory), options);
+  if (capture) runner.capture([](std::size_t, std::size_t) {});
   const auto tokens = prompt(130, 1);
   const std::vector<Page> pages{7, 3, 11, 2};
   const Sampling sampling;
   runner.begin({.slot = 2, .pages = pages, .prompt = tokens, .maxNewTokens = 20, .sampling = sampling});
-  // In two chunks.
-  runner.prefill(std::vector{PromptRun{2, 0, std::span(tokens).first(100), false}});
+  runner.prefill(std::vector{PromptRun{2, 0, std::span(tokens).first(90), false}});
   std::vector<std::int32_t> reply{
-      only(runner, runner.prefill(std::vector{PromptRun{2, 100, std::span(tokens).subspan(100), true}}))};
+      only(runner, runner.prefill(std::vector{PromptRun{2, 90, std::span(tokens).subspan(90), true}}))};
   const std::vector<std::int32_t> slots{2};
   for (int i = 0; i < 12; ++i) reply.push_back(only(runner, runner.decode(slots)));
   checkGreedy(toy, tokens, reply);
+}
+
+}  // namespace
+
+TEST(gpu_runner_decodes_what_the_model_says) {
+  // Prompts queued as they are, in graphs when they are wanted, and in graphs made before.
+  decodeTwoChunks({.limits = limits, .capturedPromptRows = 0}, false);
+  decodeTwoChunks({.limits = limits}, false);
+  decodeTwoChunks({.limits = limits}, true);
+}
+
+TEST(gpu_runner_has_one_size_of_each_step_if_asked) {
+  decodeTwoChunks({.limits = limits, .capturedPromptRows = 100, .oneSize = true}, true);
+  Toy toy;
+  const auto factory = std::make_shared<ToyFactory>(toy.memory);
+  GpuRunner runner(toy.memory, std::move(toy.model), factory,
+                   {.limits = limits, .capturedPromptRows = 100, .oneSize = true});
+  std::vector<std::size_t> totals;
+  runner.capture([&](std::size_t, std::size_t total) { totals.push_back(total); });
+  // Steps of 4 streams, of 100 rows of prompts; ends of 1, 2 and 4 prompts.
+  CHECK_EQUAL(totals.size(), 5U);
+  CHECK_EQUAL(totals.front(), 5U);
+}
+
+TEST(gpu_runner_takes_wide_parts_above_a_few_rows) {
+  Toy toy;
+  const auto factory = std::make_shared<ToyFactory>(toy.memory);
+  GpuRunner runner(toy.memory, std::move(toy.model), factory, {.limits = limits, .narrowRows = 2});
+  const auto asked = prompt(3, 1);
+  const Sampling sampling;
+  for (std::int32_t slot = 0; slot < 3; ++slot)
+    runner.begin(
+        {.slot = slot, .pages = std::vector<Page>{slot}, .prompt = asked, .maxNewTokens = 9, .sampling = sampling});
+  const auto made = [&](Range range) { return factory->made[range]; };
+  runner.wait(runner.decode(std::vector{0, 1}));
+  CHECK_EQUAL(made(Range::wide), 0);
+  runner.wait(runner.decode(std::vector{0, 1, 2}));
+  CHECK_EQUAL(made(Range::wide), 2);
+  // What was made once serves.
+  const auto before = factory->made;
+  runner.wait(runner.decode(std::vector{0, 2}));
+  runner.wait(runner.decode(std::vector{0, 1, 2}));
+  CHECK(factory->made == before);
 }
 
 TEST(gpu_runner_ends_slots_and_says_so) {
@@ -309,10 +360,12 @@ TEST(gpu_runner_under_the_scheduler_gives_each_request_its_own_reply) {
   constexpr std::int32_t most = 4 * pageTokens;
   SchedulerOptions options;
   options.maxContext = most;
-  Scheduler scheduler(
-      std::make_unique<GpuRunner>(toy.memory, std::move(toy.model), std::make_shared<ToyFactory>(toy.memory),
-                                  GpuRunnerOptions{.limits = limits}),
-      options, sink);
+  const auto factory = std::make_shared<ToyFactory>(toy.memory);
+  auto runner =
+      std::make_unique<GpuRunner>(toy.memory, std::move(toy.model), factory, GpuRunnerOptions{.limits = limits});
+  runner->capture([](std::size_t, std::size_t) {});
+  const auto made = factory->made;
+  Scheduler scheduler(std::move(runner), options, sink);
   constexpr RequestId count = 12;
   for (RequestId id = 0; id < count; ++id) {
     Request request;
@@ -325,6 +378,8 @@ TEST(gpu_runner_under_the_scheduler_gives_each_request_its_own_reply) {
     sink->changed.wait(lock, [&] { return sink->ended == count; });
   }
   scheduler.stop(nullptr);
+  // No stream waited for a graph.
+  CHECK(factory->made == made);
   for (RequestId id = 0; id < count; ++id) {
     CHECK_EQUAL(sink->tokens[id].size(), 9U);
     checkGreedy(toy, prompt(static_cast<std::int32_t>(3 + 17 * id), static_cast<std::int32_t>(id)), sink->tokens[id]);

@@ -48,16 +48,17 @@ it.each<[string, () => Model]>([
   for (const type of ['float16', 'bfloat16'] as const) {
     const lowered = await lowerDecoder(make(), {type});
     for (const [part, models] of lowered.models) {
-      for (const range of ['decode', 'prefill'] as const) {
+      for (const range of Object.keys(models) as RowRange[]) {
+        const model = models[range]!;
         const target = `${name}-${type}-${part}-${range}`;
         const file = folder(`${target}.onnx`);
-        await writeModel(models[range], file);
-        await buildEngine(file, {output: folder(target), typing: 'strong', cache: false, profiles: [profileOf(models[range], range)]});
+        await writeModel(model, file);
+        await buildEngine(file, {output: folder(target), typing: 'strong', cache: false, profiles: [profileOf(model, range)]});
         const {inputs} = JSON.parse(await readFile(folder(target, 'manifest.json'), 'utf8')) as {inputs: {name: string}[]};
         expect(
           inputs.map((input) => input.name),
           target,
-        ).toEqual(models[range].graph.input.map((input) => input.name));
+        ).toEqual(model.graph.input.map((input) => input.name));
       }
     }
   }

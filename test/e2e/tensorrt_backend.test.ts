@@ -9,7 +9,7 @@ import {afterAll, beforeAll, describe, expect, it} from 'vitest';
 import type {Backend, BackendFinish, BackendRequest, BackendTimings, TokenEvent} from '../../dist/backend/backend.js';
 import {CpuBackend} from '../../dist/backend/cpu/cpu_backend.js';
 import {findTensorrt} from '../../dist/backend/tensorrt/environment.js';
-import {TensorrtBackend} from '../../dist/backend/tensorrt/tensorrt_backend.js';
+import {TensorrtBackend, type TensorrtBackendOptions} from '../../dist/backend/tensorrt/tensorrt_backend.js';
 import {buildDecoder} from '../../lib/import/graph/decoder.js';
 import {writeModel} from '../../lib/onnx/write.js';
 import {GREEDY} from '../support/greedy.js';
@@ -24,7 +24,9 @@ let modelPath: string;
 let cpu: Backend;
 let gpu: Backend;
 
-function load(options: {signal?: AbortSignal; onProgress?: (each: Progress) => void} = {}): Promise<TensorrtBackend> {
+type Options = Partial<Pick<TensorrtBackendOptions, 'signal' | 'onProgress' | 'maxBatch' | 'deterministic'>>;
+
+function load(options: Options = {}): Promise<TensorrtBackend> {
   const environment = findTensorrt(0);
   if (environment instanceof TensorrtNodeError) throw environment;
   return TensorrtBackend.load({modelPath, environment, ...LIMITS, ...options});
@@ -83,10 +85,12 @@ it('says what it is', () => {
 
 it('builds all plans once, with progress, and none the next time', async () => {
   const builds = progress.filter(({phase}) => phase === 'build');
-  expect(builds.at(-1)).toMatchObject({done: 6, total: 6, unit: 'steps'});
+  // The block's for few rows and for prompts.
+  expect(builds.at(-1)).toMatchObject({done: 4, total: 4, unit: 'steps'});
   expect(builds.map(({done}) => done)).toEqual(builds.map(({done}) => done).sort((a, b) => a - b));
-  expect(progress.at(-1)).toMatchObject({phase: 'read', unit: 'bytes'});
-  expect(progress.at(-1)!.done).toBe(progress.at(-1)!.total);
+  const last = (phase: string) => progress.filter((each) => each.phase === phase).at(-1)!;
+  expect(last('read')).toMatchObject({unit: 'bytes', done: last('read').total});
+  expect(last('capture')).toMatchObject({unit: 'steps', done: last('capture').total});
   const engines = await readdir(folder('cache', 'engines'));
   const again: Progress[] = [];
   await using second = await load({onProgress: (each) => again.push(each)});
@@ -130,6 +134,61 @@ it('draws what the CPU backend draws from the same seed, or nearly always', asyn
   const [expected, found] = await Promise.all([reply(cpu, {sampling, maxNewTokens: 4}), reply(gpu, {sampling, maxNewTokens: 4})]);
   expect(found.tokens[0]).toBe(expected.tokens[0]);
   expect((await reply(gpu, {sampling, maxNewTokens: 4})).tokens).toEqual(found.tokens);
+});
+
+describe('more streams than a few', () => {
+  it('choose what each does alone', async () => {
+    const maxBatch = 20;
+    await using backend = await load({maxBatch});
+    const prompts = Array.from({length: maxBatch + 3}, (_, at) => prompt(1 + ((at * 37) % 90), at + 1));
+    const expected = await Promise.all(prompts.map((tokens) => reply(cpu, {tokens, maxNewTokens: 12})));
+    const found = await Promise.all(prompts.map((tokens) => reply(backend, {tokens, maxNewTokens: 12})));
+    expect(found.map(({tokens}) => tokens)).toEqual(expected.map(({tokens}) => tokens));
+  });
+});
+
+describe('deterministic', () => {
+  const asked = {tokens: prompt(300, 5), maxNewTokens: 40, logprobs: 2};
+  /** Other requests, which come and go, until the promise settles. */
+  async function company(backend: Backend, until: Promise<unknown>): Promise<void> {
+    let over = false;
+    const ended = until.finally(() => {
+      over = true;
+    });
+    const one = async (seed: number): Promise<void> => {
+      for (let at = seed; !over; at++) {
+        const tokens = prompt(1 + ((at * 53) % 200), at);
+        const stopAfter = at % 5;
+        let seen = 0;
+        await reply(backend, {tokens, maxNewTokens: 1 + ((at * 7) % 30)}, (abort) => void (seen++ === stopAfter && abort()));
+      }
+    };
+    await Promise.all([ended, ...[1, 100, 200].map(one)]);
+  }
+
+  it('gives the same tokens and logprobs alone, after others, and in their company', async () => {
+    await using backend = await load({maxBatch: 5, deterministic: true});
+    const alone = await reply(backend, asked);
+    expect(alone.tokens).toEqual((await reply(cpu, asked)).tokens);
+    for (let round = 0; round < 2; round++) {
+      const beside = reply(backend, asked);
+      await company(backend, beside);
+      expect((await beside).events).toEqual(alone.events);
+    }
+    // The same in whatever batch the model was loaded for.
+    await using other = await load({maxBatch: 24, deterministic: true});
+    expect((await reply(other, asked)).events).toEqual(alone.events);
+  });
+
+  it('runs whole prompts: what is held of them was made by other steps', async () => {
+    await using backend = await load({deterministic: true});
+    const sequence = backend.createSequence();
+    const first = await reply(backend, {...asked, sequence});
+    const longer = Uint32Array.of(...asked.tokens, ...first.tokens, 7);
+    const second = await reply(backend, {tokens: longer, sequence, logprobs: 2});
+    expect(second.timings.prefilledTokens).toBe(longer.length);
+    expect((await reply(backend, {tokens: longer, logprobs: 2})).events).toEqual(second.events);
+  });
 });
 
 describe('a sequence', () => {

@@ -57,7 +57,8 @@ export class LoweredInterpreter {
       ['positions', Int32Array.from(runs.flatMap(({start, tokens}) => tokens.map((_, at) => start + at)))],
     ]);
     for (const {part, layer, weights} of this.lowered.sequence) {
-      const model = this.lowered.models.get(part)![range];
+      const models = this.lowered.models.get(part)!;
+      const model = models[range] ?? models.decode;
       const values = new Map(given);
       for (const {name, shape} of this.lowered.parts.find((each) => each.name === part)!.weights) {
         values.set(name, {width: shape.at(-1)!, values: this.weights[weights[name]!]!});

@@ -5,17 +5,18 @@ import {loadNativeDecoder} from './load_decoder.js';
 
 const request = {} as NativeDecoderRequest;
 const listener = {tokens: () => {}};
+type OnProgress = Parameters<DecoderAddon['loadDecoder']>[2];
 
 /** Settles when the test says; a cancelled load rejects, unless it is done already. */
 class FakeAddon implements DecoderAddon {
   disposed = 0;
   cancelled = 0;
-  onLoaded!: (done: number, total: number) => void;
+  onProgress!: OnProgress;
   finish!: () => void;
   readonly decoder = {dispose: async () => void this.disposed++} as unknown as NativeDecoder;
 
-  loadDecoder(_request: unknown, _listener: unknown, onLoaded: (done: number, total: number) => void) {
-    this.onLoaded = onLoaded;
+  loadDecoder(_request: unknown, _listener: unknown, onProgress: OnProgress) {
+    this.onProgress = onProgress;
     let reject: (error: Error) => void;
     const result = new Promise<NativeDecoder>((resolve, refuse) => {
       this.finish = () => resolve(this.decoder);
@@ -31,12 +32,16 @@ class FakeAddon implements DecoderAddon {
 
 it('loads, and tells how far it is', async () => {
   const addon = new FakeAddon();
-  const told: number[][] = [];
-  const loading = loadNativeDecoder(addon, request, listener, {onLoaded: (...bytes) => told.push(bytes)});
-  addon.onLoaded(5, 10);
+  const told: unknown[][] = [];
+  const loading = loadNativeDecoder(addon, request, listener, {onProgress: (...all) => told.push(all)});
+  addon.onProgress('weights', 5, 10);
+  addon.onProgress('graphs', 1, 2);
   addon.finish();
   expect(await loading).toBe(addon.decoder);
-  expect(told).toEqual([[5, 10]]);
+  expect(told).toEqual([
+    ['weights', 5, 10],
+    ['graphs', 1, 2],
+  ]);
 });
 
 it('is aborted, with the reason', async () => {
@@ -61,13 +66,13 @@ it('frees what was loaded by the time of the abort', async () => {
 it('ends with what the progress function throws, which is called no more', async () => {
   const addon = new FakeAddon();
   let calls = 0;
-  const onLoaded = () => {
+  const onProgress = () => {
     calls++;
     throw new RangeError('of the caller');
   };
-  const loading = loadNativeDecoder(addon, request, listener, {onLoaded});
-  addon.onLoaded(1, 2);
-  addon.onLoaded(2, 2);
+  const loading = loadNativeDecoder(addon, request, listener, {onProgress});
+  addon.onProgress('weights', 1, 2);
+  addon.onProgress('graphs', 1, 2);
   await expect(loading).rejects.toThrow(RangeError);
   expect([calls, addon.cancelled]).toEqual([1, 1]);
 });

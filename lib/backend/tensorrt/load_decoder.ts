@@ -9,25 +9,25 @@ import {onAbort} from '../../on_abort.js';
 
 export interface LoadDecoderOptions {
   signal?: AbortSignal;
-  /** Bytes of weights read, of all. What it throws ends the load. */
-  onLoaded?: (done: number, total: number) => void;
+  /** Bytes of weights read, then graphs captured, of all. What it throws ends the load. */
+  onProgress?: (what: 'weights' | 'graphs', done: number, total: number) => void;
 }
 
-/** Throws TensorrtNodeError, ERR_ADDON for an addon that has no decoders; AbortError; what `onLoaded` throws. */
+/** Throws TensorrtNodeError, ERR_ADDON for an addon that has no decoders; AbortError; what `onProgress` throws. */
 export async function loadNativeDecoder(
   addon: Pick<Addon, 'loadDecoder'>,
   request: NativeDecoderRequest,
   listener: NativeDecoderListener,
-  {signal, onLoaded}: LoadDecoderOptions = {},
+  {signal, onProgress}: LoadDecoderOptions = {},
 ): Promise<NativeDecoder> {
   throwIfAborted(signal);
   if (addon.loadDecoder === undefined) throw new TensorrtNodeError('ERR_ADDON', 'the native addon is older than this package', addonHint);
   let failure: {error: unknown} | undefined;
   const loading = translated(() =>
-    addon.loadDecoder!(request, listener, (done, total) => {
+    addon.loadDecoder!(request, listener, (what, done, total) => {
       if (failure !== undefined) return;
       try {
-        onLoaded?.(done, total);
+        onProgress?.(what, done, total);
       } catch (error) {
         failure = {error};
         loading.cancel();

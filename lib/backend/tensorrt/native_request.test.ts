@@ -5,7 +5,7 @@ import type {LoweredDecoder} from '../../decoder/lowered_decoder.js';
 import {inlineRows, type QuantizedRows, type WeightRef} from '../../decoder/weight_ref.js';
 import {nativeRequest, type PartPlans} from './native_request.js';
 
-const limits = {slots: 2, decodeRows: 2, prefillRows: 2048, scoreRows: 16, pages: 4, maxContext: 128, maxWaiting: 9};
+const limits = {slots: 2, decodeRows: 2, narrowRows: 16, prefillRows: 2048, scoreRows: 16, pages: 4, maxContext: 128, maxWaiting: 9};
 let lowered: LoweredDecoder;
 let plans: PartPlans;
 beforeAll(async () => {
@@ -14,7 +14,7 @@ beforeAll(async () => {
 });
 
 const requestOf = (weights: readonly WeightRef[] = lowered.weights) =>
-  nativeRequest({...lowered, weights}, plans, {device: 3, tensorrt: ['libnvinfer.so.10'], limits});
+  nativeRequest({...lowered, weights}, plans, {device: 3, tensorrt: ['libnvinfer.so.10'], deterministic: false, limits});
 
 describe('the request for a lowered decoder', () => {
   it('has its shape, limits and plans in the order of the parts', () => {

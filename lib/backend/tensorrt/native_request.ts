@@ -1,15 +1,16 @@
 /** What the native decoder is asked to load: a lowered decoder, its plans and its limits, in the addon's terms. */
 
-import type {LoweredDecoder, RowRange} from '../../decoder/lowered_decoder.js';
+import type {ByRange, LoweredDecoder} from '../../decoder/lowered_decoder.js';
 import type {StoredBytes, WeightRef, WeightRows} from '../../decoder/weight_ref.js';
 import type {NativeDecoderRequest, NativeMatrix, NativePiece, NativeSource} from '../../native/decoder_addon.js';
 
 /** By the part's name. */
-export type PartPlans = ReadonlyMap<string, Readonly<Record<RowRange, Uint8Array>>>;
+export type PartPlans = ReadonlyMap<string, ByRange<Uint8Array>>;
 
 export interface NativeRequestOptions {
   device: number;
   tensorrt: readonly string[];
+  deterministic: boolean;
   limits: NativeDecoderRequest['limits'];
 }
 

@@ -3,14 +3,14 @@
 import {readFile} from 'node:fs/promises';
 
 import {lowerDecoder} from '../../decoder/lower_decoder.js';
-import type {DecoderShape, LoweredDecoder, RowRange} from '../../decoder/lowered_decoder.js';
+import type {ByRange, DecoderShape, LoweredDecoder, RowRange} from '../../decoder/lowered_decoder.js';
 
 import {buildEngine} from '../../engine/build/build.js';
 import {AbortError, throwIfAborted, UnsupportedError} from '../../errors.js';
 import {readModel} from '../../onnx/read.js';
 import type {OnProgress, Progress} from '../../progress.js';
 import type {PartPlans} from './native_request.js';
-import {partProfile} from './part_profile.js';
+import {MOST_ROWS, partProfile} from './part_profile.js';
 
 export interface PrepareOptions {
   device: number;
@@ -18,6 +18,8 @@ export interface PrepareOptions {
   maxContext: number;
   /** Sequences at once. */
   maxBatch: number;
+  /** Whether steps have but one size. Default false. */
+  deterministic?: boolean;
   /** Hidden type. Default: bfloat16 where the model's weights are, else float16. */
   type?: 'float16' | 'bfloat16';
   signal?: AbortSignal;
@@ -30,7 +32,6 @@ export interface PreparedDecoder {
   plans: PartPlans;
 }
 
-const RANGES: readonly RowRange[] = ['decode', 'prefill'];
 /** Each is a process that holds the GPU and a core. */
 const BUILDS_AT_ONCE = 4;
 /** That attention has kernels for. */
@@ -61,27 +62,36 @@ function checkShape({headSize, maxPositions, rotarySize}: DecoderShape, maxConte
 }
 
 async function buildPlans(lowered: LoweredDecoder, options: PrepareOptions): Promise<PartPlans> {
-  const builds = [...lowered.models].flatMap(([part, models]) => RANGES.map((range) => ({part, range, model: models[range]})));
+  const ranges = rangesOf(options);
+  const builds = lowered.parts.flatMap(({name, kind}) => {
+    const models = lowered.models.get(name)!;
+    return ranges.flatMap((range) => (models[range] === undefined ? [] : [{name, kind, range, model: models[range]}]));
+  });
   const progress = new BuildsProgress(builds.length, options.onProgress);
   const sizes = {slots: options.maxBatch, pagesPerSlot: Math.ceil(options.maxContext / lowered.shape.pageSize)};
-  const plans = new Map<string, Record<RowRange, Uint8Array>>(
-    lowered.parts.map(({name}) => [name, {decode: new Uint8Array(), prefill: new Uint8Array()}]),
-  );
-  await atOnce(BUILDS_AT_ONCE, builds, options.signal, async ({part, range, model}, signal) => {
-    const profile = partProfile(model, range, sizes);
+  const plans = new Map<string, Partial<Record<RowRange, Uint8Array>>>(lowered.parts.map(({name}) => [name, {}]));
+  await atOnce(BUILDS_AT_ONCE, builds, options.signal, async ({name, kind, range, model}, signal) => {
+    const title = kind === 'block' ? `${name} (${range})` : name;
+    const profile = partProfile(model, kind, range, sizes);
     const {plan} = await buildEngine(model, {
-      name: `${part} (${range})`,
+      name: title,
       device: options.device,
       typing: 'strong',
       ...(profile === undefined ? {} : {profiles: [profile]}),
       signal,
-      onProgress: (each) => progress.at(`${part}, ${range}`, each),
+      onProgress: (each) => progress.at(title, each),
     });
-    plans.get(part)![range] = await readFile(plan);
+    plans.get(name)![range] = await readFile(plan);
     progress.finish();
   });
   throwIfAborted(options.signal);
-  return plans;
+  return plans as Map<string, ByRange<Uint8Array>>;
+}
+
+/** What is built of a part that has models for all ranges. */
+function rangesOf({maxBatch, deterministic}: PrepareOptions): readonly RowRange[] {
+  const wide = maxBatch > MOST_ROWS.decode && !deterministic;
+  return wide ? ['decode', 'wide', 'prefill'] : ['decode', 'prefill'];
 }
 
 /** Several builds as one phase, in plans. */

@@ -19,10 +19,12 @@ export interface TensorrtBackendOptions extends ModelLimits {
   modelPath: string;
   /** Driver, GPU and TensorRT, found to be there. */
   environment: BuildEnvironment;
+  /** Whether a request's tokens must not depend on what else runs. Default false. */
+  deterministic?: boolean;
   /** Hidden type. Default: bfloat16 where the model's weights are, else float16. */
   type?: 'float16' | 'bfloat16';
   signal?: AbortSignal;
-  /** Phases 'build', in plans, where some are missing; 'read', in bytes of weights. */
+  /** Phases 'build', in plans, where some are missing; 'read', in bytes of weights; 'capture', in graphs of steps. */
   onProgress?: OnProgress;
 }
 
@@ -66,7 +68,12 @@ export class TensorrtBackend implements Backend {
       shape: prepared.lowered.shape,
       where: `TensorRT ${tensorrtVersion} on ${gpu.name}`,
       signal,
-      onLoaded: (done, total) => onProgress?.({phase: 'read', done, total, unit: 'bytes', detail: 'weights'}),
+      onProgress: (what, done, total) =>
+        onProgress?.(
+          what === 'weights'
+            ? {phase: 'read', done, total, unit: 'bytes', detail: what}
+            : {phase: 'capture', done, total, unit: 'steps', detail: what},
+        ),
     });
   }
 
@@ -159,16 +166,20 @@ export class TensorrtBackend implements Backend {
   }
 }
 
-function requestFor({lowered, plans}: PreparedDecoder, {environment, maxBatch, maxContext}: TensorrtBackendOptions): NativeDecoderRequest {
+function requestFor({lowered, plans}: PreparedDecoder, options: TensorrtBackendOptions): NativeDecoderRequest {
+  const {environment, deterministic = false, maxBatch, maxContext} = options;
   const {addon, device, tensorrt} = environment;
   const {freeBytes} = translated(() => new addon.Device(device).memory());
   const weightsBytes = lowered.weights.reduce((sum, weight) => sum + weightByteLength(weight), 0);
   return nativeRequest(lowered, plans, {
     device,
     tensorrt,
+    deterministic,
     limits: {
       slots: maxBatch,
-      decodeRows: Math.min(MOST_ROWS.decode, maxBatch),
+      // Deterministic steps have as many however few streams there may be.
+      decodeRows: deterministic ? MOST_ROWS.decode : Math.min(MOST_ROWS.wide, maxBatch),
+      narrowRows: MOST_ROWS.decode,
       prefillRows: MOST_ROWS.prefill,
       scoreRows: MOST_ROWS.decode,
       pages: cachePages({shape: lowered.shape, maxBatch, maxContext, freeBytes, weightsBytes}),

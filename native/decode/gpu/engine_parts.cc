@@ -54,7 +54,8 @@ EngineParts::EngineParts(const tensorrt::DeviceMemory& memory, std::vector<PartE
     : engines_(std::move(engines)) {
   std::int64_t bytes = 1;
   for (const PartEngines& part : engines_)
-    bytes = std::max({bytes, scratchBytes(*part.decode), scratchBytes(*part.prefill)});
+    for (const auto& engine : {part.decode, part.wide, part.prefill})
+      if (engine != nullptr) bytes = std::max(bytes, scratchBytes(*engine));
   const cuda::Stream home(memory.context, "scratch");
   scratch_ = std::make_shared<const cuda::DeviceBlock>(memory.device->allocate(static_cast<std::size_t>(bytes), home));
   // What the block was used for before is done: any stream may have it.
@@ -63,7 +64,8 @@ EngineParts::EngineParts(const tensorrt::DeviceMemory& memory, std::vector<PartE
 
 std::unique_ptr<Part> EngineParts::make(std::size_t part, Range range) {
   const PartEngines& engines = engines_.at(part);
-  return std::make_unique<EnginePart>(range == Range::decode ? engines.decode : engines.prefill, scratch_);
+  const auto& own = range == Range::wide ? engines.wide : range == Range::prefill ? engines.prefill : engines.decode;
+  return std::make_unique<EnginePart>(own == nullptr ? engines.decode : own, scratch_);
 }
 
 }  // namespace tensorrt_node::decode

@@ -10,9 +10,10 @@
 
 namespace tensorrt_node::decode {
 
-// The engines of a part.
+// The engines of a part. Where one is null, `decode` serves.
 struct PartEngines {
   std::shared_ptr<const tensorrt::Engine> decode;
+  std::shared_ptr<const tensorrt::Engine> wide;
   std::shared_ptr<const tensorrt::Engine> prefill;
 };
 

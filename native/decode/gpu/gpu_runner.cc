@@ -1,8 +1,6 @@
 #include "gpu_runner.h"
 
 #include <algorithm>
-#include <array>
-#include <bit>
 #include <cstring>
 #include <stdexcept>
 #include <utility>
@@ -31,13 +29,23 @@ std::size_t pageBytes(const DecoderModel& model) noexcept {
   return at(model.kvHeads) * at(pageTokens) * at(model.headSize) * 2;
 }
 
-// Graphs for powers of two: the rows between are padding.
-std::int32_t decodeRowsFor(std::int32_t rows, std::int32_t most) noexcept {
-  return std::min(static_cast<std::int32_t>(std::bit_ceil(static_cast<std::uint32_t>(rows))), most);
+// A captured step of prompts has so many, if there are slots for them.
+constexpr std::int32_t mostPromptRuns = 8;
+// Below that a step is as long: it reads all weights.
+constexpr std::int32_t leastPromptRows = 32;
+
+std::int32_t mostChosen(const RunnerLimits& limits) noexcept {
+  return std::max({limits.decodeRows, limits.slots, limits.scoreRows});
 }
 
-// Between the addresses of two layers, in bytes: TensorRT wants inputs to begin at multiples of it.
-constexpr std::size_t cacheStride = 256;
+// A row takes an operation for each byte of 16-bit weights, of which a large GPU does about 4e14 a second; the host
+// queues a layer in about 50 microseconds.
+std::int32_t worthPadding(const DecoderModel& model) noexcept {
+  constexpr double operationsOfLayer = 4e14 * 50e-6;
+  double bytes = 1;
+  for (const cuda::DeviceBlock& weight : model.weights) bytes += static_cast<double>(weight.size());
+  return static_cast<std::int32_t>(std::min(1e6, static_cast<double>(model.layers) * operationsOfLayer / bytes));
+}
 
 }  // namespace
 
@@ -45,39 +53,59 @@ GpuRunner::GpuRunner(tensorrt::DeviceMemory memory, DecoderModel model, std::sha
                      const GpuRunnerOptions& options)
     : memory_(std::move(memory)),
       model_(std::move(model)),
-      factory_(std::move(parts)),
       options_(options),
+      decodeSizes_(options.oneSize ? options.limits.decodeRows : 1, options.limits.decodeRows),
+      promptSizes_(options.oneSize ? options.capturedPromptRows : leastPromptRows,
+                   std::min(options.capturedPromptRows, options.limits.prefillRows)),
+      chosenSizes_(1, mostChosen(options.limits)),
+      promptRuns_(std::min(options.limits.slots, mostPromptRuns) + 1),
+      worthPadding_(options.oneSize ? options.limits.prefillRows : worthPadding(model_)),
       stream_(memory_.context, "decode"),
       kernels_(kernels::Kernels::of(memory_.context)),
       tables_(options.limits, stream_, memory_.device, memory_.pinned),
-      ring_(memory_, options.stepsInFlight, at(std::max(options.limits.decodeRows, options.limits.slots))) {
+      ring_(memory_, options.stepsInFlight, at(std::max(options.limits.decodeRows, options.limits.slots))),
+      promptLayout_(std::max(options.limits.prefillRows, options.limits.scoreRows),
+                    std::max(promptRuns_, options.limits.slots), mostChosen(options.limits)) {
   const RunnerLimits& limits = options_.limits;
   const std::int32_t rows = std::max({limits.prefillRows, limits.decodeRows, limits.scoreRows});
-  const std::int32_t chosen = std::max({limits.decodeRows, limits.slots, limits.scoreRows});
+  const std::int32_t chosen = mostChosen(limits);
+  const auto allocate = [&](std::size_t bytes) {
+    return memory_.device->allocate(std::max<std::size_t>(bytes, 1), stream_);
+  };
+  const auto integers = [&](std::int32_t count) { return allocate(at(count) * sizeof(std::int32_t)); };
 
   const std::size_t bytes = at(limits.pages) * pageBytes(model_);
   std::vector<std::int64_t> addresses(at(model_.layers) * cacheStride / sizeof(std::int64_t));
   for (std::int32_t layer = 0; layer < model_.layers; ++layer) {
     for (std::size_t side = 0; side < 2; ++side) {
-      pages_.push_back(memory_.device->allocate(bytes, stream_));
+      pages_.push_back(allocate(bytes));
       addresses[at(layer) * cacheStride / sizeof(std::int64_t) + side] =
           static_cast<std::int64_t>(pages_.back().address());
     }
   }
-  cache_ = memory_.device->allocate(addresses.size() * sizeof(std::int64_t), stream_);
+  cache_ = allocate(addresses.size() * sizeof(std::int64_t));
   upload<std::int64_t>(cache_, addresses);
 
-  decodeInputs_ = makeInputs(limits.decodeRows, limits.decodeRows);
-  decodeSlots_ = memory_.device->allocate(at(limits.decodeRows) * sizeof(std::int32_t), stream_);
-  prefillInputs_ = makeInputs(std::max(limits.prefillRows, limits.scoreRows), limits.slots);
-  for (cuda::DeviceBlock& hidden : hidden_) hidden = memory_.device->allocate(hiddenBytes(model_, rows), stream_);
-  gathered_ = memory_.device->allocate(hiddenBytes(model_, chosen), stream_);
-  gatherRows_ = memory_.device->allocate(at(chosen) * sizeof(std::int32_t), stream_);
-  logits_ = memory_.device->allocate(at(chosen) * at(limits.vocabulary) * sizeof(float), stream_);
-  sampleWorkspace_ = memory_.device->allocate(
-      std::max<std::size_t>(1, kernels::sampleWorkspaceBytes(chosen, limits.vocabulary)), stream_);
-  records_ = memory_.device->allocate(at(chosen) * sizeof(kernels::TokenRecord), stream_);
-  prefillParts_ = makeParts(Range::prefill);
+  decodeTokens_ = integers(limits.decodeRows);
+  decodePositions_ = integers(limits.decodeRows);
+  decodeRunStarts_ = integers(limits.decodeRows + 1);
+  decodeRunSlots_ = integers(limits.decodeRows);
+  decodeSlots_ = integers(limits.decodeRows);
+  promptRows_ = allocate(promptLayout_.bytes);
+  for (cuda::DeviceBlock& hidden : hidden_) hidden = allocate(hiddenBytes(model_, rows));
+  gathered_ = allocate(hiddenBytes(model_, chosen));
+  logits_ = allocate(at(chosen) * at(limits.vocabulary) * sizeof(float));
+  sampleWorkspace_ = allocate(kernels::sampleWorkspaceBytes(chosen, limits.vocabulary));
+  records_ = allocate(at(chosen) * sizeof(kernels::TokenRecord));
+
+  chain_.emplace(model_, std::move(parts),
+                 ChainMemory{.cache = cache_.address(),
+                             .pages = reinterpret_cast<CUdeviceptr>(tables_.pages()),
+                             .hidden = {hidden_[0].address(), hidden_[1].address()},
+                             .logits = logits_.address(),
+                             .slots = limits.slots,
+                             .pagesPerSlot = limits.pagesPerSlot});
+  promptContexts_ = chain_->contexts(Range::prefill);
 }
 
 GpuRunner::~GpuRunner() {
@@ -88,6 +116,28 @@ GpuRunner::~GpuRunner() {
   }
 }
 
+void GpuRunner::capture(const std::function<void(std::size_t done, std::size_t total)>& onCaptured) {
+  const auto ends = std::ranges::count_if(chosenSizes_, [&](std::int32_t rows) { return rows < promptRuns_; });
+  const std::size_t total = decodeSizes_.size() + promptSizes_.size() + static_cast<std::size_t>(ends);
+  std::size_t done = 0;
+  const auto captured = [&] { onCaptured(++done, total); };
+  for (const std::int32_t rows : decodeSizes_) {
+    decodeGraph(rows);
+    captured();
+  }
+  for (const std::int32_t rows : promptSizes_) {
+    promptGraph(rows);
+    captured();
+  }
+  for (const std::int32_t rows : chosenSizes_) {
+    if (rows >= promptRuns_) continue;
+    endGraph(rows);
+    captured();
+  }
+  // The first step does not pay for it.
+  stream_.synchronize();
+}
+
 void GpuRunner::copyPage(Page from, Page to) {
   const std::size_t bytes = pageBytes(model_);
   for (cuda::DeviceBlock& pages : pages_)
@@ -95,123 +145,74 @@ void GpuRunner::copyPage(Page from, Page to) {
 }
 
 StepNumber GpuRunner::prefill(std::span<const PromptRun> runs) {
-  uploadRuns(runs);
-  const std::size_t hidden = runBlocks(prefillParts_, prefillInputs_);
-  std::vector<std::int32_t> lastRows;
-  std::vector<std::int32_t> slots;
-  std::int32_t row = -1;
-  for (const PromptRun& run : runs) {
-    row += static_cast<std::int32_t>(run.tokens.size());
-    if (!run.last) continue;
-    lastRows.push_back(row);
-    slots.push_back(run.slot);
+  const std::int32_t rows = rowsOf(runs);
+  const std::int32_t padded = paddedRows(rows, runs.size());
+  const std::int32_t chosen = chosenOf(runs, Chosen::last);
+  const std::int32_t ends = chosen == 0 ? 0 : chosenSizes_.holding(chosen);
+  // Where memory is too short to capture, nothing is queued.
+  const cuda::Graph* const end = ends == 0 ? nullptr : &endGraph(ends);
+  if (padded > 0) {
+    const cuda::Graph& graph = promptGraph(padded);
+    uploadPrompts(runs, Chosen::last, {.rows = padded, .runs = promptRuns_, .chosen = ends});
+    graph.launch(stream_);
+  } else {
+    const auto count = static_cast<std::int32_t>(runs.size());
+    uploadPrompts(runs, Chosen::last, {.rows = rows, .runs = count, .chosen = ends});
+    chain_->shape(promptContexts_, rows, count);
+    chain_->queue(promptContexts_, promptInputs(), stream_);
   }
-  if (!lastRows.empty()) {
-    gatherRows(lastRows, hidden);
-    runEpilogue(prefillParts_, static_cast<std::int32_t>(lastRows.size()), gathered_.address());
-    // The rows' numbers are read by now, in the stream's order.
-    upload<std::int32_t>(gatherRows_, slots);
-    chooseTokens(static_cast<std::int32_t>(lastRows.size()), gatherRows_.address());
-  }
-  return ring_.finish(stream_, records_, lastRows.size());
+  if (end != nullptr) end->launch(stream_);
+  return ring_.finish(stream_, records_, at(chosen));
 }
 
 StepNumber GpuRunner::decode(std::span<const std::int32_t> slots) {
-  const auto rows = decodeRowsFor(static_cast<std::int32_t>(slots.size()), options_.limits.decodeRows);
+  const std::int32_t rows = decodeSizes_.holding(static_cast<std::int32_t>(slots.size()));
+  if (rows == 0) throw std::invalid_argument("more rows than a step of streams takes");
+  const cuda::Graph& graph = decodeGraph(rows);
   std::vector<std::int32_t> padded(slots.begin(), slots.end());
   padded.resize(at(rows), -1);
-  const cuda::Graph& graph = *decodeStep(rows).graph;
-  upload<std::int32_t>(decodeSlots_, padded);
+  uploadSlots(std::move(padded));
   graph.launch(stream_);
   return ring_.finish(stream_, records_, slots.size());
 }
 
 void GpuRunner::score(const PromptRun& run, std::span<float> logits) {
-  uploadRuns({&run, 1});
-  const std::size_t hidden = runBlocks(prefillParts_, prefillInputs_);
-  runEpilogue(prefillParts_, static_cast<std::int32_t>(run.tokens.size()), hidden_[hidden].address());
+  const std::span<const PromptRun> runs(&run, 1);
+  const std::int32_t rows = rowsOf(runs);
+  const std::int32_t chosen = chosenSizes_.holding(rows);
+  uploadPrompts(runs, Chosen::all, {.rows = rows, .runs = 1, .chosen = chosen});
+  chain_->shape(promptContexts_, rows, 1);
+  chain_->queue(promptContexts_, promptInputs(), stream_);
+  queueLogits(chosen);
   cuda::PinnedBlock host = memory_.pinned->allocate(logits.size_bytes());
   cuda::copyToHost(stream_, host, 0, logits_, 0, logits.size_bytes());
   stream_.synchronize();
   std::memcpy(logits.data(), host.data(), logits.size_bytes());
 }
 
-GpuRunner::Inputs GpuRunner::makeInputs(std::int32_t rows, std::int32_t runs) {
-  const auto allocate = [&](std::int32_t count) {
-    return memory_.device->allocate(at(count) * sizeof(std::int32_t), stream_);
-  };
-  return {.tokens = allocate(rows),
-          .positions = allocate(rows),
-          .runStarts = allocate(runs + 1),
-          .runSlots = allocate(runs)};
+std::int32_t GpuRunner::paddedRows(std::int32_t rows, std::size_t runs) const noexcept {
+  const std::int32_t padded = promptSizes_.holding(rows);
+  return runs < at(promptRuns_) && padded - rows <= worthPadding_ ? padded : 0;
 }
 
-GpuRunner::Parts GpuRunner::makeParts(Range range) {
-  Parts parts;
-  for (std::size_t part = 0; part < model_.parts; ++part) parts.of.push_back(factory_->make(part, range));
-  return parts;
+void GpuRunner::uploadPrompts(std::span<const PromptRun> runs, Chosen chosen, const PromptSizes& sizes) {
+  const RunnerLimits& limits = options_.limits;
+  if (sizes.rows > std::max(limits.prefillRows, limits.scoreRows) || runs.size() > at(limits.slots) ||
+      sizes.chosen > mostChosen(limits) || chosenOf(runs, chosen) > sizes.chosen)
+    throw std::invalid_argument("more rows than a step of prompts takes");
+  upload<std::int32_t>(promptRows_, promptRows(promptLayout_, runs, chosen, sizes));
 }
 
-void GpuRunner::shape(Parts& parts, std::int32_t rows, std::int32_t runs) {
-  if (parts.rows == rows && parts.runs == runs) return;
-  const std::array<std::int64_t, 1> perRow{rows};
-  const std::array<std::int64_t, 1> perRun{runs};
-  const std::array<std::int64_t, 1> starts{runs + 1};
-  const std::array<std::int64_t, 2> hidden{rows, model_.hiddenSize};
-  const std::array<std::int64_t, 2> pages{options_.limits.slots, options_.limits.pagesPerSlot};
-  std::vector<char> shaped(parts.of.size(), 0);
-  for (const PartRun& run : model_.runs) {
-    if (std::exchange(shaped[run.part], 1) != 0 || run.part == model_.runs.back().part) continue;
-    Part& part = *parts.of[run.part];
-    if (&run == &model_.runs.front()) {
-      part.shape(tensor::tokens, perRow);
-      continue;
-    }
-    part.shape(tensor::hidden, hidden);
-    part.shape(tensor::pages, pages);
-    part.shape(tensor::runStarts, starts);
-    part.shape(tensor::runSlots, perRun);
-    part.shape(tensor::positions, perRow);
-  }
-  parts.rows = rows;
-  parts.runs = runs;
-}
-
-std::size_t GpuRunner::runBlocks(Parts& parts, Inputs& inputs) {
-  std::size_t at = 0;
-  for (const PartRun& run : model_.runs) {
-    if (&run == &model_.runs.back()) break;
-    Part& part = *parts.of[run.part];
-    bindWeights(part, run);
-    if (&run == &model_.runs.front()) {
-      part.bind(tensor::tokens, inputs.tokens.address());
-    } else {
-      part.bind(tensor::hidden, hidden_[at].address());
-      at = 1 - at;
-      part.bind(tensor::cache, cache_.address() + cacheStride * static_cast<std::size_t>(run.layer));
-      part.bind(tensor::pages, reinterpret_cast<CUdeviceptr>(tables_.pages()));
-      part.bind(tensor::runStarts, inputs.runStarts.address());
-      part.bind(tensor::runSlots, inputs.runSlots.address());
-      part.bind(tensor::positions, inputs.positions.address());
-    }
-    part.bind(tensor::hiddenOut, hidden_[at].address());
-    part.enqueue(stream_);
-  }
-  return at;
-}
-
-void GpuRunner::runEpilogue(Parts& parts, std::int32_t rows, CUdeviceptr hidden) {
-  const PartRun& run = model_.runs.back();
-  Part& part = *parts.of[run.part];
-  part.shape(tensor::hidden, std::array<std::int64_t, 2>{rows, model_.hiddenSize});
-  bindWeights(part, run);
-  part.bind(tensor::hidden, hidden);
-  part.bind(tensor::logits, logits_.address());
-  part.enqueue(stream_);
-}
-
-void GpuRunner::bindWeights(Part& part, const PartRun& run) {
-  for (const WeightInput& input : run.weights) part.bind(input.name, model_.weights[input.weight].address());
+void GpuRunner::queueLogits(std::int32_t rows) {
+  const cuda::Current current(*memory_.context);
+  kernels::embed(*kernels_, stream_.handle(), model_.type,
+                 {.tokens = reinterpret_cast<const std::int32_t*>(promptRows_.address() + promptLayout_.chosenRows),
+                  .table = reinterpret_cast<const void*>(chain_->result()),
+                  .out = pointer<void>(gathered_),
+                  .rows = rows,
+                  .width = model_.hiddenSize,
+                  .vocabulary = static_cast<std::int32_t>(hidden_[0].size() / hiddenBytes(model_, 1))});
+  chain_->queueEpilogue(epilogue(rows), gathered_.address(), stream_);
 }
 
 void GpuRunner::chooseTokens(std::int32_t rows, CUdeviceptr slots) {
@@ -227,63 +228,85 @@ void GpuRunner::chooseTokens(std::int32_t rows, CUdeviceptr slots) {
                    .vocabulary = options_.limits.vocabulary});
 }
 
-void GpuRunner::uploadRuns(std::span<const PromptRun> runs) {
-  std::vector<std::int32_t> tokens;
-  std::vector<std::int32_t> positions;
-  std::vector<std::int32_t> starts{0};
-  std::vector<std::int32_t> slots;
-  for (const PromptRun& run : runs) {
-    tokens.insert(tokens.end(), run.tokens.begin(), run.tokens.end());
-    for (std::size_t i = 0; i < run.tokens.size(); ++i)
-      positions.push_back(run.position + static_cast<std::int32_t>(i));
-    starts.push_back(static_cast<std::int32_t>(tokens.size()));
-    slots.push_back(run.slot);
-  }
-  if (tokens.size() * sizeof(std::int32_t) > prefillInputs_.tokens.size() || slots.size() > at(options_.limits.slots))
-    throw std::invalid_argument("more rows than a step of prompts takes");
-  upload<std::int32_t>(prefillInputs_.tokens, tokens);
-  upload<std::int32_t>(prefillInputs_.positions, positions);
-  upload<std::int32_t>(prefillInputs_.runStarts, starts);
-  upload<std::int32_t>(prefillInputs_.runSlots, slots);
-  shape(prefillParts_, static_cast<std::int32_t>(tokens.size()), static_cast<std::int32_t>(slots.size()));
+// One for each number of rows, whatever it follows.
+Part& GpuRunner::epilogue(std::int32_t rows) {
+  std::unique_ptr<Part>& part = epilogues_[rows];
+  if (part == nullptr) part = chain_->epilogue(rows);
+  return *part;
 }
 
-void GpuRunner::gatherRows(std::span<const std::int32_t> rows, std::size_t hidden) {
-  upload(gatherRows_, rows);
-  const cuda::Current current(*memory_.context);
-  kernels::embed(*kernels_, stream_.handle(), model_.type,
-                 {.tokens = pointer<const std::int32_t>(gatherRows_),
-                  .table = pointer<const void>(hidden_[hidden]),
-                  .out = pointer<void>(gathered_),
-                  .rows = static_cast<std::int32_t>(rows.size()),
-                  .width = model_.hiddenSize,
-                  .vocabulary = static_cast<std::int32_t>(hidden_[hidden].size() / hiddenBytes(model_, 1))});
-}
-
-GpuRunner::DecodeStep& GpuRunner::decodeStep(std::int32_t rows) {
-  DecodeStep& step = decodeSteps_[rows];
-  if (step.graph) return step;
-  if (step.parts.of.empty()) step.parts = makeParts(Range::decode);
-  shape(step.parts, rows, rows);
-  const auto queue = [&] {
+const cuda::Graph& GpuRunner::decodeGraph(std::int32_t rows) {
+  Captured& captured = decodeGraphs_[rows];
+  if (captured.graph) return *captured.graph;
+  const RowInputs inputs{.tokens = decodeTokens_.address(),
+                         .positions = decodePositions_.address(),
+                         .runStarts = decodeRunStarts_.address(),
+                         .runSlots = decodeRunSlots_.address()};
+  captured.contexts = chain_->contexts(rows <= options_.narrowRows ? Range::decode : Range::wide);
+  chain_->shape(captured.contexts, rows, rows);
+  Part& last = epilogue(rows);
+  const auto begin = [&] {
     const cuda::Current current(*memory_.context);
     kernels::beginStep(*kernels_, stream_.handle(),
                        {.slots = pointer<const std::int32_t>(decodeSlots_),
                         .states = tables_.states(),
-                        .tokens = pointer<std::int32_t>(decodeInputs_.tokens),
-                        .positions = pointer<std::int32_t>(decodeInputs_.positions),
-                        .runStarts = pointer<std::int32_t>(decodeInputs_.runStarts),
-                        .runSlots = pointer<std::int32_t>(decodeInputs_.runSlots),
+                        .tokens = pointer<std::int32_t>(decodeTokens_),
+                        .positions = pointer<std::int32_t>(decodePositions_),
+                        .runStarts = pointer<std::int32_t>(decodeRunStarts_),
+                        .runSlots = pointer<std::int32_t>(decodeRunSlots_),
                         .rows = rows});
-    const std::size_t hidden = runBlocks(step.parts, decodeInputs_);
-    runEpilogue(step.parts, rows, hidden_[hidden].address());
-    chooseTokens(rows, decodeInputs_.runSlots.address());
   };
-  // The first run with new shapes may prepare things, which no graph can hold. Padding has no effect.
-  upload<std::int32_t>(decodeSlots_, std::vector<std::int32_t>(at(rows), -1));
-  queue();
-  step.graph.emplace(cuda::Graph::capture(stream_, queue));
-  return step;
+  uploadSlots(std::vector<std::int32_t>(at(rows), -1));
+  begin();
+  chain_->prepare(captured.contexts, inputs, stream_);
+  chain_->queueEpilogue(last, chain_->result(), stream_);
+  captured.graph.emplace(cuda::Graph::capture(stream_, [&] {
+    begin();
+    chain_->queue(captured.contexts, inputs, stream_);
+    chain_->queueEpilogue(last, chain_->result(), stream_);
+    chooseTokens(rows, inputs.runSlots);
+  }));
+  return *captured.graph;
+}
+
+const cuda::Graph& GpuRunner::promptGraph(std::int32_t rows) {
+  Captured& captured = promptGraphs_[rows];
+  if (captured.graph) return *captured.graph;
+  captured.contexts = chain_->contexts(Range::prefill);
+  chain_->shape(captured.contexts, rows, promptRuns_);
+  uploadPrompts({}, Chosen::last, {.rows = rows, .runs = promptRuns_, .chosen = 0});
+  chain_->prepare(captured.contexts, promptInputs(), stream_);
+  captured.graph.emplace(
+      cuda::Graph::capture(stream_, [&] { chain_->queue(captured.contexts, promptInputs(), stream_); }));
+  return *captured.graph;
+}
+
+const cuda::Graph& GpuRunner::endGraph(std::int32_t rows) {
+  const auto found = endGraphs_.find(rows);
+  if (found != endGraphs_.end()) return found->second;
+  uploadPrompts({}, Chosen::last, {.rows = 1, .runs = 1, .chosen = rows});
+  queueLogits(rows);
+  auto graph = cuda::Graph::capture(stream_, [&] {
+    queueLogits(rows);
+    chooseTokens(rows, promptRows_.address() + promptLayout_.chosenSlots);
+  });
+  return endGraphs_.emplace(rows, std::move(graph)).first->second;
+}
+
+RowInputs GpuRunner::promptInputs() const noexcept {
+  const CUdeviceptr block = promptRows_.address();
+  return {.tokens = block + promptLayout_.tokens,
+          .positions = block + promptLayout_.positions,
+          .runStarts = block + promptLayout_.runStarts,
+          .runSlots = block + promptLayout_.runSlots};
+}
+
+// Streams are mostly the same from step to step.
+void GpuRunner::uploadSlots(std::vector<std::int32_t> slots) {
+  if (slots == uploadedSlots_) return;
+  uploadedSlots_.clear();
+  upload<std::int32_t>(decodeSlots_, slots);
+  uploadedSlots_ = std::move(slots);
 }
 
 template <typename T>

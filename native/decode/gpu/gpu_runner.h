@@ -1,7 +1,12 @@
 // Steps of a decoder on the GPU: TensorRT's parts chained, keys and values in pages, tokens chosen on the device.
+//
+// Whatever has few shapes is captured once and launched in one call: steps of streams by their rows, pieces of prompts
+// up to some length, and what follows their last rows. A layer's engine takes the host longer to queue than a small
+// model's layer takes the GPU.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -16,6 +21,9 @@
 #include "../step_runner.h"
 #include "decoder_model.h"
 #include "part.h"
+#include "part_chain.h"
+#include "prompt_rows.h"
+#include "row_sizes.h"
 #include "step_ring.h"
 
 namespace tensorrt_node::decode {
@@ -24,6 +32,13 @@ struct GpuRunnerOptions {
   RunnerLimits limits;
   // Steps that may be under way.
   std::size_t stepsInFlight = 8;
+  // Rows up to which steps of streams are Range::decode; above, Range::wide.
+  std::int32_t narrowRows = 16;
+  // Rows up to which steps of prompts are captured.
+  std::int32_t capturedPromptRows = 512;
+  // Each kind of step has but one size, whatever is in it, so that a row's numbers do not depend on its company:
+  // decodeRows, and capturedPromptRows, which prompts' steps must not exceed.
+  bool oneSize = false;
 };
 
 class GpuRunner final : public StepRunner {
@@ -33,6 +48,10 @@ class GpuRunner final : public StepRunner {
             const GpuRunnerOptions& options);
   // Waits for the steps under way.
   ~GpuRunner() override;
+
+  // Captures all graphs now; else each is captured where it is first wanted, which holds that step up. What
+  // `onCaptured` throws goes through. Throws CudaError, TensorrtError.
+  void capture(const std::function<void(std::size_t done, std::size_t total)>& onCaptured);
 
   RunnerLimits limits() const override { return options_.limits; }
   void begin(const SlotStart& start) override { tables_.begin(start); }
@@ -46,42 +65,41 @@ class GpuRunner final : public StepRunner {
   void score(const PromptRun& run, std::span<float> logits) override;
 
  private:
-  // Contexts of all parts, with shapes for some number of rows and runs.
-  struct Parts {
-    std::vector<std::unique_ptr<Part>> of;
-    std::int32_t rows = 0;
-    std::int32_t runs = 0;
-  };
-  // Where a step's rows, runs and tokens stand on the device.
-  struct Inputs {
-    cuda::DeviceBlock tokens;
-    cuda::DeviceBlock positions;
-    cuda::DeviceBlock runStarts;
-    cuda::DeviceBlock runSlots;
-  };
-  struct DecodeStep {
-    Parts parts;
+  // Graphs are good as long as the contexts that they were captured from keep their shapes.
+  struct Captured {
+    PartChain::Contexts contexts;
     std::optional<cuda::Graph> graph;
   };
+  using CapturedByRows = std::map<std::int32_t, Captured>;
 
-  Inputs makeInputs(std::int32_t rows, std::int32_t runs);
-  Parts makeParts(Range range);
-  void shape(Parts& parts, std::int32_t rows, std::int32_t runs);
-  // Queues prologue and blocks. The result is in hidden_[returned].
-  std::size_t runBlocks(Parts& parts, Inputs& inputs);
-  void runEpilogue(Parts& parts, std::int32_t rows, CUdeviceptr hidden);
-  void bindWeights(Part& part, const PartRun& run);
+  // Rows that a step of prompts is padded to; 0 for one that is queued as it is.
+  std::int32_t paddedRows(std::int32_t rows, std::size_t runs) const noexcept;
+  void uploadPrompts(std::span<const PromptRun> runs, Chosen chosen, const PromptSizes& sizes);
+  // Queues the chosen rows' logits.
+  void queueLogits(std::int32_t rows);
   void chooseTokens(std::int32_t rows, CUdeviceptr slots);
-  void uploadRuns(std::span<const PromptRun> runs);
-  void gatherRows(std::span<const std::int32_t> rows, std::size_t hidden);
-  DecodeStep& decodeStep(std::int32_t rows);
+  Part& epilogue(std::int32_t rows);
+
+  const cuda::Graph& decodeGraph(std::int32_t rows);
+  const cuda::Graph& promptGraph(std::int32_t rows);
+  // Of the rows that prompts end with: their logits and tokens.
+  const cuda::Graph& endGraph(std::int32_t rows);
+
+  RowInputs promptInputs() const noexcept;
+  void uploadSlots(std::vector<std::int32_t> slots);
   template <typename T>
   void upload(cuda::DeviceBlock& to, std::span<const T> from);
 
   const tensorrt::DeviceMemory memory_;
-  DecoderModel model_;
-  const std::shared_ptr<PartFactory> factory_;
+  const DecoderModel model_;
   const GpuRunnerOptions options_;
+  const RowSizes decodeSizes_;
+  const RowSizes promptSizes_;
+  const RowSizes chosenSizes_;
+  // Of captured steps of prompts, one of them padding.
+  const std::int32_t promptRuns_;
+  // Rows of padding that cost no more than queueing the step's parts one by one.
+  const std::int32_t worthPadding_;
   const cuda::Stream stream_;
   const std::shared_ptr<const kernels::Kernels> kernels_;
   SlotTables tables_;
@@ -91,20 +109,30 @@ class GpuRunner final : public StepRunner {
   cuda::DeviceBlock cache_;
   std::vector<cuda::DeviceBlock> pages_;
 
-  Inputs decodeInputs_;
+  // Where a decode step's rows stand, which its slots are made into on the device.
+  cuda::DeviceBlock decodeTokens_;
+  cuda::DeviceBlock decodePositions_;
+  cuda::DeviceBlock decodeRunStarts_;
+  cuda::DeviceBlock decodeRunSlots_;
   cuda::DeviceBlock decodeSlots_;
-  Inputs prefillInputs_;
+  // What decodeSlots_ holds, or will by then.
+  std::vector<std::int32_t> uploadedSlots_;
+  const PromptLayout promptLayout_;
+  cuda::DeviceBlock promptRows_;
   cuda::DeviceBlock hidden_[2];
-  // Rows of the hidden state whose logits are wanted, and their numbers.
+  // Rows of the hidden state whose logits are wanted.
   cuda::DeviceBlock gathered_;
-  cuda::DeviceBlock gatherRows_;
   cuda::DeviceBlock logits_;
   cuda::DeviceBlock sampleWorkspace_;
   cuda::DeviceBlock records_;
 
-  Parts prefillParts_;
-  // By the rows that they were captured for.
-  std::map<std::int32_t, DecodeStep> decodeSteps_;
+  std::optional<PartChain> chain_;
+  // Of prompts that are not captured.
+  PartChain::Contexts promptContexts_;
+  std::map<std::int32_t, std::unique_ptr<Part>> epilogues_;
+  CapturedByRows decodeGraphs_;
+  CapturedByRows promptGraphs_;
+  std::map<std::int32_t, cuda::Graph> endGraphs_;
 };
 
 }  // namespace tensorrt_node::decode

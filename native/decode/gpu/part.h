@@ -28,6 +28,8 @@ class Part {
 enum class Range : std::uint8_t {
   // A row for each of some sequences.
   decode,
+  // The same, for more of them.
+  wide,
   // Many rows of few sequences.
   prefill,
 };
@@ -35,7 +37,7 @@ enum class Range : std::uint8_t {
 class PartFactory {
  public:
   virtual ~PartFactory() = default;
-  // With shapes of its own, so that a graph of it stays good.
+  // With shapes of its own, so that a graph of it stays good. Epilogues are Range::decode for any rows.
   virtual std::unique_ptr<Part> make(std::size_t part, Range range) = 0;
 };
 
