@@ -20,13 +20,26 @@ const prepared =
     return `SmolLM2-135M-Instruct, ${(await ensureModel()) ? 'imported to ONNX' : 'there already'}`;
   }));
 
-if (prepared) await answer();
+let model;
+const loaded = prepared && (await step('load', load));
+if (loaded) await answer();
 else process.exitCode = 1;
 
-async function answer() {
-  const {inspect, loadModel} = await import(new URL('../dist/index.js', import.meta.url));
+/** On TensorRT where that can be, whose engines are built the first time. */
+async function load() {
+  const {loadModel} = await import(new URL('../dist/index.js', import.meta.url));
   const {modelFolder} = await import('./model.mjs');
-  const model = await loadModel(modelFolder);
+  let built = false;
+  model = await loadModel(modelFolder, {
+    onProgress: ({phase}) => {
+      built ||= phase === 'build';
+    },
+  });
+  return `${model.description}${built ? ', engines built' : ''}`;
+}
+
+async function answer() {
+  const {inspect} = await import(new URL('../dist/index.js', import.meta.url));
   console.log(`\n> ${QUESTION}`);
   const messages = [{role: 'user', content: QUESTION}];
   let last;
@@ -40,7 +53,8 @@ async function answer() {
   const line = (name, value) => console.log(`${name.padEnd(14)}${value}`);
   console.log('\n');
   line('ran on', model.description);
-  line('GPU', backends.tensorrt.usable ? 'usable' : `not used: ${backends.tensorrt.why}`);
+  if (model.backend === 'cpu')
+    line('GPU', `not used: ${backends.tensorrt.usable ? 'the model cannot be run there' : backends.tensorrt.why}`);
   line('prompt', `${usage.promptTokens} tokens in ${timings.prefill.toFixed(0)} ms`);
   line('first token', `after ${timings.firstToken.toFixed(0)} ms`);
   line('reply', `${usage.completionTokens} tokens at ${(1000 / timings.perToken).toFixed(1)} tok/s`);
