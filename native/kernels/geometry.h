@@ -83,8 +83,9 @@ constexpr AttentionSplits attentionSplitsOf(int position, int window, int splits
   return {first, tiles, perSplit, divideUp(tiles, perSplit)};
 }
 
-constexpr int samplePart = 4096;
+constexpr int samplePart = 1024;
 constexpr int sampleScanThreads = 256;
+constexpr int sampleScanWarps = sampleScanThreads / 32;
 constexpr int sampleChooseThreads = 1024;
 // Tokens that are sorted at most, a power of two, and bins of the logits that find them.
 constexpr int sampleSorted = 2048;

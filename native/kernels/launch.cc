@@ -147,8 +147,8 @@ std::int32_t attentionSplits(const Kernels& kernels, std::int32_t rows, std::int
 
 std::size_t sampleWorkspaceBytes(std::int32_t rows, std::int32_t vocabulary) {
   const auto parts = static_cast<std::size_t>(divideUp(vocabulary, samplePart));
-  return static_cast<std::size_t>(rows) *
-         (parts * sizeof(PartState) + static_cast<std::size_t>(roundUp(vocabulary, 4)) * sizeof(float));
+  return static_cast<std::size_t>(rows) * (parts * (sizeof(PartState) + 2 * sampleScanWarps * sizeof(std::uint64_t)) +
+                                           static_cast<std::size_t>(roundUp(vocabulary, 4)) * sizeof(float));
 }
 
 }  // namespace tensorrt_node::kernels

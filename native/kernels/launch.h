@@ -25,6 +25,7 @@ void linear(const Kernels& kernels, CUstream stream, ElementType type, const Lin
 // With `decode`, what stands for older tokens is read before the kernel right before it has ended: pages, `cache`,
 // `pages`, `runSlots` and `positions` must come from copies, or from kernels before or in beginStep().
 void attention(const Kernels& kernels, CUstream stream, ElementType type, const AttentionParameters& parameters);
+// `slots` is read early too.
 void sample(const Kernels& kernels, CUstream stream, const SampleParameters& parameters);
 
 void beginStep(const Kernels& kernels, CUstream stream, const BeginStepParameters& parameters);

@@ -15,10 +15,13 @@ struct SplitState {
   float total;
 };
 
-// Of a part of a row's logits. PartState[rows, parts] comes before float adjusted[rows, vocabulary rounded up to 4].
+// Of a part of a row's logits. PartState[rows, parts] comes before the warps' best tokens, by adjusted logits and by
+// raw ones, std::uint64_t[rows, 2, parts, warps], and those before float adjusted[rows, vocabulary rounded up to 4].
 struct PartState {
   // The largest adjusted logit as a key, and below it the complement of its token: the larger the better.
   std::uint64_t best;
+  // The sum of all weights relative to it.
+  std::uint64_t weight;
   // Of the raw logits: the largest, and the sum of the exponentials relative to it.
   float rawMost;
   float rawTotal;

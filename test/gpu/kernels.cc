@@ -853,11 +853,14 @@ void testAll(Gpu& gpu) {
       test("logprobs", sampling(0.8F, 0, 1, 0, 20));
       test("top-k", sampling(0.9F, 40));
       test("top-k one", sampling(0.9F, 1));
+      test("top-k some", sampling(1.1F, 300));
+      test("top-k more than there are", sampling(0.9F, 1 << 20, 0.8F));
       test("top-k many", sampling(0.9F, 3000, 1, 0.001F));
       test("top-p", sampling(0.9F, 0, 0.9F));
       test("top-p nothing", sampling(0.9F, 0, 0));
       test("top-p flat", sampling(3, 0, 0.95F), 0.5F);
       test("min-p", sampling(1.2F, 0, 1, 0.05F));
+      test("top-p min-p", sampling(0.7F, 0, 0.8F, 0.1F));
       test("all of them", sampling(0.8F, 100, 0.95F, 0.02F, 3));
       test("ties", sampling(1, 30, 0.9F, 0, 20), 0.6F, true);
       test("cold", sampling(0.01F, 0, 0.99F));
@@ -1057,12 +1060,14 @@ void benchAll(Gpu& gpu) {
     benchRows(gpu, 4096, 14336, rows);
     benchRows(gpu, 576, 1536, rows);
   }
-  for (const int rows : {1, 32})
+  for (const int rows : {1, 8, 32, 128})
     for (const int vocabulary : {49152, 128256}) {
       benchSample(gpu, "greedy", sampling(0), rows, vocabulary);
       benchSample(gpu, "all", sampling(0.8F), rows, vocabulary);
       benchSample(gpu, "top-p", sampling(0.8F, 0, 0.9F), rows, vocabulary);
       benchSample(gpu, "top-k", sampling(0.8F, 40), rows, vocabulary);
+      benchSample(gpu, "min-p", sampling(0.8F, 0, 1, 0.05F), rows, vocabulary);
+      benchSample(gpu, "all of them", sampling(0.8F, 50, 0.9F, 0.05F), rows, vocabulary);
       benchSample(gpu, "logprobs", sampling(0, 0, 1, 0, 20), rows, vocabulary);
     }
 }

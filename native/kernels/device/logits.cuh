@@ -34,11 +34,21 @@ struct Weights {
   float most;
   float temperature;
   float minP;
+  // Logits below have no weight: what is left of it, or minP, is surely larger.
+  float least;
 
   static constexpr float one = 17592186044416.0F;  // 2^44
 
+  __device__ Weights(float mostOfAll, float temperatureOfAll, float minPOfAll)
+      : most(mostOfAll), temperature(temperatureOfAll), minP(minPOfAll) {
+    least = most - temperature * fminf(31, 1.001F * -logf(minP) + 0.001F);
+    // What no number is not least.
+    if (!(least < most)) least = -INFINITY;
+  }
+
   __device__ float of(float logit) const { return logit == most ? 1 : expf((logit - most) / temperature); }
   __device__ std::uint64_t fixed(float logit) const {
+    if (logit < least) return 0;
     const float weight = of(logit);
     return weight < minP ? 0 : static_cast<std::uint64_t>(weight * one);
   }
@@ -73,9 +83,19 @@ __device__ inline int partsOf(const SampleParameters& p) {
 __device__ inline PartState* partStates(const SampleParameters& p, int row) {
   return static_cast<PartState*>(p.workspace) + static_cast<std::size_t>(row) * partsOf(p);
 }
+enum class LogitKind : std::int32_t { adjusted, raw };
+
+// The best candidate() of each warp of each part; 0 where a warp had none.
+__device__ inline int warpBestsOf(const SampleParameters& p) {
+  return partsOf(p) * sampleScanWarps;
+}
+__device__ inline std::uint64_t* warpBests(const SampleParameters& p, int row, LogitKind kind) {
+  auto* begin = reinterpret_cast<std::uint64_t*>(static_cast<PartState*>(p.workspace) +
+                                                 static_cast<std::size_t>(p.rows) * partsOf(p));
+  return begin + (static_cast<std::size_t>(row) * 2 + static_cast<int>(kind)) * warpBestsOf(p);
+}
 __device__ inline float* adjustedLogits(const SampleParameters& p, int row) {
-  auto* begin =
-      reinterpret_cast<float*>(static_cast<PartState*>(p.workspace) + static_cast<std::size_t>(p.rows) * partsOf(p));
+  auto* begin = reinterpret_cast<float*>(warpBests(p, p.rows, LogitKind::adjusted));
   return begin + static_cast<std::size_t>(row) * roundUp(p.vocabulary, 4);
 }
 __device__ inline const float* rawLogits(const SampleParameters& p, int row) {

@@ -22,6 +22,35 @@ __device__ Value reduceBlock(Value value, Value* scratch, Combine combine) {
   return all;
 }
 
+// The sum of the values of this thread and those before it in its warp.
+template <typename Value>
+__device__ Value scanWarp(Value value) {
+  const int lane = threadIdx.x % 32;
+  for (int distance = 1; distance < 32; distance *= 2) {
+    const Value other = __shfl_up_sync(0xFFFFFFFF, value, distance);
+    if (lane >= distance) value += other;
+  }
+  return value;
+}
+
+// And in its block; `scratch` as above.
+template <typename Value>
+__device__ Value scanBlock(Value value, Value* scratch) {
+  const unsigned warp = threadIdx.x / 32;
+  value = scanWarp(value);
+  if (threadIdx.x % 32 == 31) scratch[warp] = value;
+  __syncthreads();
+  if (warp == 0) {
+    const unsigned lane = threadIdx.x;
+    const Value upTo = scanWarp(lane < blockDim.x / 32 ? scratch[lane] : Value{});
+    scratch[lane] = upTo;
+  }
+  __syncthreads();
+  if (warp > 0) value += scratch[warp - 1];
+  __syncthreads();
+  return value;
+}
+
 struct Add {
   template <typename Value>
   __device__ Value operator()(Value a, Value b) const {

@@ -13,6 +13,22 @@ struct Logits {
   int count;
 };
 
+// Calls each(logit, token) for this thread's share of them, several of which are on their way at once.
+template <typename Each>
+__device__ void forEachLogit(const Logits& logits, Each each) {
+  constexpr int atOnce = 8;
+  const int threads = static_cast<int>(blockDim.x);
+  for (int first = threadIdx.x; first < logits.count; first += atOnce * threads) {
+    float values[atOnce];
+#pragma unroll
+    for (int i = 0; i < atOnce; ++i)
+      values[i] = first + i * threads < logits.count ? logits.values[first + i * threads] : 0;
+#pragma unroll
+    for (int i = 0; i < atOnce; ++i)
+      if (first + i * threads < logits.count) each(values[i], first + i * threads);
+  }
+}
+
 // The first tokens in order: those with keys above `key`, and the first `ties` of those that have it.
 struct Prefix {
   std::uint32_t key;
@@ -23,10 +39,9 @@ struct Prefix {
 template <typename Measure>
 __device__ std::uint64_t sumFrom(const Logits& logits, std::uint32_t least, std::uint64_t* scratch, Measure measure) {
   std::uint64_t sum = 0;
-  for (int token = threadIdx.x; token < logits.count; token += blockDim.x) {
-    const float logit = logits.values[token];
+  forEachLogit(logits, [&](float logit, int) {
     if (keyOf(logit) >= least) sum += measure(logit);
-  }
+  });
   return reduceBlock(sum, scratch, Add{});
 }
 
@@ -65,6 +80,7 @@ __device__ int firstAbove(const Logits& logits, std::uint64_t below, std::uint64
   const int end = min(begin + stretch, logits.count);
   std::uint64_t sum = 0;
   int last = 0;
+#pragma unroll 8
   for (int token = begin + lane; token < end; token += 32) {
     const std::uint64_t weight = measure(logits.values[token]);
     sum += weight;

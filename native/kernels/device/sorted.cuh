@@ -16,7 +16,30 @@ __device__ inline std::uint64_t shareOf(std::uint64_t total, float share) {
   return needed == 0 ? 1 : needed < total ? needed : total;
 }
 
-// As many as fit: each that is at least as likely as some logit, so that they begin the order of all.
+// A logit that at least `wanted` tokens have or exceed, and not many more, from the best tokens of warps; -Infinity if
+// those are too few, or too many. By a warp.
+__device__ inline float reachedBy(const std::uint64_t* bests, int count, int wanted) {
+  constexpr int each = 32;
+  if (count < wanted || count > 32 * each) return -INFINITY;
+  const int lane = threadIdx.x % 32;
+  std::uint32_t keys[each];
+#pragma unroll
+  for (int i = 0; i < each; ++i) keys[i] = lane + 32 * i < count ? keyOf(bests[lane + 32 * i]) : 0;
+  std::uint32_t key = 0;
+  for (int bit = 31; bit >= 0; --bit) {
+    const std::uint32_t higher = key | 1U << bit;
+    int reached = 0;
+#pragma unroll
+    for (int i = 0; i < each; ++i)
+      if (32 * i < count) reached += __popc(__ballot_sync(0xFFFFFFFF, keys[i] >= higher));
+    if (reached < wanted) continue;
+    key = higher;
+    if (reached <= wanted + wanted / 4) break;
+  }
+  return key < keyOf(-INFINITY) ? -INFINITY : logitOf(key);
+}
+
+// Enough to draw from, if they fit: each that is at least as likely as some logit, so that they begin the order of all.
 struct SortedTokens {
   // candidate()s, the best first.
   std::uint64_t* tokens;
@@ -31,61 +54,59 @@ struct SortedTokens {
         sums(tokens + sampleSorted),
         bins(reinterpret_cast<std::int32_t*>(sums + sampleSorted)) {}
 
-  __device__ static int binOf(float logit, float most) {
-    // Distances that are no number, or beyond all bins, are in the last.
-    const float distance = (most - logit) * binsPerUnit;
-    return distance < sampleBins - 1 ? static_cast<int>(distance) : sampleBins - 1;
+  // Those with logits of at least `least`; none, and false, if they do not fit.
+  __device__ bool takeFrom(const Logits& logits, float least) {
+    return take(logits, [&](float logit) { return logit >= least; });
   }
 
-  __device__ void take(const Logits& logits, float most) {
-    __shared__ int taken;
+  // The first `wanted`, or those whose weights reach `needed`, or as many as fit, and what is in a bin with the last of
+  // them. Logits below `least` are left out.
+  __device__ void takeFirst(const Logits& logits, const Weights& weights, float least, int wanted, std::uint64_t needed,
+                            std::uint64_t* scratch) {
     __shared__ int lastBin;
     for (int i = threadIdx.x; i < sampleBins; i += blockDim.x) bins[i] = 0;
-    if (threadIdx.x == 0) taken = 0;
+    if (threadIdx.x == 0) lastBin = -1;
     __syncthreads();
-    for (int token = threadIdx.x; token < logits.count; token += blockDim.x) {
-      const int bin = binOf(logits.values[token], most);
+    forEachLogit(logits, [&](float logit, int) {
+      const int bin = logit >= least ? binOf(logit, weights) : sampleBins - 1;
       // The last holds the unlikely rest, and is never taken.
       if (bin < sampleBins - 1) atomicAdd(&bins[bin], 1);
+    });
+    __syncthreads();
+    static_assert(sampleBins == 2 * sampleChooseThreads);
+    const int first = 2 * static_cast<int>(threadIdx.x);
+    const std::uint64_t counts[2]{static_cast<std::uint64_t>(bins[first]), static_cast<std::uint64_t>(bins[first + 1])};
+    std::uint64_t lower[2];
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+      // What a token at the far end of the bin, and some more, weighs.
+      const float weight = expf(-(static_cast<float>(first + i) + 1.1F) / binsPerUnit);
+      lower[i] = counts[i] * static_cast<std::uint64_t>(weight * Weights::one);
     }
+    const std::uint64_t countBefore = scanBlock(counts[0] + counts[1], scratch) - counts[0] - counts[1];
+    const std::uint64_t weightBefore = scanBlock(lower[0] + lower[1], scratch) - lower[0] - lower[1];
+    const auto isTaken = [&](std::uint64_t before, std::uint64_t own, std::uint64_t weight) {
+      return before + own <= sampleSorted && before < static_cast<std::uint64_t>(wanted) && weight < needed;
+    };
+    // The bins that are taken come before those that are not.
+    int takenBins = isTaken(countBefore, counts[0], weightBefore) ? 1 : 0;
+    if (first + 1 < sampleBins - 1 && isTaken(countBefore + counts[0], counts[1], weightBefore + lower[0])) ++takenBins;
+    if (takenBins > 0) atomicAdd(&lastBin, takenBins);
     __syncthreads();
-    if (threadIdx.x < 32) {
-      const int last = lastBinThatFits();
-      if (threadIdx.x == 0) lastBin = last;
-    }
-    __syncthreads();
-    for (int token = threadIdx.x; token < logits.count; token += blockDim.x) {
-      const float logit = logits.values[token];
-      if (binOf(logit, most) <= lastBin) tokens[atomicAdd(&taken, 1)] = candidate(logit, token);
-    }
-    __syncthreads();
-    count = taken;
-    int size = 1;
-    while (size < count) size *= 2;
-    for (int i = count + threadIdx.x; i < size; i += blockDim.x) tokens[i] = 0;
-    __syncthreads();
-    sort(size);
+    const int last = lastBin;
+    take(logits, [&](float logit) { return logit >= least && binOf(logit, weights) <= last; });
   }
 
   // Fills `sums` with weight(logit) of the first `length` tokens.
   template <typename Weight>
   __device__ void accumulate(int length, std::uint64_t* scratch, Weight weight) {
-    // Each thread a stretch, then the stretches of the warps, then those of the block.
+    // Each thread a stretch.
     const int each = divideUp(length, static_cast<int>(blockDim.x));
     const int begin = min(static_cast<int>(threadIdx.x) * each, length);
     const int end = min(begin + each, length);
     std::uint64_t mine = 0;
     for (int i = begin; i < end; ++i) mine += weight(logitOf(keyOf(tokens[i])));
-    const int lane = threadIdx.x % 32;
-    std::uint64_t upTo = mine;
-    for (int distance = 1; distance < 32; distance *= 2) {
-      const std::uint64_t other = __shfl_up_sync(0xFFFFFFFF, upTo, distance);
-      if (lane >= distance) upTo += other;
-    }
-    if (lane == 31) scratch[threadIdx.x / 32] = upTo;
-    __syncthreads();
-    std::uint64_t sum = upTo - mine;
-    for (unsigned warp = 0; warp < threadIdx.x / 32; ++warp) sum += scratch[warp];
+    std::uint64_t sum = scanBlock(mine, scratch) - mine;
     for (int i = begin; i < end; ++i) {
       sum += weight(logitOf(keyOf(tokens[i])));
       sums[i] = sum;
@@ -108,25 +129,39 @@ struct SortedTokens {
   }
 
  private:
+  // Bins for a distance of one temperature.
   static constexpr float binsPerUnit = 64;
 
-  // By one warp; -1 if not even the first does.
-  __device__ int lastBinThatFits() const {
-    int last = -1;
-    int before = 0;
-    for (int first = 0; first < sampleBins - 1; first += 32) {
-      const int bin = first + threadIdx.x;
-      int upTo = bin < sampleBins - 1 ? bins[bin] : 0;
-      for (int distance = 1; distance < 32; distance *= 2) {
-        const int other = __shfl_up_sync(0xFFFFFFFF, upTo, distance);
-        if (static_cast<int>(threadIdx.x) >= distance) upTo += other;
-      }
-      const unsigned fits = __ballot_sync(0xFFFFFFFF, before + upTo <= sampleSorted && bin < sampleBins - 1);
-      last += __popc(fits);
-      if (fits != 0xFFFFFFFFU) break;
-      before += __shfl_sync(0xFFFFFFFF, upTo, 31);
+  __device__ static int binOf(float logit, const Weights& weights) {
+    // Distances that are no number, or beyond all bins, are in the last.
+    const float distance = (weights.most - logit) / weights.temperature * binsPerUnit;
+    return distance < sampleBins - 1 ? static_cast<int>(distance) : sampleBins - 1;
+  }
+
+  template <typename Is>
+  __device__ bool take(const Logits& logits, Is is) {
+    __shared__ int taken;
+    if (threadIdx.x == 0) taken = 0;
+    __syncthreads();
+    forEachLogit(logits, [&](float logit, int token) {
+      if (!is(logit)) return;
+      const int at = atomicAdd(&taken, 1);
+      if (at < sampleSorted) tokens[at] = candidate(logit, token);
+    });
+    __syncthreads();
+    count = taken;
+    // Read by all before it is used again.
+    __syncthreads();
+    if (count > sampleSorted) {
+      count = 0;
+      return false;
     }
-    return last;
+    int size = 1;
+    while (size < count) size *= 2;
+    for (int i = count + threadIdx.x; i < size; i += blockDim.x) tokens[i] = 0;
+    __syncthreads();
+    sort(size);
+    return true;
   }
 
   // Batcher's bitonic sort, the largest first.
@@ -149,20 +184,19 @@ struct SortedTokens {
   }
 };
 
-// The draw, if what is drawn from is among the sorted tokens: -1 otherwise.
+// The draw, if what is drawn from is among the sorted tokens: -1 otherwise. `total` is the weight of all tokens, if it
+// is asked for: where all are wanted and only a share of them.
 __device__ inline int drawFromSorted(SortedTokens& sorted, const Logits& logits, const SlotSampling& s,
-                                     const Weights& weights, std::uint32_t random, std::uint64_t* scratch) {
-  Weights all = weights;
-  all.minP = 0;
-  const auto full = [&](float logit) { return all.fixed(logit); };
+                                     const Weights& weights, std::uint64_t total, std::uint32_t random,
+                                     std::uint64_t* scratch) {
+  const Weights all(weights.most, weights.temperature, 0);
   const int wanted = s.topK == 0 || s.topK > logits.count ? logits.count : s.topK;
   int length = wanted;
   if (s.topP != 1) {
     const int there = min(wanted, sorted.count);
-    sorted.accumulate(there, scratch, full);
+    sorted.accumulate(there, scratch, [&](float logit) { return all.fixed(logit); });
     if (there == 0 || (wanted > there && wanted < logits.count)) return -1;
-    const std::uint64_t total = wanted <= there ? sorted.sums[wanted - 1] : sumFrom(logits, 0, scratch, full);
-    const int reached = sorted.below(there, shareOf(total, s.topP));
+    const int reached = sorted.below(there, shareOf(wanted <= there ? sorted.sums[wanted - 1] : total, s.topP));
     if (reached == there && there < wanted) return -1;
     length = min(reached + 1, wanted);
     __syncthreads();
