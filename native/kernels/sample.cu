@@ -218,13 +218,15 @@ __device__ inline int drawFromPrefix(const Logits& logits, const SlotSampling& s
   const auto full = [&](float logit) { return all.fixed(logit); };
   const auto fixed = [&](float logit) { return weights.fixed(logit); };
   const std::uint64_t wanted = s.topK == 0 || s.topK > logits.count ? logits.count : s.topK;
-  Prefix prefix = shortestPrefix(logits, wanted, scratch, one);
-  if (s.topP != 1) {
-    const std::uint64_t total = measureOf(logits, prefix, scratch, full);
-    const std::uint64_t needed = shareOf(total, s.topP);
-    const Prefix nucleus = shortestPrefix(logits, needed, scratch, full);
-    // Weights too small for fixed point end a prefix nowhere.
-    if (nucleus.ties > 0) prefix = nucleus;
+  Prefix prefix{};
+  if (s.topP != 1 && wanted == static_cast<std::uint64_t>(logits.count)) {
+    prefix = shortestPrefix(logits, shareOf(sumFrom(logits, 0, scratch, full), s.topP), scratch, full);
+  } else {
+    prefix = shortestPrefix(logits, wanted, scratch, one);
+    if (s.topP != 1) {
+      const std::uint64_t needed = shareOf(measureOf(logits, prefix, scratch, full), s.topP);
+      prefix = shortestPrefix(logits, needed, scratch, full);
+    }
   }
   const std::uint64_t total = measureOf(logits, prefix, scratch, fixed);
   return lastOf(logits, shortestPrefix(logits, fractionOf(total, random) + 1, scratch, fixed), scratch);
@@ -316,24 +318,33 @@ __device__ inline void end(SlotState* state, TokenRecord& record, TokenProblem p
   if (state != nullptr) state->running = 0;
 }
 
+// The most likely token, and nothing said of others. Safe before waitForPredecessor().
+__device__ inline bool isGreedy(const SlotSampling* s) {
+  static_assert(sizeof s->temperature == sizeof(std::int32_t));
+  const std::int32_t temperature = loadPast(reinterpret_cast<const std::int32_t*>(&s->temperature));
+  return (temperature & 0x7FFFFFFF) == 0 && loadPast(&s->logprobs) < 0;
+}
+
 __device__ inline void chooseRow(const SampleParameters& p) {
   __shared__ std::uint64_t scratch[32];
   SortedTokens sorted(launchedShared());
   letSuccessorBegin();
   const int row = blockIdx.x;
+  // From copies or from begin_step, as for attention; the sampling is always from copies.
   const int slot = loadPast(p.slots + row);
+  // One warp is enough where all there is to do is joining the parts.
+  const bool alone = slot < 0 || isGreedy(p.sampling + slot);
   waitForPredecessor();
   TokenRecord& record = p.records[row];
-  // One warp is enough where all there is to do is joining the parts.
-  const bool alone = slot < 0 || (p.sampling[slot].temperature == 0 && p.sampling[slot].logprobs < 0);
   if (alone && threadIdx.x >= 32) return;
+  // Of no use where nothing runs, and on its way before that is known.
+  const Found found(p, row);
   if (!runs(p, slot)) {
     if (threadIdx.x == 0) end(nullptr, record, notRunning);
     return;
   }
   SlotState& state = p.states[slot];
   const SlotSampling& s = p.sampling[slot];
-  const Found found(p, row);
   const bool noneIsLeft = keyOf(found.best) <= keyOf(-INFINITY);
   if (found.notNumber || noneIsLeft) {
     // Its state says that it runs, and others may still have to read that.

@@ -1065,6 +1065,7 @@ void benchAll(Gpu& gpu) {
       benchSample(gpu, "greedy", sampling(0), rows, vocabulary);
       benchSample(gpu, "all", sampling(0.8F), rows, vocabulary);
       benchSample(gpu, "top-p", sampling(0.8F, 0, 0.9F), rows, vocabulary);
+      benchSample(gpu, "top-p flat", sampling(6, 0, 0.95F), rows, vocabulary);
       benchSample(gpu, "top-k", sampling(0.8F, 40), rows, vocabulary);
       benchSample(gpu, "min-p", sampling(0.8F, 0, 1, 0.05F), rows, vocabulary);
       benchSample(gpu, "all of them", sampling(0.8F, 50, 0.9F, 0.05F), rows, vocabulary);
