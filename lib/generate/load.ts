@@ -4,7 +4,7 @@ import {availableParallelism} from 'node:os';
 
 import type {Backend, ModelLimits} from '../backend/backend.js';
 import {CpuBackend} from '../backend/cpu/cpu_backend.js';
-import {findTensorrt} from '../backend/tensorrt/environment.js';
+import {checkKernels, findTensorrt} from '../backend/tensorrt/environment.js';
 import {OptionError, TensorrtNodeError, throwIfAborted, UnsupportedError} from '../errors.js';
 import {abortSignal, integer, object, oneOf} from '../options.js';
 import type {OnProgress} from '../progress.js';
@@ -15,7 +15,8 @@ import {openModelFolder} from './model_folder.js';
 export interface LoadOptions {
   /**
    * What runs the model. 'auto', the default: TensorRT where driver, GPU, TensorRT with its ONNX parser and the addon are
-   * there and the model can be lowered for it, else the CPU.
+   * there, the addon has kernels for the GPU, and the model can be lowered for it; else the CPU. Where only the last two
+   * are missing the model's description says so.
    */
   backend?: 'auto' | 'cpu' | 'tensorrt';
   /** GPU, as CUDA numbers them; not for the CPU backend. Default 0. */
@@ -112,19 +113,22 @@ function checkOptions(options: LoadOptions): void {
 async function loadBackend(modelPath: string, limits: ModelLimits, options: LoadOptions): Promise<Backend> {
   const {backend = 'auto', device = 0, type, deterministic = false, threads = availableParallelism(), accuracyLevel = 0} = options;
   const {signal, onProgress} = options;
+  let unsupported: string | undefined;
   if (backend !== 'cpu') {
     const environment = findTensorrt(device);
     if (!(environment instanceof TensorrtNodeError)) {
       try {
+        checkKernels(environment);
         // Not before it is needed: what lowers and builds is much to load.
         const {TensorrtBackend} = await import('../backend/tensorrt/tensorrt_backend.js');
         return await TensorrtBackend.load({modelPath, environment, ...limits, type, deterministic, signal, onProgress});
       } catch (error) {
         if (backend === 'tensorrt' || !(error instanceof UnsupportedError)) throw error;
+        unsupported = error.message;
       }
     } else if (backend === 'tensorrt') {
       throw environment;
     }
   }
-  return await CpuBackend.load({modelPath, threads, accuracyLevel, ...limits, prefillChunk: PREFILL_CHUNK, signal});
+  return await CpuBackend.load({modelPath, threads, accuracyLevel, ...limits, prefillChunk: PREFILL_CHUNK, unsupported, signal});
 }

@@ -153,6 +153,8 @@ export interface MeasuredDecoder extends NativeDecoder {
 }
 
 export interface DecoderAddon {
+  /** Loads the kernels that decoders run on a GPU. Throws where the addon has none for it. */
+  loadKernels(device: number): void;
   /** `onProgress`: bytes of weights read, then graphs captured, of all. `cancel` makes `result` reject with ERR_ABORTED. */
   loadDecoder(
     request: NativeDecoderRequest,

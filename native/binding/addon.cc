@@ -29,6 +29,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   exports.Set("mergeTimingCache", Napi::Function::New<mergeTimingCache>(env, "mergeTimingCache"));
   exports.Set("tryLock", Napi::Function::New<tryLock>(env, "tryLock"));
   exports.Set("releasePinned", Napi::Function::New<releasePinned>(env, "releasePinned"));
+  exports.Set("loadKernels", Napi::Function::New<loadKernels>(env, "loadKernels"));
   exports.Set("loadDecoder", Napi::Function::New<loadDecoder>(env, "loadDecoder"));
   exports.Set("loadEngine", Napi::Function::New<loadEngine>(env, "loadEngine"));
   exports.Set(DeviceObject::kName, DeviceObject::define(env));

@@ -17,6 +17,7 @@
 #include "counted_requests.h"
 #include "decoder_request.h"
 #include "errors.h"
+#include "gpu.h"
 #include "load_engine.h"
 #include "unwrap.h"
 
@@ -203,6 +204,14 @@ void RunningDecoder::close() {
 
 void RunningDecoder::stop() {
   scheduler_.stop(disposed());
+}
+
+Napi::Value loadKernels(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return guarded(env, [&] {
+    Instance::of(env).gpu(info[0].ToNumber().Int32Value())->loadKernels();
+    return env.Undefined();
+  });
 }
 
 Napi::Value loadDecoder(const Napi::CallbackInfo& info) {

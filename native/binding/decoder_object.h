@@ -11,6 +11,9 @@
 
 namespace tensorrt_node::binding {
 
+// (device): loads the kernels that decoders run. Throws what that fails with.
+Napi::Value loadKernels(const Napi::CallbackInfo& info);
+
 // (request, listener, onProgress) -> {result: Promise<NativeDecoder>, cancel()}
 Napi::Value loadDecoder(const Napi::CallbackInfo& info);
 

@@ -24,4 +24,10 @@ std::shared_ptr<Gpu> Gpu::open(int ordinal) {
   return gpu;
 }
 
+std::shared_ptr<const kernels::Kernels> Gpu::loadKernels() {
+  const std::lock_guard lock(mutex_);
+  if (kernels_ == nullptr) kernels_ = kernels::Kernels::of(context);
+  return kernels_;
+}
+
 }  // namespace tensorrt_node::binding

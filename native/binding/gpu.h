@@ -2,10 +2,12 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
 
 #include "../cuda/context.h"
 #include "../cuda/device_pool.h"
 #include "../cuda/pinned_pool.h"
+#include "../kernels/kernels.h"
 
 namespace tensorrt_node::binding {
 
@@ -18,6 +20,13 @@ struct Gpu {
   std::shared_ptr<const cuda::Context> context;
   cuda::PinnedPool pinned{context};
   cuda::DevicePool device{context};
+
+  // Our kernels, which stay loaded from then on. Throws CudaError. Safe from any thread.
+  std::shared_ptr<const kernels::Kernels> loadKernels();
+
+ private:
+  std::mutex mutex_;
+  std::shared_ptr<const kernels::Kernels> kernels_;
 };
 
 }  // namespace tensorrt_node::binding

@@ -43,7 +43,7 @@ describe('auto', () => {
     await using model = await loadModel(folder('model'), {onProgress: (each) => progress.push(each)});
     await using reference = await loadModel(folder('model'), {backend: 'cpu'});
     expect(model).toMatchObject({backend: 'tensorrt', description: expect.stringMatching(/^TensorRT [\d.]+ on .+, float16$/)});
-    expect([...new Set(progress.map(({phase}) => phase))]).toEqual(['load', 'build', 'read']);
+    expect([...new Set(progress.map(({phase}) => phase))]).toEqual(['load', 'build', 'read', 'capture']);
     const options = {maxNewTokens: 20};
     expect((await model.generateText('the sea', options)).tokens).toEqual((await reference.generateText('the sea', options)).tokens);
   });
@@ -51,6 +51,16 @@ describe('auto', () => {
   it('takes the CPU for a model that cannot be lowered', async () => {
     await using model = await loadModel(folder('odd'));
     expect(model.backend).toBe('cpu');
+    expect(model.description).toMatch(/on the CPU, .* \(not TensorRT: .*heads of 48 elements/);
+  });
+
+  it('takes the CPU where the addon has no kernels for the GPU, and says so', async () => {
+    const noKernels = {TENSORRT_NODE_SIMULATOR: 'fail=cuModuleLoadData:1:209'};
+    const {stdout, stderr} = await script('console.log(model.backend, model.description)', noKernels);
+    expect(stderr).toBe('');
+    expect(stdout).toMatch(/^cpu .*\(not TensorRT: the addon has no kernels for .*cuModuleLoadData/);
+    const asked = await script('', noKernels, "{backend: 'tensorrt'}");
+    expect(asked.stderr).toContain('ERR_UNSUPPORTED');
   });
 
   it('takes the CPU where there is no GPU or TensorRT', async () => {
@@ -76,6 +86,8 @@ it.each<[keyof LoadOptions, LoadOptions]>([
   ['device', {backend: 'cpu', device: 0}],
   ['type', {backend: 'cpu', type: 'float16'}],
   ['type', {type: 'float32' as never}],
+  ['deterministic', {deterministic: 1 as never}],
+  ['deterministic', {backend: 'cpu', deterministic: 'yes' as never}],
   ['device', {device: 99}],
 ])('names %s where it does not fit: %o', async (option, options) => {
   await expect(loadModel(folder('model'), options)).rejects.toMatchObject({name: 'OptionError', option});
@@ -85,6 +97,15 @@ it('computes in bfloat16 where that is asked for', async () => {
   await using model = await loadModel(folder('model'), {type: 'bfloat16'});
   expect(model.description).toMatch(/, bfloat16$/);
   expect((await model.generateText('the sea', {maxNewTokens: 3})).tokens).toHaveLength(3);
+});
+
+it('decodes deterministically on either backend', async () => {
+  const answers = [];
+  for (const backend of ['tensorrt', 'cpu'] as const) {
+    await using model = await loadModel(folder('model'), {backend, deterministic: true});
+    answers.push((await model.generateText('the sea', {maxNewTokens: 8})).tokens);
+  }
+  expect(answers[0]).toEqual(answers[1]);
 });
 
 it('keeps the process alive for a reply, and not without one', async () => {

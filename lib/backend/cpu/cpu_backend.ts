@@ -10,6 +10,8 @@ import type {Backend, BackendListener, BackendRequest, BackendRequestHandle, Mod
 import type {FromWorker, ToWorker, WorkerOptions} from './messages.js';
 
 export interface CpuBackendOptions extends Omit<WorkerOptions, 'guard'> {
+  /** Why the GPU that is there does not run the model: for the description. */
+  unsupported?: string;
   signal?: AbortSignal;
 }
 
@@ -41,7 +43,7 @@ export class CpuBackend implements Backend {
   }
 
   /** Throws FormatError or UnsupportedError for a model it cannot run, AbortError, TensorrtNodeError ERR_BACKEND. */
-  static async load({signal, ...options}: CpuBackendOptions): Promise<CpuBackend> {
+  static async load({signal, unsupported, ...options}: CpuBackendOptions): Promise<CpuBackend> {
     throwIfAborted(signal);
     const guard = createRunGuard();
     const workerData: WorkerOptions = {...options, guard};
@@ -49,7 +51,7 @@ export class CpuBackend implements Backend {
     const {vocabSize, version} = await ready(worker, signal);
     const {maxContext, maxBatch, threads, accuracyLevel} = options;
     const rounding = accuracyLevel === 4 ? ', activations of quantised products rounded to 8 bits' : '';
-    const description = `ONNX Runtime ${version} on the CPU, ${threads} thread${threads === 1 ? '' : 's'}${rounding}`;
+    const description = `ONNX Runtime ${version} on the CPU, ${threads} thread${threads === 1 ? '' : 's'}${rounding}${unsupported === undefined ? '' : ` (not TensorRT: ${unsupported})`}`;
     return new CpuBackend(worker, {maxContext, maxBatch}, vocabSize, description);
   }
 

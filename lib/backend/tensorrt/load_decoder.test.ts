@@ -15,6 +15,8 @@ class FakeAddon implements DecoderAddon {
   finish!: () => void;
   readonly decoder = {dispose: async () => void this.disposed++} as unknown as NativeDecoder;
 
+  loadKernels(): void {}
+
   loadDecoder(_request: unknown, _listener: unknown, onProgress: OnProgress) {
     this.onProgress = onProgress;
     let reject: (error: Error) => void;

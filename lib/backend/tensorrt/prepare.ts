@@ -33,7 +33,7 @@ export interface PreparedDecoder {
 }
 
 /** Each is a process that holds the GPU and a core. */
-const BUILDS_AT_ONCE = 4;
+const BUILDS_AT_ONCE = 6;
 /** That attention has kernels for. */
 const HEAD_SIZES: readonly number[] = [64, 80, 96, 128, 256];
 
