@@ -54,7 +54,7 @@ function importHint(path: string): string {
 }
 
 async function readConfig(folder: string): Promise<ModelConfig> {
-  const config = await readJson(join(folder, 'config.json'));
+  const config = (await readJson(join(folder, 'config.json'))) ?? (await readGenaiConfig(folder));
   if (config === undefined) throw new FormatError('ERR_NOT_FOUND', join(folder, 'config.json'), 'no such file');
   const generation = (await readJson(join(folder, 'generation_config.json'))) ?? {};
   const positions = config.max_position_embeddings;
@@ -63,6 +63,15 @@ async function readConfig(folder: string): Promise<ModelConfig> {
     maxPositionEmbeddings: typeof positions === 'number' && Number.isInteger(positions) && positions > 0 ? positions : undefined,
     eosTokenIds: tokenIds(generation.eos_token_id ?? config.eos_token_id),
   };
+}
+
+/** What onnxruntime-genai's builder writes instead of config.json, by that one's names. */
+async function readGenaiConfig(folder: string): Promise<Record<string, unknown> | undefined> {
+  const genai = await readJson(join(folder, 'genai_config.json'));
+  if (genai === undefined) return undefined;
+  if (!isObject(genai.model)) throw new FormatError('ERR_CONFIG', join(folder, 'genai_config.json'), 'has no object "model"');
+  const {type, context_length, eos_token_id} = genai.model;
+  return {model_type: type, max_position_embeddings: context_length, eos_token_id};
 }
 
 async function readJson(path: string): Promise<Record<string, unknown> | undefined> {
@@ -79,9 +88,12 @@ async function readJson(path: string): Promise<Record<string, unknown> | undefin
   } catch (cause) {
     throw new FormatError('ERR_CONFIG', path, 'is not JSON', undefined, {cause});
   }
-  if (typeof value !== 'object' || value === null || Array.isArray(value))
-    throw new FormatError('ERR_CONFIG', path, 'is not a JSON object');
-  return value as Record<string, unknown>;
+  if (!isObject(value)) throw new FormatError('ERR_CONFIG', path, 'is not a JSON object');
+  return value;
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** Config files have one token or a list. */

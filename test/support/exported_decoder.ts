@@ -14,6 +14,10 @@ export interface ExportOptions {
   style: 'genai' | 'plain';
   /** Products of the blocks in MatMulNBits, 4 bits with zero points. genai alone. */
   quantized?: boolean;
+  /** Attention rotates by itself (do_rotary), so that positions are no input. genai alone. */
+  rotatingAttention?: boolean;
+  /** One product makes q, k and v. genai alone. */
+  packed?: boolean;
   /** Biases of q, k and v, or of some. */
   biases?: boolean | readonly ('q' | 'k' | 'v')[];
   /** Tokens a query sees, itself included; a list gives each layer its own, 0 for all. */
@@ -81,7 +85,7 @@ class Export {
     const {layers = 2, style} = options;
     b.input('input_ids', DataType.INT64, ['batch_size', 'sequence_length']);
     b.input('attention_mask', DataType.INT64, ['batch_size', 'total_sequence_length']);
-    b.input('position_ids', DataType.INT64, ['batch_size', 'sequence_length']);
+    if (!options.rotatingAttention) b.input('position_ids', DataType.INT64, ['batch_size', 'sequence_length']);
     for (let layer = 0; layer < layers; layer++) {
       for (const part of ['key', 'value']) {
         b.input(`past_key_values.${layer}.${part}`, this.type, ['batch_size', this.kvHeads, 'past_sequence_length', this.size]);
@@ -236,16 +240,26 @@ class Export {
             },
           });
     return (layer, normed) => {
-      const [query, key, value] = this.project(layer, normed);
       const attended = `${layer}.attended`;
       const past = ['key', 'value'].map((part) => `past_key_values.${layer}.${part}`);
-      b.node('GroupQueryAttention', [rotate(query, this.heads, layer), rotate(key, this.kvHeads, layer), value, ...past, last, total], {
+      let made: string[];
+      if (options.packed) {
+        made = [this.linear(`${layer}.qkv`, normed, HIDDEN, (this.heads + 2 * this.kvHeads) * this.size), '', ''];
+      } else {
+        const [query, key, value] = this.project(layer, normed);
+        made = options.rotatingAttention
+          ? [query, key, value]
+          : [rotate(query, this.heads, layer), rotate(key, this.kvHeads, layer), value];
+      }
+      const tables = options.rotatingAttention ? [cos, sin] : [];
+      b.node('GroupQueryAttention', [...made, ...past, last, total, ...tables], {
         domain: MICROSOFT,
         outputs: [attended, `present.${layer}.key`, `present.${layer}.value`],
         attributes: {
           num_heads: int(this.heads),
           kv_num_heads: int(this.kvHeads),
           ...(this.window(layer) ? {local_window_size: int(this.window(layer))} : {}),
+          ...(options.rotatingAttention ? {do_rotary: int(1), rotary_interleaved: int(0)} : {}),
         },
       });
       return attended;
