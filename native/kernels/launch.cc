@@ -139,8 +139,10 @@ std::size_t attentionWorkspaceBytes(std::int32_t rows, std::int32_t heads, std::
 std::int32_t attentionSplits(const Kernels& kernels, std::int32_t rows, std::int32_t heads, std::int32_t kvHeads,
                              std::int32_t headSize, std::int32_t tokens) {
   const int blocks = std::max(rows * kvHeads * attentionHeadBlocks(heads, kvHeads), 1);
-  // All at once: blocks that begin when others end would make it take twice as long.
-  const int wanted = attentionDecodeBlocks(headSize) * kernels.multiprocessors() / blocks;
+  const int fitting = attentionDecodeBlocks(headSize) * kernels.multiprocessors();
+  // All at once: blocks that begin when others end would make it take twice as long. But where the rows alone almost
+  // fill the GPU, two, so that a long row does not keep the others waiting.
+  const int wanted = fitting / blocks == 1 ? 2 : fitting / blocks;
   const int most = divideUp(divideUp(tokens, attentionTokens), attentionTilesPerSplit);
   return std::clamp(std::min(wanted, most), 1, attentionMostSplits);
 }

@@ -1046,7 +1046,7 @@ void benchAll(Gpu& gpu) {
                                      {1536, 576},
                                      {576, 49152}})
     benchLinear(gpu, inner, outer);
-  for (const int rows : {1, 8, 32, 128})
+  for (const int rows : {1, 8, 16, 32, 128})
     for (const int tokens : {128, 512, 1024, 2048, 8192}) {
       benchAttention(gpu, 32, 8, 128, rows, tokens, false);
       benchAttention(gpu, 9, 3, 64, rows, tokens, false);
