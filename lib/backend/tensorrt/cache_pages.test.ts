@@ -1,6 +1,6 @@
 import {expect, it} from 'vitest';
 
-import {type CacheDemand, cachePages} from './cache_pages.js';
+import {blockBytes, type CacheDemand, cachePages} from './cache_pages.js';
 
 /** 1 MiB a page. */
 const shape = {layers: 16, kvHeads: 4, headSize: 64, pageSize: 64};
@@ -20,6 +20,23 @@ it('is enough for all sequences at their longest', () => {
 
 it('is what fits beside the weights, an eighth of the memory left', () => {
   expect(cachePages(demand({freeBytes: 16 * MIB, weightsBytes: 8 * MIB}))).toBe(6);
+});
+
+it('leaves room for what blocks are rounded up to', () => {
+  // 32 blocks of 32 KiB pages in 7.5 MiB: 240 KiB each, of which a block may have 224.
+  expect(cachePages(demand({maxBatch: 8, freeBytes: 16 * MIB, weightsBytes: 6.5 * MIB}))).toBe(7);
+});
+
+it.each([
+  [1, 512],
+  [512, 512],
+  [513, 1024],
+  [4096, 4096],
+  [4097, 5120],
+  [7 * MIB + 1, 8 * MIB],
+  [9 * MIB, 10 * MIB],
+])('knows that %d bytes take %d', (bytes, taken) => {
+  expect(blockBytes(bytes)).toBe(taken);
 });
 
 it('refuses where no sequence fits, and says why', () => {

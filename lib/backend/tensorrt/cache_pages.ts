@@ -11,6 +11,7 @@ export interface CacheDemand {
   maxContext: number;
   /** Of device memory, before weights are there. */
   freeBytes: number;
+  /** What the weights' blocks take. */
   weightsBytes: number;
 }
 
@@ -20,6 +21,7 @@ const RESERVED = 2 ** 30;
 const RESERVED_SHARE = 1 / 8;
 /** Of a key's or value's element, in either hidden type. */
 const ELEMENT_BYTES = 2;
+const SMALLEST_BLOCK = 512;
 
 /**
  * Enough for `maxBatch` sequences of `maxContext` tokens, or as many as fit beside the weights.
@@ -27,18 +29,38 @@ const ELEMENT_BYTES = 2;
  */
 export function cachePages({shape, maxBatch, maxContext, freeBytes, weightsBytes}: CacheDemand): number {
   const {layers, kvHeads, headSize, pageSize} = shape;
-  // Keys and values.
-  const pageBytes = 2 * layers * kvHeads * pageSize * headSize * ELEMENT_BYTES;
+  // A block for the keys, and one for the values, of each layer.
+  const blocks = 2 * layers;
+  const pageBytes = kvHeads * pageSize * headSize * ELEMENT_BYTES;
   const pagesPerSequence = Math.ceil(maxContext / pageSize);
-  const room = freeBytes - weightsBytes - Math.min(RESERVED, freeBytes * RESERVED_SHARE);
-  const pages = Math.min(maxBatch * pagesPerSequence, Math.floor(room / pageBytes));
+  const room = (freeBytes - weightsBytes - Math.min(RESERVED, freeBytes * RESERVED_SHARE)) / blocks;
+  const wanted = maxBatch * pagesPerSequence;
+  const pages = blockBytes(wanted * pageBytes) <= room ? wanted : Math.floor(largestBlock(room) / pageBytes);
   if (pages >= pagesPerSequence) return pages;
   throw new TensorrtNodeError(
     'ERR_OUT_OF_MEMORY',
     `the GPU has ${mebibytes(freeBytes)} free: too little for ${mebibytes(weightsBytes)} of weights, ` +
-      `${mebibytes(pagesPerSequence * pageBytes)} of cache for ${maxContext} tokens, and what the engines compute in`,
+      `${mebibytes(blocks * pagesPerSequence * pageBytes)} of cache for ${maxContext} tokens, and what the engines compute in`,
     'a smaller maxContext takes less',
   );
+}
+
+/** What the addon's pool takes from the driver for a block: deviceSizeClass in native/cuda, four steps to a power of two. */
+export function blockBytes(bytes: number): number {
+  if (bytes <= SMALLEST_BLOCK) return SMALLEST_BLOCK;
+  const step = Math.max(powerBelow(bytes - 1) / 4, SMALLEST_BLOCK);
+  return Math.ceil(bytes / step) * step;
+}
+
+/** The largest block in so many bytes. */
+function largestBlock(bytes: number): number {
+  if (bytes < SMALLEST_BLOCK) return 0;
+  const step = Math.max(powerBelow(bytes) / 4, SMALLEST_BLOCK);
+  return Math.floor(bytes / step) * step;
+}
+
+function powerBelow(bytes: number): number {
+  return 2 ** Math.floor(Math.log2(bytes));
 }
 
 function mebibytes(bytes: number): string {

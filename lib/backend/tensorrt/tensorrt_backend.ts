@@ -8,7 +8,7 @@ import type {NativeDecoder, NativeDecoderListener, NativeDecoderRequest, NativeD
 import {translated, typed} from '../../native/errors.js';
 import type {OnProgress} from '../../progress.js';
 import type {Backend, BackendListener, BackendRequest, BackendRequestHandle, ModelLimits, TokenEvent} from '../backend.js';
-import {cachePages} from './cache_pages.js';
+import {blockBytes, cachePages} from './cache_pages.js';
 import {type LoadDecoderOptions, loadNativeDecoder} from './load_decoder.js';
 import {nativeRequest} from './native_request.js';
 import {MOST_ROWS} from './part_profile.js';
@@ -170,7 +170,7 @@ function requestFor({lowered, plans}: PreparedDecoder, options: TensorrtBackendO
   const {environment, deterministic = false, maxBatch, maxContext} = options;
   const {addon, device, tensorrt} = environment;
   const {freeBytes} = translated(() => new addon.Device(device).memory());
-  const weightsBytes = lowered.weights.reduce((sum, weight) => sum + weightByteLength(weight), 0);
+  const weightsBytes = lowered.weights.reduce((sum, weight) => sum + blockBytes(weightByteLength(weight)), 0);
   return nativeRequest(lowered, plans, {
     device,
     tensorrt,
