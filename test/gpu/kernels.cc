@@ -516,12 +516,54 @@ void testAttention(Gpu& gpu, const AttentionCase& c, const std::string& what) {
   gpu.release();
 }
 
-struct SampleCase {
-  std::string name;
-  SlotSampling sampling;
-  int vocabulary;
-  float spread;
-};
+// Attention reads positions and slots before the kernel right before it has ended: right only if begin_step lets it
+// begin no earlier than it has written them.
+template <typename Element>
+void testAttentionOfStep(Gpu& gpu) {
+  const std::string name = text("attention of a step", nameOf<Element>());
+  if (!wanted(name)) return;
+  const AttentionCase c{8, 2, 128, 128, false, 0, 0, 5, {{1, 1}, {300, 1}, {-1, 1}, {1000, 1}, {77, 1}}};
+  const auto d = makeAttention<Element>(gpu, c);
+  const std::size_t count = c.runs.size() * c.heads * c.headSize;
+  attention(gpu.kernels(), gpu.stream(), typeOf<Element>(), d.p);
+  const auto expected = gpu.take<Element>(d.p.out, count);
+  const int rows = static_cast<int>(c.runs.size());
+  std::vector<std::int32_t> slots;
+  std::vector<SlotState> states;
+  for (int row = 0; row < rows; ++row) {
+    slots.push_back(c.runs[row].length < 0 ? -1 : row);
+    states.push_back({.token = 0, .position = c.runs[row].length - 1, .remaining = 1, .running = 1});
+  }
+  const std::size_t bytes = static_cast<std::size_t>(rows + 1) * sizeof(std::int32_t);
+  BeginStepParameters step{};
+  step.slots = gpu.put(slots);
+  step.states = gpu.put(states);
+  step.tokens = static_cast<std::int32_t*>(gpu.empty(bytes));
+  step.positions = static_cast<std::int32_t*>(gpu.empty(bytes));
+  step.runStarts = static_cast<std::int32_t*>(gpu.empty(bytes));
+  step.runSlots = static_cast<std::int32_t*>(gpu.empty(bytes));
+  step.rows = rows;
+  AttentionParameters p = d.p;
+  p.positions = step.positions;
+  p.runStarts = step.runStarts;
+  p.runSlots = step.runSlots;
+  bool right = true;
+  for (int time = 0; time < 10; ++time) {
+    const auto spoil = [&](void* memory, std::size_t size) {
+      cuda::check(cuda::driver().cuMemsetD8Async(reinterpret_cast<CUdeviceptr>(memory), 0xFF, size, gpu.stream()),
+                  "cuMemsetD8Async");
+    };
+    spoil(step.positions, bytes);
+    spoil(step.runSlots, bytes);
+    spoil(p.out, count * sizeof(Element));
+    beginStep(gpu.kernels(), gpu.stream(), step);
+    attention(gpu.kernels(), gpu.stream(), typeOf<Element>(), p);
+    const auto actual = gpu.take<Element>(p.out, count);
+    right = right && std::memcmp(actual.data(), expected.data(), count * sizeof(Element)) == 0;
+  }
+  verdict(name, right);
+  gpu.release();
+}
 
 SlotSampling sampling(float temperature, int topK = 0, float topP = 1, float minP = 0, int logprobs = -1) {
   SlotSampling s{};
@@ -831,6 +873,7 @@ void testTyped(Gpu& gpu) {
   testAttention<Element>(gpu, c, "decode long");
   c.window = 4096;
   testAttention<Element>(gpu, c, "decode long");
+  testAttentionOfStep<Element>(gpu);
 }
 
 void testAll(Gpu& gpu) {
