@@ -115,7 +115,7 @@ std::size_t Attention::workspaceBytes(std::span<const nvinfer1::Dims> largestInp
 }
 
 void Attention::attach(const std::shared_ptr<const kernels::Kernels>& kernels) {
-  arrivals_ = std::make_shared<const kernels::Arrivals>(kernels);
+  if (decode_) arrivals_ = std::make_shared<const kernels::Arrivals>(kernels);
 }
 
 void Attention::enqueue(const Launch& launch) const {
