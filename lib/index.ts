@@ -19,6 +19,7 @@ export type {EngineLoadOptions} from './engine/load.js';
 export {type EngineManifest, type ManifestRange, type ManifestTensor, readManifest} from './engine/manifest.js';
 export type {Tensor, TensorArrays, TensorData, TensorType, TensorTypes} from './engine/tensor.js';
 export {AbortError, type ErrorCode, FormatError, OptionError, TensorrtNodeError, UnsupportedError} from './errors.js';
+export {type BuildModelOptions, type BuildModelResult, buildModel} from './generate/build_model.js';
 export {type LoadOptions, loadModel} from './generate/load.js';
 export type {LanguageModel} from './generate/model.js';
 export type {Session, SessionPosition} from './generate/session.js';

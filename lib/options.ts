@@ -27,6 +27,11 @@ export function oneOf<const T extends string>(option: string, value: unknown, al
   throw new OptionError(option, allowed.map((each) => `'${each}'`).join(' or '), value);
 }
 
+export function boolean(option: string, value: unknown): boolean {
+  if (typeof value !== 'boolean') throw new OptionError(option, 'true or false', value);
+  return value;
+}
+
 /** An object, whatever is in it. */
 export function object<T extends object>(option: string, value: T): T {
   if (typeof value === 'object' && value !== null) return value;

@@ -1,4 +1,4 @@
-/** `tensorrt-node build`: an ONNX model to an engine folder. */
+/** `tensorrt-node build`: an ONNX model, or a language model's folder, to an engine folder. */
 
 import {Command, Option} from 'commander';
 
@@ -7,17 +7,17 @@ import {BuildError, type BuildLogLine} from '../engine/build/build_error.js';
 import {formatRange} from '../engine/build/command_line.js';
 import {type BuildOptions, isShape, PRECISIONS} from '../engine/build/options.js';
 import {describeTensor} from '../engine/tensor.js';
+import {buildDecoder, DECODER_FLAGS, type DecoderFlags, isFolder} from './build_decoder.js';
 import {bytes, type CalibrationFlags, calibrationOptions, layer, list, profile} from './build_flags.js';
 import {formatBytes, formatDuration} from './format.js';
 import {withInterrupt} from './interrupt.js';
 import {number} from './options.js';
 import {createProgressDisplay} from './progress.js';
 
-interface Flags extends CalibrationFlags, Omit<BuildOptions, 'profiles' | 'layers' | 'calibration' | 'output'> {
+interface Flags extends CalibrationFlags, DecoderFlags, Omit<BuildOptions, 'profiles' | 'layers' | 'calibration' | 'output'> {
   profile?: BuildOptions['profiles'];
   layer?: BuildOptions['layers'];
   verbose?: boolean;
-  json?: boolean;
 }
 
 const EXAMPLES = `
@@ -25,6 +25,7 @@ Examples:
   tensorrt-node build model.onnx engines/model --precision fp16
   tensorrt-node build model.onnx engines/model --profile images=1x3x224x224:8x3x224x224:32x3x224x224
   tensorrt-node build model.onnx engines/model --precision int8 --calibration-folder pictures --preprocess preprocess.mjs
+  tensorrt-node build models/chat engines/chat --max-context 4096 --max-batch 32
 
 An engine runs on the GPU and TensorRT it was built for. It is code: load only engines that you built.
 Ends with 0, with 1 if the build failed, with 2 if the command line is wrong, with 128 and the signal's number if interrupted.`;
@@ -32,7 +33,7 @@ Ends with 0, with 1 if the build failed, with 2 if the command line is wrong, wi
 export function buildCommand(): Command {
   return new Command('build')
     .description('build a TensorRT engine of an ONNX model, or take it from the engine cache')
-    .argument('<model>', 'an ONNX file')
+    .argument('<model>', "an ONNX file, or a language model's folder")
     .argument('[output]', "the engine folder to write (default: the engine cache's own, printed on stdout)")
     .addOption(
       new Option('-p, --precision <name>', 'what the engine may compute in (default: fp32, or what the model carries)').choices(PRECISIONS),
@@ -94,12 +95,34 @@ export function buildCommand(): Command {
         'verbose',
       ]),
     )
+    .addOption(
+      new Option('--type <name>', 'language models: what they compute in (default: that of the weights, else float16)').choices([
+        'float16',
+        'bfloat16',
+      ]),
+    )
+    .option('--max-context <n>', 'language models: tokens a sequence may hold at most', number)
+    .option('--max-batch <n>', 'language models: requests at once, at most', number)
+    .option('--deterministic', 'language models: engines for `deterministic` alone, of which there are fewer')
     .option('--json', 'write what was built as JSON')
     .addHelpText('after', EXAMPLES)
     .action(build);
 }
 
-async function build(model: string, output: string | undefined, flags: Flags): Promise<void> {
+async function build(model: string, output: string | undefined, flags: Flags, command: Command): Promise<void> {
+  const isDecoder = await isFolder(model);
+  for (const option of command.options) {
+    const name = option.attributeName();
+    if (command.getOptionValueSource(name) !== 'cli' || name === 'json' || name === 'device') continue;
+    if (DECODER_FLAGS.has(name) === isDecoder) continue;
+    command.error(
+      `error: option '${option.long}' is for ${isDecoder ? "ONNX files, and this is a language model's folder" : "a language model's folder, and this is an ONNX file"}`,
+      {
+        exitCode: 2,
+      },
+    );
+  }
+  if (isDecoder) return buildDecoder(model, output, flags);
   const {buildEngine} = await import('../engine/build/build.js');
   const options = await buildOptions(output, flags);
   using progress = createProgressDisplay();

@@ -4,11 +4,13 @@ import {availableParallelism} from 'node:os';
 
 import type {Backend, ModelLimits} from '../backend/backend.js';
 import {CpuBackend} from '../backend/cpu/cpu_backend.js';
+import {checkLimits, type DecoderFolder, findDecoderFolder} from '../backend/tensorrt/decoder_manifest.js';
 import {checkKernels, findTensorrt} from '../backend/tensorrt/environment.js';
 import {OptionError, TensorrtNodeError, throwIfAborted, UnsupportedError} from '../errors.js';
-import {abortSignal, integer, object, oneOf} from '../options.js';
+import {abortSignal, boolean, integer, object, oneOf} from '../options.js';
 import type {OnProgress} from '../progress.js';
 import {loadTokenizer} from '../tokenizer/tokenizer.js';
+import {contextLimit, DEFAULT_MAX_BATCH} from './limits.js';
 import {LanguageModel} from './model.js';
 import {openModelFolder} from './model_folder.js';
 
@@ -27,6 +29,8 @@ export interface LoadOptions {
   maxContext?: number;
   /** Requests that run at once; further ones wait. Default 8. */
   maxBatch?: number;
+  /** With an engine folder as the source: the model's folder or ONNX file, where it is not where the engines' manifest says. */
+  model?: string;
   /**
    * A request's tokens do not depend on what runs beside it, before it, or on maxBatch, to the last bit. On TensorRT that
    * costs: steps are all as long as the longest, with up to 16 streams, prompts are read one after another, and sessions
@@ -45,8 +49,6 @@ export interface LoadOptions {
   onProgress?: OnProgress;
 }
 
-const DEFAULT_MAX_CONTEXT = 8192;
-const DEFAULT_MAX_BATCH = 8;
 /** Long enough to be efficient, short enough for others to take turns. */
 const PREFILL_CHUNK = 128;
 
@@ -54,29 +56,33 @@ const PREFILL_CHUNK = 128;
 const OPTIONS_OF = {cpu: ['threads', 'accuracyLevel'], tensorrt: ['device', 'type']} as const;
 
 /**
- * Loads a language model from its folder or ONNX file. On TensorRT the engines that are not in the engine cache are built
- * first, which is told as the phase 'build'. Throws OptionError; FormatError for missing or damaged files;
+ * Loads a language model from its folder or ONNX file, or from an engine folder that `buildModel` made. On TensorRT the
+ * engines that are neither there nor in the engine cache are built first, which is told as the phase 'build'. Throws OptionError; FormatError for missing or damaged files;
  * UnsupportedError for a model that the backend cannot do; CudaError and TensorrtError for what TensorRT lacks;
  * BuildError; AbortError.
  */
 export async function loadModel(source: string, options: LoadOptions = {}): Promise<LanguageModel> {
   if (typeof source !== 'string' || source === '') throw new OptionError('source', 'the path of a folder or an ONNX file', source);
   checkOptions(options);
-  const {maxContext, maxBatch = DEFAULT_MAX_BATCH, signal, onProgress} = options;
+  const {signal, onProgress} = options;
   throwIfAborted(signal);
 
   const step = (done: number, detail: string) => onProgress?.({phase: 'load', done, total: 2, unit: 'steps', detail});
-  const {modelPath, folder, config} = await openModelFolder(source);
-  const trained = config.maxPositionEmbeddings ?? DEFAULT_MAX_CONTEXT;
-  if (maxContext !== undefined && maxContext > trained) {
-    throw new OptionError('maxContext', `at most ${trained}, the positions the model was trained for`, maxContext);
+  const found = await findDecoderFolder(source);
+  if (found === undefined && options.model !== undefined) {
+    throw new OptionError('model', "left out where the source is not a decoder's engine folder", options.model);
   }
+  const {modelPath, folder, config} = await openModelFolder(found === undefined ? source : (options.model ?? found.modelPath));
+  const engines = found && {...found, modelPath};
   step(0, 'tokenizer');
   const tokenizer = await loadTokenizer(folder);
   throwIfAborted(signal);
   step(1, 'weights');
-  const limits = {maxContext: maxContext ?? Math.min(trained, DEFAULT_MAX_CONTEXT), maxBatch};
-  const backend = await loadBackend(modelPath, limits, options);
+  const {maxBatch = DEFAULT_MAX_BATCH, deterministic = false} = options;
+  const limits = engines
+    ? checkLimits(engines.manifest, options)
+    : {maxContext: contextLimit(config, options.maxContext), maxBatch, deterministic};
+  const backend = await loadBackend(modelPath, limits, engines, options);
   try {
     step(2, 'ready');
     return new LanguageModel(backend, tokenizer, config);
@@ -89,14 +95,15 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
 
 function checkOptions(options: LoadOptions): void {
   const {backend = 'auto', device, type, maxContext, maxBatch, threads, accuracyLevel, signal, onProgress} = object('options', options);
-  const {deterministic} = options;
+  const {deterministic, model} = options;
   oneOf('backend', backend, ['auto', 'cpu', 'tensorrt']);
   if (device !== undefined) integer('device', device, {min: 0, max: 1023});
   if (type !== undefined) oneOf('type', type, ['float16', 'bfloat16']);
   if (maxContext !== undefined) integer('maxContext', maxContext, {min: 1});
   if (maxBatch !== undefined) integer('maxBatch', maxBatch, {min: 1});
-  if (deterministic !== undefined && typeof deterministic !== 'boolean') {
-    throw new OptionError('deterministic', 'true or false', deterministic);
+  if (deterministic !== undefined) boolean('deterministic', deterministic);
+  if (model !== undefined && (typeof model !== 'string' || model === '')) {
+    throw new OptionError('model', 'the path of a folder or an ONNX file', model);
   }
   if (threads !== undefined) integer('threads', threads, {min: 1, max: 1024});
   if (accuracyLevel !== undefined && accuracyLevel !== 0 && accuracyLevel !== 4) {
@@ -110,8 +117,13 @@ function checkOptions(options: LoadOptions): void {
   }
 }
 
-async function loadBackend(modelPath: string, limits: ModelLimits, options: LoadOptions): Promise<Backend> {
-  const {backend = 'auto', device = 0, type, deterministic = false, threads = availableParallelism(), accuracyLevel = 0} = options;
+async function loadBackend(
+  modelPath: string,
+  {deterministic, ...limits}: ModelLimits & {deterministic: boolean},
+  engines: DecoderFolder | undefined,
+  options: LoadOptions,
+): Promise<Backend> {
+  const {backend = 'auto', device = 0, type, threads = availableParallelism(), accuracyLevel = 0} = options;
   const {signal, onProgress} = options;
   let unsupported: string | undefined;
   if (backend !== 'cpu') {
@@ -121,7 +133,7 @@ async function loadBackend(modelPath: string, limits: ModelLimits, options: Load
         checkKernels(environment);
         // Not before it is needed: what lowers and builds is much to load.
         const {TensorrtBackend} = await import('../backend/tensorrt/tensorrt_backend.js');
-        return await TensorrtBackend.load({modelPath, environment, ...limits, type, deterministic, signal, onProgress});
+        return await TensorrtBackend.load({modelPath, engines, environment, ...limits, type, deterministic, signal, onProgress});
       } catch (error) {
         if (backend === 'tensorrt' || !(error instanceof UnsupportedError)) throw error;
         unsupported = error.message;

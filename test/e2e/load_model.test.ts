@@ -1,40 +1,21 @@
 /** Which backend `loadModel` takes, on the simulated driver and TensorRT. */
 
-import {mkdir, writeFile} from 'node:fs/promises';
-
 import {type LoadOptions, loadModel, type Progress} from 'tensorrt-node';
 import {beforeAll, describe, expect, it} from 'vitest';
 
-import {buildDecoder} from '../../lib/import/graph/decoder.js';
-import {writeModel} from '../../lib/onnx/write.js';
-import {randomTensors, tinyConfig} from '../support/random_checkpoint.js';
+import {languageModelFolder} from '../support/language_model_folder.js';
 import {temporaryFolder} from '../support/temporary_folder.js';
-import {byteLevelTokenizer} from '../support/tokenizers.js';
 import {runNode} from './helpers/child.js';
 import {useSimulatedTensorrt} from './helpers/simulated_tensorrt.js';
 
 const folder = temporaryFolder();
 let env: Record<string, string>;
 
-/** `headDim`: 64 has kernels, 48 has none. */
-async function modelFolder(name: string, headDim: number): Promise<void> {
-  const {tokenizerJson, tokenizerConfig} = byteLevelTokenizer();
-  await mkdir(folder(name));
-  const config = tinyConfig({headDim, vocabSize: 272, maxPositionEmbeddings: 256});
-  await writeModel(buildDecoder(config, randomTensors(config), {dtype: 'fp32'}), folder(name, 'model.onnx'));
-  const files = {
-    'config.json': {model_type: 'llama', max_position_embeddings: 256},
-    'tokenizer.json': tokenizerJson,
-    'tokenizer_config.json': tokenizerConfig,
-  };
-  for (const [file, content] of Object.entries(files)) await writeFile(folder(name, file), JSON.stringify(content));
-}
-
 beforeAll(async () => {
   env = {...(await useSimulatedTensorrt()), TENSORRT_NODE_CACHE: folder('cache')};
   process.env.TENSORRT_NODE_CACHE = env.TENSORRT_NODE_CACHE;
-  await modelFolder('model', 64);
-  await modelFolder('odd', 48);
+  await languageModelFolder(folder('model'));
+  await languageModelFolder(folder('odd'), {headDim: 48});
 });
 
 describe('auto', () => {

@@ -1,6 +1,6 @@
 /** What the native decoder is asked to load: a lowered decoder, its plans and its limits, in the addon's terms. */
 
-import type {ByRange, LoweredDecoder} from '../../decoder/lowered_decoder.js';
+import type {ByRange, DecoderIndex} from '../../decoder/lowered_decoder.js';
 import type {StoredBytes, WeightRef, WeightRows} from '../../decoder/weight_ref.js';
 import type {NativeDecoderRequest, NativeMatrix, NativePiece, NativeSource} from '../../native/decoder_addon.js';
 
@@ -15,7 +15,7 @@ export interface NativeRequestOptions {
 }
 
 export function nativeRequest(
-  {shape, parts, sequence, weights}: LoweredDecoder,
+  {shape, parts, sequence, weights}: DecoderIndex,
   plans: PartPlans,
   options: NativeRequestOptions,
 ): NativeDecoderRequest {
@@ -41,7 +41,7 @@ export function nativeRequest(
 }
 
 /** For errors: where a weight is first used. */
-function weightNames(sequence: LoweredDecoder['sequence']): Map<number, string> {
+function weightNames(sequence: DecoderIndex['sequence']): Map<number, string> {
   const names = new Map<number, string>();
   for (const {part, layer, weights} of sequence) {
     for (const [name, weight] of Object.entries(weights)) {

@@ -1,14 +1,16 @@
 /** From an ONNX decoder to plans: lowered, and its parts built or taken from the engine cache. */
 
 import {readFile} from 'node:fs/promises';
+import {join} from 'node:path';
 
 import {lowerDecoder} from '../../decoder/lower_decoder.js';
-import type {ByRange, DecoderShape, LoweredDecoder, RowRange} from '../../decoder/lowered_decoder.js';
+import type {ByRange, DecoderIndex, DecoderShape, LoweredDecoder, RowRange} from '../../decoder/lowered_decoder.js';
 
 import {buildEngine} from '../../engine/build/build.js';
 import {AbortError, throwIfAborted, UnsupportedError} from '../../errors.js';
 import {readModel} from '../../onnx/read.js';
 import type {OnProgress, Progress} from '../../progress.js';
+import {planFolder} from './decoder_manifest.js';
 import type {PartPlans} from './native_request.js';
 import {MOST_ROWS, partProfile} from './part_profile.js';
 
@@ -22,13 +24,15 @@ export interface PrepareOptions {
   deterministic?: boolean;
   /** Hidden type. Default: bfloat16 where the model's weights are, else float16. */
   type?: 'float16' | 'bfloat16';
+  /** An existing folder that is given an engine folder for each plan, as planFolder names it. */
+  output?: string;
   signal?: AbortSignal;
   /** Phase 'build', in plans; nothing when all are in the cache. */
   onProgress?: OnProgress;
 }
 
 export interface PreparedDecoder {
-  lowered: LoweredDecoder;
+  index: DecoderIndex;
   plans: PartPlans;
 }
 
@@ -46,7 +50,7 @@ export async function prepareDecoder(modelPath: string, options: PrepareOptions)
   const model = await readModel(modelPath, {signal});
   const lowered = await lowerDecoder(model, {type, maxPositions: maxContext, signal});
   checkShape(lowered.shape, maxContext, modelPath);
-  return {lowered, plans: await buildPlans(lowered, options)};
+  return {index: lowered, plans: await buildPlans(lowered, options)};
 }
 
 function checkShape({headSize, maxPositions, rotarySize}: DecoderShape, maxContext: number, modelPath: string): void {
@@ -77,6 +81,7 @@ async function buildPlans(lowered: LoweredDecoder, options: PrepareOptions): Pro
       name: title,
       device: options.device,
       typing: 'strong',
+      ...(options.output === undefined ? {} : {output: join(options.output, planFolder(name, range))}),
       ...(profile === undefined ? {} : {profiles: [profile]}),
       signal,
       onProgress: (each) => progress.at(title, each),

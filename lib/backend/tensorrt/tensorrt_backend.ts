@@ -9,6 +9,8 @@ import {translated, typed} from '../../native/errors.js';
 import type {OnProgress} from '../../progress.js';
 import type {Backend, BackendListener, BackendRequest, BackendRequestHandle, ModelLimits, TokenEvent} from '../backend.js';
 import {blockBytes, cachePages} from './cache_pages.js';
+import {readDecoderFolder} from './decoder_folder.js';
+import type {DecoderFolder} from './decoder_manifest.js';
 import {type LoadDecoderOptions, loadNativeDecoder} from './load_decoder.js';
 import {nativeRequest} from './native_request.js';
 import {MOST_ROWS} from './part_profile.js';
@@ -17,6 +19,8 @@ import {nativeSampling} from './sampling.js';
 
 export interface TensorrtBackendOptions extends ModelLimits {
   modelPath: string;
+  /** The engines that were built for it, and their limits are no smaller; left out, they are built or in the cache. */
+  engines?: DecoderFolder;
   /** Driver, GPU and TensorRT, found to be there. */
   environment: BuildEnvironment;
   /** Whether a request's tokens must not depend on what else runs. Default false. */
@@ -58,14 +62,16 @@ export class TensorrtBackend implements Backend {
    * FormatError, AbortError, CudaError (ERR_OUT_OF_MEMORY too), TensorrtError, BuildError.
    */
   static async load(options: TensorrtBackendOptions): Promise<TensorrtBackend> {
-    const {modelPath, environment, maxContext, maxBatch, signal, onProgress} = options;
-    const prepared = await prepareDecoder(modelPath, {...options, device: environment.device});
+    const {modelPath, environment, engines, maxContext, maxBatch, signal, onProgress} = options;
+    const prepared = engines
+      ? await readDecoderFolder(engines, environment, signal)
+      : await prepareDecoder(modelPath, {...options, device: environment.device});
     throwIfAborted(signal);
     const {addon, gpu, tensorrtVersion} = environment;
     const request = requestFor(prepared, options);
     return TensorrtBackend.open((listener, loadOptions) => loadNativeDecoder(addon, request, listener, loadOptions), {
       limits: {maxContext, maxBatch},
-      shape: prepared.lowered.shape,
+      shape: prepared.index.shape,
       where: `TensorRT ${tensorrtVersion} on ${gpu.name}`,
       signal,
       onProgress: (what, done, total) =>
@@ -166,12 +172,12 @@ export class TensorrtBackend implements Backend {
   }
 }
 
-function requestFor({lowered, plans}: PreparedDecoder, options: TensorrtBackendOptions): NativeDecoderRequest {
+function requestFor({index, plans}: PreparedDecoder, options: TensorrtBackendOptions): NativeDecoderRequest {
   const {environment, deterministic = false, maxBatch, maxContext} = options;
   const {addon, device, tensorrt} = environment;
   const {freeBytes} = translated(() => new addon.Device(device).memory());
-  const weightsBytes = lowered.weights.reduce((sum, weight) => sum + blockBytes(weightByteLength(weight)), 0);
-  return nativeRequest(lowered, plans, {
+  const weightsBytes = index.weights.reduce((sum, weight) => sum + blockBytes(weightByteLength(weight)), 0);
+  return nativeRequest(index, plans, {
     device,
     tensorrt,
     deterministic,
@@ -182,7 +188,7 @@ function requestFor({lowered, plans}: PreparedDecoder, options: TensorrtBackendO
       narrowRows: MOST_ROWS.decode,
       prefillRows: MOST_ROWS.prefill,
       scoreRows: MOST_ROWS.decode,
-      pages: cachePages({shape: lowered.shape, maxBatch, maxContext, freeBytes, weightsBytes}),
+      pages: cachePages({shape: index.shape, maxBatch, maxContext, freeBytes, weightsBytes}),
       maxContext,
       maxWaiting: MOST_WAITING,
     },
