@@ -25,10 +25,38 @@ constexpr int rmsNormVectors = 4;
 constexpr int rmsNormMaxThreads = 1024;
 
 constexpr int linearWarps = 8;
-// Rows of the weight that a block takes, and rows of x at a time.
+// Rows of the weight that a block takes, and rows of x, in columns of tiles, for one reading of it.
 constexpr int linearOuter = 16;
-constexpr int linearRows = 16;
+constexpr int linearColumn = 8;
+constexpr int linearColumns[] = {1, 2, 3, 4};
 constexpr int linearPlainThreads = 128;
+
+// Rows of x that the kernels for few rows are made for, the least that are enough being taken.
+constexpr int gemvRows[] = {1, 2, 4};
+
+// How a kernel for few rows reads the weight.
+struct GemvShape {
+  int warps;
+  // Runs of 32 vectors of a row that a warp adds up at once, and such units that it has on their way.
+  int unit;
+  int units;
+  // Which wait in shared memory, or else in registers.
+  bool shared;
+};
+
+constexpr GemvShape gemvShape{16, 2, 4, true};
+// For comparison.
+constexpr GemvShape gemvVariants[] = {
+    {16, 2, 2, true}, {16, 4, 2, true}, {8, 2, 4, true},  {8, 2, 8, true},   {8, 4, 4, true},
+    {8, 4, 2, false}, {8, 4, 3, false}, {8, 2, 4, false}, {16, 2, 2, false}, {4, 4, 4, true},
+};
+
+// As much on its way of several rows of the weight as of one.
+constexpr GemvShape gemvShapeOf(const GemvShape& shape, int vectors) {
+  if (vectors == 1) return shape;
+  return shape.unit > 1 ? GemvShape{shape.warps, shape.unit / 2, shape.units, shape.shared}
+                        : GemvShape{shape.warps, 1, shape.units / 2, shape.shared};
+}
 
 constexpr int attentionHeadSizes[] = {64, 80, 96, 128, 256};
 constexpr int attentionWarps = 4;

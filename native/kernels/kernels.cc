@@ -24,14 +24,43 @@ struct Source {
   bool typed;
   // And so are the head sizes.
   bool sized;
+  // And so are these.
+  std::vector<std::string> (*shapes)() = nullptr;
 };
+
+template <typename Sizes>
+std::vector<std::string> numbers(const Sizes& sizes) {
+  std::vector<std::string> all;
+  for (const int size : sizes) all.push_back(std::to_string(size));
+  return all;
+}
+std::vector<std::string> columns() {
+  return numbers(linearColumns);
+}
+// Rows of x, and of the weight.
+std::vector<std::string> gemvSizes() {
+  std::vector<std::string> all;
+  for (const int rows : gemvRows)
+    for (const int vectors : {1, 2}) all.push_back(std::to_string(rows) + "_" + std::to_string(vectors));
+  return all;
+}
+std::vector<std::string> gemvVariantNames() {
+  std::vector<std::string> all;
+  for (std::size_t i = 0; i < std::size(gemvVariants); ++i)
+    for (const char* vectors : {"1_1_", "1_2_"}) all.push_back(vectors + std::to_string(i));
+  return all;
+}
 
 constexpr std::array sources{
     Source{"embed", "embed", true, false},
     Source{"rms_norm", "rms_norm", true, false},
     Source{"gated_activation", "gated_activation", true, false},
-    Source{"linear", "linear", true, false},
+    Source{"linear", "linear", true, false, &columns},
     Source{"linear", "linear_plain", true, false},
+    Source{"gemv", "gemv", true, false, &gemvSizes},
+    Source{"gemv", "gemv_norm", true, false, &gemvSizes},
+    Source{"gemv_variants", "gemv_float16", false, false, &gemvVariantNames},
+    Source{"gemv_variants", "gemv_norm_float16", false, false, &gemvVariantNames},
     Source{"attention", "attention_append", true, false},
     Source{"attention", "attention_decode", true, true},
     Source{"attention", "attention_prefill", true, true},
@@ -54,11 +83,8 @@ std::vector<std::string> namesOf(const Source& source) {
     names = std::move(longer);
   };
   if (source.typed) extend(std::array<std::string, 2>{"float16", "bfloat16"});
-  if (source.sized) {
-    std::vector<std::string> sizes;
-    for (const int size : attentionHeadSizes) sizes.push_back(std::to_string(size));
-    extend(sizes);
-  }
+  if (source.sized) extend(numbers(attentionHeadSizes));
+  if (source.shapes != nullptr) extend(source.shapes());
   return names;
 }
 
@@ -101,6 +127,7 @@ Kernels::Kernels(Private, std::shared_ptr<const cuda::Context> context) : contex
   CUdevice device = 0;
   check(driver().cuDeviceGet(&device, context_->ordinal()), "cuDeviceGet");
   multiprocessors_ = attribute(device, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT);
+  sharedBytes_ = static_cast<std::size_t>(attribute(device, CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN));
   int version = 0;
   check(driver().cuDriverGetVersion(&version), "cuDriverGetVersion");
   // From CUDA 12.3 on graphs can record it.
@@ -108,6 +135,7 @@ Kernels::Kernels(Private, std::shared_ptr<const cuda::Context> context) : contex
   overlapping_ = attribute(device, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR) >= 9 && version >= 12030 &&
                  (overlap == nullptr || std::string_view(overlap) != "0");
 
+  const char* carveout = std::getenv("TENSORRT_NODE_KERNEL_CARVEOUT");
   try {
     std::map<std::string_view, CUmodule> byImage;
     for (const Source& source : sources) {
@@ -120,6 +148,11 @@ Kernels::Kernels(Private, std::shared_ptr<const cuda::Context> context) : contex
       for (std::string& name : namesOf(source)) {
         CUfunction function = nullptr;
         check(driver().cuModuleGetFunction(&function, entry->second, name.c_str()), "cuModuleGetFunction", name);
+        // A multiprocessor runs kernels side by side only where they divide its memory alike.
+        if (carveout == nullptr || std::string_view(carveout) != "0")
+          check(driver().cuFuncSetAttribute(function, CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT,
+                                            CU_SHAREDMEM_CARVEOUT_MAX_SHARED),
+                "cuFuncSetAttribute", name);
         functions_.emplace(std::move(name), function);
       }
     }

@@ -41,6 +41,8 @@ class Kernels {
   }
 
   int multiprocessors() const noexcept { return multiprocessors_; }
+  // Shared memory that a block may have.
+  std::size_t sharedBytes() const noexcept { return sharedBytes_; }
   // Whether kernels begin while the one before them ends, which those of this library are written for;
   // $TENSORRT_NODE_KERNEL_OVERLAP=0 forbids it.
   bool overlapping() const noexcept { return overlapping_; }
@@ -63,6 +65,7 @@ class Kernels {
   std::vector<CUmodule> modules_;
   std::map<std::string, CUfunction, std::less<>> functions_;
   int multiprocessors_ = 1;
+  std::size_t sharedBytes_ = 0;
   bool overlapping_ = false;
   mutable std::mutex leasesMutex_;
   mutable std::vector<char> leased_;

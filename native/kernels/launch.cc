@@ -66,17 +66,66 @@ void gatedActivation(const Kernels& kernels, CUstream stream, ElementType type, 
                  gatedActivationThreads, p);
 }
 
-void linear(const Kernels& kernels, CUstream stream, ElementType type, const LinearParameters& p) {
-  if (p.rows == 0) return;
-  require(p.rows <= 65535, "linear: at most 65535 rows");
+namespace {
+
+// The product itself, x being what is multiplied.
+void multiply(const Kernels& kernels, CUstream stream, ElementType type, const LinearParameters& p) {
+  const int outputs = p.gated == 0 ? p.outer : p.outer / 2;
   if (p.inner % elementsPerVector != 0) {
-    kernels.launch(stream, typed("linear_plain", type), {.x = count(p.outer), .y = count(p.rows)}, linearPlainThreads,
+    kernels.launch(stream, typed("linear_plain", type), {.x = count(outputs), .y = count(p.rows)}, linearPlainThreads,
                    p);
     return;
   }
-  kernels.launch(stream, typed("linear", type),
-                 {.x = count(divideUp(p.outer, linearOuter)), .y = count(divideUp(p.rows, linearRows))},
+  const int tile = p.gated == 0 ? linearOuter : linearOuter / 2;
+  const int columns = std::min(divideUp(p.rows, linearColumn), linearColumns[std::size(linearColumns) - 1]);
+  kernels.launch(stream, typed("linear", type) + "_" + std::to_string(columns),
+                 {.x = count(divideUp(outputs, tile)), .y = count(divideUp(p.rows, columns * linearColumn))},
                  linearWarps * 32, p);
+}
+
+// Whether a kernel for few rows took it.
+bool multiplyFew(const Kernels& kernels, CUstream stream, ElementType type, LinearParameters p) {
+  const GemvTuning& tuning = gemvTuning();
+  const auto* const rows = std::ranges::find_if(gemvRows, [&](int most) { return most >= p.rows; });
+  if (p.inner % elementsPerVector != 0 || rows == std::end(gemvRows) || p.rows > tuning.mostRows) return false;
+  const int vectors = p.gated != 0 ? 2 : tuning.vectors;
+  const bool normed = p.normWeight != nullptr;
+  const bool varied = tuning.variant >= 0 && *rows == 1 && type == ElementType::float16;
+  const GemvShape shape = gemvShapeOf(varied ? gemvVariants[tuning.variant] : gemvShape, vectors);
+  const std::size_t bytes = gemvSharedBytes(shape, *rows, vectors, p.inner, normed);
+  if (bytes + gemvOwnSharedBytes > kernels.sharedBytes()) return false;
+  p.ahead = tuning.ahead;
+  const int tasks = p.gated != 0 ? p.outer / 2 : divideUp(p.outer, vectors);
+  std::string name =
+      typed(normed ? "gemv_norm" : "gemv", type) + "_" + std::to_string(*rows) + "_" + std::to_string(vectors);
+  if (varied) name += "_" + std::to_string(tuning.variant);
+  kernels.launch(stream, name, {.x = count(std::min(tasks, kernels.multiprocessors() * tuning.blocks))},
+                 count(shape.warps * 32), p, bytes);
+  return true;
+}
+
+}  // namespace
+
+GemvTuning& gemvTuning() {
+  static GemvTuning tuning;
+  return tuning;
+}
+
+void linear(const Kernels& kernels, CUstream stream, ElementType type, const LinearParameters& p) {
+  if (p.rows == 0) return;
+  require(p.rows <= 65535, "linear: at most 65535 rows");
+  require(p.gated == 0 || (p.outer % 2 == 0 && p.residual == nullptr),
+          "linear: a gated product has as many gates as ups, and no residual");
+  if (multiplyFew(kernels, stream, type, p)) return;
+  if (p.normWeight == nullptr) {
+    multiply(kernels, stream, type, p);
+    return;
+  }
+  rmsNorm(kernels, stream, type, {p.x, nullptr, p.normWeight, p.workspace, nullptr, p.rows, p.inner, p.epsilon});
+  LinearParameters normed = p;
+  normed.x = p.workspace;
+  normed.normWeight = nullptr;
+  multiply(kernels, stream, type, normed);
 }
 
 void attention(const Kernels& kernels, CUstream stream, ElementType type, const AttentionParameters& parameters) {
@@ -128,6 +177,10 @@ void dequantize(const Kernels& kernels, CUstream stream, const DequantizeParamet
 
 bool servesHeadSize(std::int32_t headSize) noexcept {
   return std::ranges::find(attentionHeadSizes, headSize) != std::end(attentionHeadSizes);
+}
+
+std::size_t linearWorkspaceBytes(std::int32_t rows, std::int32_t inner, bool normed) {
+  return normed ? static_cast<std::size_t>(rows) * static_cast<std::size_t>(inner) * 2 : 0;
 }
 
 std::size_t attentionWorkspaceBytes(std::int32_t rows, std::int32_t heads, std::int32_t headSize, std::int32_t splits) {

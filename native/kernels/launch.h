@@ -32,8 +32,21 @@ void beginStep(const Kernels& kernels, CUstream stream, const BeginStepParameter
 void convert(const Kernels& kernels, CUstream stream, const ConvertParameters& parameters);
 void dequantize(const Kernels& kernels, CUstream stream, const DequantizeParameters& parameters);
 
+// How products of few rows are made; for trying out.
+struct GemvTuning {
+  // Of gemvVariants, for one row of float16; -1 is gemvShape.
+  int variant = -1;
+  int blocks = 1;  // a multiprocessor
+  int ahead = 4096;
+  int vectors = 1;  // rows of the weight at once where it is not gated
+  int mostRows = 4;
+};
+GemvTuning& gemvTuning();
+
 // Head sizes that attention was made for.
 bool servesHeadSize(std::int32_t headSize) noexcept;
+// Bytes of LinearParameters::workspace; 0 where none is needed. Good for fewer rows as well.
+std::size_t linearWorkspaceBytes(std::int32_t rows, std::int32_t inner, bool normed);
 // Bytes of AttentionParameters::workspace; 0 where none is needed. Good for fewer rows and splits as well.
 std::size_t attentionWorkspaceBytes(std::int32_t rows, std::int32_t heads, std::int32_t headSize, std::int32_t splits);
 // Splits that fill the GPU for decode steps of `rows` rows and contexts up to `tokens`.

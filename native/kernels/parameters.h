@@ -42,16 +42,24 @@ struct GatedActivationParameters {
 };
 
 // y = x * transpose(weight) + bias + residual, summed in float32. For few rows: bound by reading the weight.
+// With normWeight x is normalised first, as by RmsNorm; gated, y is activation(gate) * up, where gate is the first half
+// of what comes out and up the second.
 struct LinearParameters {
   const void* x;         // [rows, inner]
   const void* weight;    // [outer, inner]
   const void* bias;      // [outer], or null
-  const void* residual;  // [rows, outer], or null
-  void* y;               // [rows, outer], of `outputType`
+  const void* residual;  // [rows, outer], or null; not with `gated`
+  void* y;               // [rows, outer], gated [rows, outer / 2], of `outputType`
   std::int32_t rows;
   std::int32_t inner;
   std::int32_t outer;
   ElementType outputType;
+  const void* normWeight = nullptr;  // [inner], or null
+  void* workspace = nullptr;         // linearWorkspaceBytes()
+  float epsilon = 0;
+  std::int32_t gated = 0;
+  Activation activation = Activation::silu;
+  std::int32_t ahead = 0;  // bytes of a warp's part of the weight that are brought to the cache early; set by linear()
 };
 
 // Rows come in runs: those of one sequence that follow each other. A decode step has runs of one row, a chunk of a

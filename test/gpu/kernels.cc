@@ -21,6 +21,7 @@
 #include "cuda/event.h"
 #include "cuda/graph.h"
 #include "cuda/stream.h"
+#include "kernels/geometry.h"
 #include "kernels/kernels.h"
 #include "kernels/launch.h"
 #include "simulator/kernels/element.h"
@@ -249,40 +250,161 @@ void testGatedActivation(Gpu& gpu, int rows, int width, Activation activation) {
   gpu.release();
 }
 
+struct LinearCase {
+  int rows;
+  int inner;
+  int outer;
+  bool bias = false;
+  bool residual = false;
+  bool wide = false;
+  bool normed = false;
+  // An Activation, or -1: not gated.
+  int gated = -1;
+};
+
 template <typename Element>
-void testLinear(Gpu& gpu, int rows, int inner, int outer, bool extras, bool wide) {
-  const std::string name =
-      text("linear", nameOf<Element>(), rows, inner, outer, extras ? "bias residual" : "", wide ? "float32" : "");
-  if (!wanted(name)) return;
-  const auto x = rounded<Element>(normal(static_cast<std::size_t>(rows) * inner));
-  const auto weight =
-      rounded<Element>(normal(static_cast<std::size_t>(outer) * inner, 1 / std::sqrt(static_cast<float>(inner))));
-  const auto bias = rounded<Element>(normal(outer));
-  const auto residual = rounded<Element>(normal(static_cast<std::size_t>(rows) * outer));
-  const std::size_t count = static_cast<std::size_t>(rows) * outer;
-  void* y = gpu.empty(count * 4);
-  linear(gpu.kernels(), gpu.stream(), typeOf<Element>(),
-         {gpu.put(x), gpu.put(weight), extras ? gpu.put(bias) : nullptr, extras ? gpu.put(residual) : nullptr, y, rows,
-          inner, outer, wide ? ElementType::float32 : typeOf<Element>()});
+struct LinearData {
+  std::vector<Element> x;
+  std::vector<Element> weight;
+  std::vector<Element> bias;
+  std::vector<Element> residual;
+  std::vector<Element> norm;
+  LinearParameters p{};
+};
+
+template <typename Element>
+LinearData<Element> makeLinear(Gpu& gpu, const LinearCase& c) {
+  const auto size = [](int rows, int columns) { return static_cast<std::size_t>(rows) * columns; };
+  const int width = c.gated < 0 ? c.outer : c.outer / 2;
+  const float scale = 1 / std::sqrt(static_cast<float>(c.inner));
+  LinearData<Element> d{rounded<Element>(normal(size(c.rows, c.inner), c.normed ? 3 : 1)),
+                        rounded<Element>(normal(size(c.outer, c.inner), scale)),
+                        rounded<Element>(normal(c.outer)),
+                        rounded<Element>(normal(size(c.rows, width))),
+                        rounded<Element>(normal(c.inner)),
+                        {}};
+  d.p.x = gpu.put(d.x);
+  d.p.weight = gpu.put(d.weight);
+  d.p.bias = c.bias ? gpu.put(d.bias) : nullptr;
+  d.p.residual = c.residual ? gpu.put(d.residual) : nullptr;
+  d.p.y = gpu.empty(size(c.rows, width) * 4);
+  d.p.rows = c.rows;
+  d.p.inner = c.inner;
+  d.p.outer = c.outer;
+  d.p.outputType = c.wide ? ElementType::float32 : typeOf<Element>();
+  d.p.normWeight = c.normed ? gpu.put(d.norm) : nullptr;
+  d.p.workspace = gpu.empty(linearWorkspaceBytes(c.rows, c.inner, c.normed));
+  d.p.epsilon = 1e-5F;
+  d.p.gated = c.gated < 0 ? 0 : 1;
+  d.p.activation = static_cast<Activation>(std::max(c.gated, 0));
+  return d;
+}
+
+template <typename Element>
+std::vector<double> expectedLinear(const LinearCase& c, const LinearData<Element>& d) {
   std::vector<float> weights;
-  for (const Element each : weight) weights.push_back(each.value());
+  for (const Element each : d.weight) weights.push_back(each.value());
+  const int width = c.gated < 0 ? c.outer : c.outer / 2;
   std::vector<double> expected;
-  for (int row = 0; row < rows; ++row) {
+  for (int row = 0; row < c.rows; ++row) {
     std::vector<double> xs;
-    for (int i = 0; i < inner; ++i) xs.push_back(x[static_cast<std::size_t>(row) * inner + i].value());
-    for (int column = 0; column < outer; ++column) {
-      double sum = extras ? static_cast<double>(bias[column].value()) +
-                                residual[static_cast<std::size_t>(row) * outer + column].value()
-                          : 0;
-      const float* line = weights.data() + static_cast<std::size_t>(column) * inner;
-      for (int i = 0; i < inner; ++i) sum += xs[i] * line[i];
-      expected.push_back(sum);
+    double squares = 0;
+    for (int i = 0; i < c.inner; ++i) {
+      xs.push_back(d.x[static_cast<std::size_t>(row) * c.inner + i].value());
+      squares += xs.back() * xs.back();
+    }
+    if (c.normed)
+      for (int i = 0; i < c.inner; ++i) xs[i] *= d.norm[i].value() / std::sqrt(squares / c.inner + 1e-5);
+    const auto product = [&](int outer) {
+      double sum = c.bias ? static_cast<double>(d.bias[outer].value()) : 0;
+      const float* line = weights.data() + static_cast<std::size_t>(outer) * c.inner;
+      for (int i = 0; i < c.inner; ++i) sum += xs[i] * line[i];
+      return sum;
+    };
+    for (int column = 0; column < width; ++column) {
+      double value = product(column);
+      if (c.gated >= 0) value = activated(static_cast<Activation>(c.gated), value) * product(column + width);
+      if (c.residual) value += d.residual[static_cast<std::size_t>(row) * width + column].value();
+      expected.push_back(value);
     }
   }
-  if (wide)
-    compare(name, gpu.take<float>(y, count), expected, 2e-6);
+  return expected;
+}
+
+template <typename Element>
+void testLinear(Gpu& gpu, const LinearCase& c) {
+  const std::string name = text("linear", nameOf<Element>(), c.rows, c.inner, c.outer, c.normed ? "norm" : "",
+                                c.bias ? "bias" : "", c.residual ? "residual" : "",
+                                c.gated < 0 ? "" : "gated " + std::to_string(c.gated), c.wide ? "float32" : "");
+  if (!wanted(name)) return;
+  const auto d = makeLinear<Element>(gpu, c);
+  linear(gpu.kernels(), gpu.stream(), typeOf<Element>(), d.p);
+  const auto expected = expectedLinear(c, d);
+  // What is normalised may be rounded before it is multiplied, as by RmsNorm; a gate's error is that of its up too.
+  const bool rounds = c.normed && (c.rows > gemvTuning().mostRows || c.inner % 8 != 0);
+  const double inside = rounds ? (c.gated < 0 ? 2 : 4) * unit<Element>() : 4e-6;
+  if (c.wide)
+    compare(name, gpu.take<float>(d.p.y, expected.size()), expected, inside);
   else
-    compare(name, gpu.take<Element>(y, count), expected, 1.1 * unit<Element>());
+    compare(name, gpu.take<Element>(d.p.y, expected.size()), expected, inside + 1.1 * unit<Element>());
+  gpu.release();
+}
+
+std::vector<std::pair<std::string, GemvTuning>> gemvTunings() {
+  std::vector<std::pair<std::string, GemvTuning>> all;
+  const auto shaped = [](const GemvShape& s) {
+    return text(s.warps) + "w" + text(s.unit) + "x" + text(s.units) + (s.shared ? "s" : "r");
+  };
+  all.emplace_back("tiles", GemvTuning{.mostRows = 0});
+  all.emplace_back(shaped(gemvShape), GemvTuning{});
+  all.emplace_back(shaped(gemvShape) + " ahead 0", GemvTuning{.ahead = 0});
+  all.emplace_back(shaped(gemvShape) + " ahead 16384", GemvTuning{.ahead = 16384});
+  all.emplace_back(shaped(gemvShape) + " pairs", GemvTuning{.vectors = 2});
+  for (int i = 0; i < static_cast<int>(std::size(gemvVariants)); ++i) {
+    // As many warps a multiprocessor in all.
+    const int blocks = 16 / gemvVariants[i].warps;
+    for (const int each : {1, blocks}) {
+      if (each == blocks && blocks == 1) break;
+      all.emplace_back(shaped(gemvVariants[i]) + " blocks " + text(each),
+                       GemvTuning{.variant = i, .blocks = each, .ahead = 8192 / each});
+    }
+    if (blocks == 1) all.emplace_back(shaped(gemvVariants[i]), GemvTuning{.variant = i});
+  }
+  return all;
+}
+
+void testGemvTunings(Gpu& gpu) {
+  for (const auto& each : gemvTunings()) {
+    gemvTuning() = each.second;
+    for (const bool normed : {false, true})
+      for (const int inner : {576, 1000, 4096}) {
+        testLinear<Half>(gpu, {1, inner, 301, true, true, true, normed});
+        testLinear<Half>(gpu, {1, inner, 302, true, false, false, normed, 0});
+      }
+    testLinear<Half>(gpu, {2, 576, 301, true, true, true, true});
+    testLinear<Half>(gpu, {4, 576, 301, true, true, true, true});
+  }
+  gemvTuning() = {};
+}
+
+// The kernel for many rows adds up in the same order however many they are.
+template <typename Element>
+void testLinearRows(Gpu& gpu, bool gated) {
+  const std::string name = text("linear rows", nameOf<Element>(), gated ? "gated" : "");
+  if (!wanted(name)) return;
+  const LinearCase c{.rows = 33, .inner = 1000, .outer = 46, .wide = true, .normed = true, .gated = gated ? 0 : -1};
+  auto d = makeLinear<Element>(gpu, c);
+  const std::size_t width = gated ? 23 : 46;
+  std::vector<float> most;
+  bool same = true;
+  for (const int rows : {33, 32, 24, 17, 16, 9, 8, 5}) {
+    d.p.rows = rows;
+    linear(gpu.kernels(), gpu.stream(), typeOf<Element>(), d.p);
+    const auto values = gpu.take<float>(d.p.y, width * rows);
+    if (most.empty()) most = values;
+    same = same && std::equal(values.begin(), values.end(), most.begin());
+  }
+  verdict(name, same);
   gpu.release();
 }
 
@@ -837,11 +959,25 @@ void testTyped(Gpu& gpu) {
     for (const int width : {8, 63, 100, 576, 1000, 4096, 9216}) testRmsNorm<Element>(gpu, 5, width, skips);
   for (const Activation activation : {Activation::silu, Activation::geluTanh, Activation::geluErf})
     for (const int width : {8, 61, 1536, 2056}) testGatedActivation<Element>(gpu, 3, width, activation);
-  for (int rows = 1; rows <= 17; ++rows) testLinear<Element>(gpu, rows, 576, 200, rows % 2 == 0, rows % 3 == 0);
-  for (const int inner : {8, 24, 56, 72, 1000, 1536, 2048, 100, 61})
-    for (const int rows : {1, 3, 9, 33}) testLinear<Element>(gpu, rows, inner, 45, rows == 3, rows == 9);
-  testLinear<Element>(gpu, 2, 4096, 1024, true, false);
-  testLinear<Element>(gpu, 1, 576, 4099, false, true);
+  for (const bool normed : {false, true}) {
+    for (int rows = 1; rows <= 17; ++rows) {
+      const bool even = rows % 2 == 0;
+      testLinear<Element>(gpu, {rows, 576, 200, even, even, rows % 3 == 0, normed});
+      testLinear<Element>(gpu, {rows, 576, 208, rows % 3 == 0, false, even, normed, rows % 3});
+    }
+    for (const int inner : {8, 24, 56, 72, 1000, 1536, 2048, 100, 61})
+      for (const int rows : {1, 2, 3, 9, 33}) {
+        testLinear<Element>(gpu, {rows, inner, 45, rows == 3, rows == 3, rows == 9, normed});
+        testLinear<Element>(gpu, {rows, inner, 46, rows == 3, false, rows == 9, normed, 0});
+      }
+    testLinear<Element>(gpu, {2, 4096, 1024, true, true, false, normed});
+    testLinear<Element>(gpu, {1, 4104, 514, true, false, false, normed, 2});
+    testLinear<Element>(gpu, {1, 576, 4099, false, false, true, normed});
+  }
+  testLinear<Element>(gpu, {1, 14336, 130, false, true});
+  testLinear<Element>(gpu, {4, 14336, 34, false, true});
+  testLinearRows<Element>(gpu, false);
+  testLinearRows<Element>(gpu, true);
 
   struct Shape {
     int heads;
@@ -879,6 +1015,7 @@ void testTyped(Gpu& gpu) {
 void testAll(Gpu& gpu) {
   testTyped<Half>(gpu);
   testTyped<Bfloat>(gpu);
+  testGemvTunings(gpu);
   for (const int vocabulary : {50, 1000, 4097, 49155}) {
     for (const bool penalties : {false, true}) {
       const std::string with = penalties ? "with penalties" : "";
@@ -959,28 +1096,96 @@ int copiesOf(double bytes) {
   return static_cast<int>(std::clamp(256e6 / bytes, 2.0, 64.0));
 }
 
-void benchLinear(Gpu& gpu, int inner, int outer) {
+// Zeros: what the numbers are makes no difference.
+void* zeros(Gpu& gpu, std::size_t bytes) {
+  void* memory = gpu.empty(bytes);
+  cuda::check(cuda::driver().cuMemsetD8Async(reinterpret_cast<CUdeviceptr>(memory), 0, bytes, gpu.stream()),
+              "cuMemsetD8Async");
+  return memory;
+}
+
+struct LinearShape {
+  int inner;
+  int outer;
+  bool normed;
+  bool gated;
+};
+
+// A line a tuning: microseconds of each shape, one row, and of the last column all of them together.
+void benchGemv(Gpu& gpu, const std::vector<LinearShape>& shapes) {
+  if (!wanted("gemv")) return;
+  std::printf("%-28s", "us, one row");
+  for (const LinearShape& s : shapes) std::printf(" %6dx%-6d", s.outer, s.inner);
+  std::printf("\n");
+  std::vector<std::vector<double>> all(gemvTunings().size());
+  for (const LinearShape& s : shapes) {
+    const double bytes = 2.0 * s.inner * s.outer;
+    const int copies = copiesOf(bytes);
+    auto* weights = static_cast<char*>(zeros(gpu, static_cast<std::size_t>(bytes) * copies));
+    LinearParameters p{};
+    p.x = zeros(gpu, s.inner * 2);
+    p.y = gpu.empty(s.outer * 4);
+    p.residual = s.normed ? nullptr : zeros(gpu, s.outer * 2);
+    p.rows = 1;
+    p.inner = s.inner;
+    p.outer = s.outer;
+    p.normWeight = s.normed ? zeros(gpu, s.inner * 2) : nullptr;
+    p.workspace = gpu.empty(linearWorkspaceBytes(1, s.inner, s.normed));
+    p.gated = s.gated ? 1 : 0;
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      gemvTuning() = gemvTunings()[i].second;
+      all[i].push_back(microseconds(gpu, std::max(2 * copies, 16), [&](int launch) {
+        p.weight = weights + static_cast<std::size_t>(bytes) * (launch % copies);
+        linear(gpu.kernels(), gpu.stream(), ElementType::float16, p);
+      }));
+    }
+    gpu.release();
+  }
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    std::printf("%-28s", gemvTunings()[i].first.c_str());
+    for (const double us : all[i]) std::printf(" %13.2f", us);
+    std::printf("\n");
+  }
+  std::fflush(stdout);
+  gemvTuning() = {};
+}
+
+void benchLinear(Gpu& gpu, const LinearShape& s) {
   if (!wanted("linear")) return;
-  const double bytes = 2.0 * inner * outer;
+  const double bytes = 2.0 * s.inner * s.outer;
   const int copies = copiesOf(bytes);
-  auto* weights = static_cast<char*>(gpu.empty(static_cast<std::size_t>(bytes) * copies));
-  cuda::driver().cuMemsetD8Async(reinterpret_cast<CUdeviceptr>(weights), 0, static_cast<std::size_t>(bytes) * copies,
-                                 gpu.stream());
-  for (const int rows : {1, 2, 4, 8, 16}) {
-    void* x = gpu.empty(static_cast<std::size_t>(rows) * inner * 2);
-    void* y = gpu.empty(static_cast<std::size_t>(rows) * outer * 4);
-    const double us = microseconds(gpu, 2 * copies, [&](int i) {
-      linear(gpu.kernels(), gpu.stream(), ElementType::float16,
-             {x, weights + static_cast<std::size_t>(bytes) * (i % copies), nullptr, nullptr, y, rows, inner, outer,
-              ElementType::float16});
-    });
-    report("linear", text(outer) + "x" + text(inner), rows, us, bytes, bytes * rows);
+  auto* weights = static_cast<char*>(zeros(gpu, static_cast<std::size_t>(bytes) * copies));
+  for (const int rows : {1, 2, 3, 4, 8, 16, 32}) {
+    LinearParameters p{};
+    p.x = zeros(gpu, static_cast<std::size_t>(rows) * s.inner * 2);
+    p.y = gpu.empty(static_cast<std::size_t>(rows) * s.outer * 4);
+    p.rows = rows;
+    p.inner = s.inner;
+    p.outer = s.outer;
+    p.normWeight = s.normed ? zeros(gpu, s.inner * 2) : nullptr;
+    p.workspace = gpu.empty(linearWorkspaceBytes(rows, s.inner, s.normed));
+    p.gated = s.gated ? 1 : 0;
+    const auto measure = [&](const char* how) {
+      const double us = microseconds(gpu, 2 * copies, [&](int i) {
+        p.weight = weights + static_cast<std::size_t>(bytes) * (i % copies);
+        linear(gpu.kernels(), gpu.stream(), ElementType::float16, p);
+      });
+      report("linear", text(s.outer) + "x" + text(s.inner) + how, rows, us, bytes, bytes * rows);
+    };
+    measure("");
+    if (rows > 4 || rows == 1) continue;
+    gemvTuning().vectors = 2;
+    if (!s.gated) measure(" pairs");
+    gemvTuning() = {.mostRows = 0};
+    measure(" tiles");
+    gemvTuning() = {};
   }
   gpu.release();
 }
 
-void benchAttention(Gpu& gpu, int heads, int kvHeads, int headSize, int rows, int tokens, bool isPrefill) {
-  if (!wanted("attention")) return;
+// Attention of `rows` rows over `tokens` tokens each, or with `isPrefill` of the last rows of one sequence; without the
+// addresses of the cache.
+AttentionParameters attentionOf(Gpu& gpu, int heads, int kvHeads, int headSize, int rows, int tokens, bool isPrefill) {
   const int runs = isPrefill ? 1 : rows;
   const int pagesPerSlot = (tokens + 63) / 64;
   const int splits = isPrefill ? 1 : attentionSplits(gpu.kernels(), rows, heads, kvHeads, headSize, tokens);
@@ -992,21 +1197,8 @@ void benchAttention(Gpu& gpu, int heads, int kvHeads, int headSize, int rows, in
   for (int run = 0; run <= runs; ++run) starts.push_back(isPrefill ? run * rows : run);
   for (int run = 0; run < runs; ++run) slots.push_back(run);
   for (int row = 0; row < rows; ++row) positions.push_back(isPrefill ? tokens - rows + row : tokens - 1);
-  const std::size_t poolBytes = pages.size() * 64 * kvHeads * headSize * 2;
-  const int copies = copiesOf(2.0 * static_cast<double>(poolBytes));
-  std::vector<std::int64_t*> caches;
-  for (int i = 0; i < copies; ++i) {
-    std::vector<std::int64_t> addresses;
-    for (int which = 0; which < 2; ++which) {
-      addresses.push_back(reinterpret_cast<std::int64_t>(gpu.empty(poolBytes)));
-      cuda::driver().cuMemsetD8Async(static_cast<CUdeviceptr>(addresses.back()), 0, poolBytes, gpu.stream());
-    }
-    caches.push_back(gpu.put(addresses));
-  }
   AttentionParameters p{};
-  p.qkv = gpu.empty(static_cast<std::size_t>(rows) * (heads + 2 * kvHeads) * headSize * 2);
-  cuda::driver().cuMemsetD8Async(reinterpret_cast<CUdeviceptr>(p.qkv), 0,
-                                 static_cast<std::size_t>(rows) * (heads + 2 * kvHeads) * headSize * 2, gpu.stream());
+  p.qkv = zeros(gpu, static_cast<std::size_t>(rows) * (heads + 2 * kvHeads) * headSize * 2);
   p.out = gpu.empty(static_cast<std::size_t>(rows) * heads * headSize * 2);
   p.cos = gpu.put(std::vector<float>(static_cast<std::size_t>(tokens) * headSize / 2, 1));
   p.sin = p.cos;
@@ -1027,15 +1219,232 @@ void benchAttention(Gpu& gpu, int heads, int kvHeads, int headSize, int rows, in
   p.splits = splits;
   p.arrivals = gpu.arrivals();
   p.scale = 0.1F;
+  return p;
+}
+
+// Bytes of the keys of all runs, or the values.
+std::size_t poolBytes(const AttentionParameters& p) {
+  return static_cast<std::size_t>(p.runs) * p.pagesPerSlot * p.pageSize * p.kvHeads * p.headSize * 2;
+}
+
+// Pools of keys and values, as many as there are to be caches.
+std::vector<std::int64_t*> cachesOf(Gpu& gpu, const AttentionParameters& p, int count) {
+  std::vector<std::int64_t*> caches;
+  for (int i = 0; i < count; ++i) {
+    std::vector<std::int64_t> addresses;
+    for (int which = 0; which < 2; ++which)
+      addresses.push_back(reinterpret_cast<std::int64_t>(zeros(gpu, poolBytes(p))));
+    caches.push_back(gpu.put(addresses));
+  }
+  return caches;
+}
+
+void benchAttention(Gpu& gpu, int heads, int kvHeads, int headSize, int rows, int tokens, bool isPrefill) {
+  if (!wanted("attention")) return;
+  AttentionParameters p = attentionOf(gpu, heads, kvHeads, headSize, rows, tokens, isPrefill);
+  const double bytes = 2.0 * static_cast<double>(poolBytes(p));
+  const int copies = copiesOf(bytes);
+  const auto caches = cachesOf(gpu, p, copies);
   const double us = microseconds(gpu, 2 * copies, [&](int i) {
     p.cache = caches[i % copies];
     attention(gpu.kernels(), gpu.stream(), ElementType::float16, p);
   });
   const double seen = isPrefill ? rows * (tokens - rows / 2.0) : static_cast<double>(rows) * tokens;
   report(isPrefill ? "attention_prefill" : "attention_decode",
-         text(heads) + "/" + text(kvHeads) + "x" + text(headSize) + " of " + text(tokens) + " in " + text(splits), rows,
-         us, 2.0 * static_cast<double>(poolBytes), 4.0 * seen * heads * headSize);
+         text(heads) + "/" + text(kvHeads) + "x" + text(headSize) + " of " + text(tokens) + " in " + text(p.splits),
+         rows, us, bytes, 4.0 * seen * heads * headSize);
   gpu.release();
+}
+
+// Steps of a whole decoder.
+struct Decoder {
+  const char* name;
+  int layers;
+  int width;
+  int heads;
+  int kvHeads;
+  int headSize;
+  int inner;
+  int vocabulary;
+};
+
+// Kernels of a step.
+enum Part : unsigned {
+  qkvPart = 1,
+  attentionPart = 2,
+  outputPart = 4,
+  gatePart = 8,
+  downPart = 16,
+  headPart = 32,
+  choicePart = 64,
+  everyPart = 127
+};
+
+class Steps {
+ public:
+  static constexpr int tokens = 128;
+
+  Steps(Gpu& gpu, const Decoder& decoder, int rows)
+      : gpu_(gpu),
+        d_(decoder),
+        rows_(rows),
+        attention_(attentionOf(gpu, d_.heads, d_.kvHeads, d_.headSize, rows, tokens, false)),
+        // More than the cache holds, of layers that are the same but for their places.
+        layers_(std::min<int>(d_.layers, static_cast<int>(4e9 / layerBytes()) + 1)),
+        weights_(static_cast<char*>(zeros(gpu, layerBytes() * layers_))),
+        table_(zeros(gpu, size(d_.vocabulary, d_.width))),
+        head_(zeros(gpu, size(d_.vocabulary, d_.width))),
+        norm_(zeros(gpu, size(1, d_.width))),
+        hidden_{zeros(gpu, size(rows, d_.width)), zeros(gpu, size(rows, d_.width))},
+        gated_(zeros(gpu, size(rows, d_.inner))),
+        gateUp_(zeros(gpu, size(rows, 2 * d_.inner))),
+        workspace_(zeros(gpu, size(rows, std::max(d_.width, d_.inner)))),
+        caches_(cachesOf(gpu, attention_, d_.layers)),
+        qkv_(zeros(gpu, size(rows, (d_.heads + 2 * d_.kvHeads) * d_.headSize))) {
+    std::vector<std::int32_t> slots;
+    for (int row = 0; row < rows; ++row) slots.push_back(row);
+    sample_.logits = static_cast<float*>(zeros(gpu, 2 * size(rows, d_.vocabulary)));
+    sample_.slots = gpu.put(slots);
+    sample_.sampling = gpu.put(std::vector<SlotSampling>(rows, sampling(0)));
+    sample_.states = gpu.put(std::vector<SlotState>(rows, {0, tokens - 1, 1 << 30, 1}));
+    sample_.records = static_cast<TokenRecord*>(gpu.empty(rows * sizeof(TokenRecord)));
+    sample_.workspace = gpu.empty(sampleWorkspaceBytes(rows, d_.vocabulary));
+    sample_.rows = rows;
+    sample_.vocabulary = d_.vocabulary;
+    begin_ = {sample_.slots,
+              sample_.states,
+              static_cast<std::int32_t*>(gpu.empty(4 * rows)),
+              static_cast<std::int32_t*>(gpu.empty(4 * rows)),
+              static_cast<std::int32_t*>(gpu.empty(4 * (rows + 1))),
+              static_cast<std::int32_t*>(gpu.empty(4 * rows)),
+              rows};
+  }
+
+  double bytes() const {
+    return static_cast<double>(layerBytes()) * d_.layers + static_cast<double>(size(d_.vocabulary, d_.width));
+  }
+
+  // Microseconds.
+  double measure(unsigned parts, bool fused) {
+    return microseconds(gpu_, 1, [&](int) { step(parts, fused); });
+  }
+
+ private:
+  static std::size_t size(int rows, int columns) { return static_cast<std::size_t>(rows) * columns * 2; }
+  int qkvWidth() const { return (d_.heads + 2 * d_.kvHeads) * d_.headSize; }
+  std::size_t layerBytes() const {
+    return size(d_.width, qkvWidth()) + size(d_.width, d_.heads * d_.headSize) + size(d_.width, 3 * d_.inner);
+  }
+
+  void product(const void* x, char*& weight, void* y, int inner, int outer, const void* residual, bool normed,
+               bool gated, ElementType out = ElementType::float16) {
+    LinearParameters p{};
+    p.x = x;
+    p.weight = weight;
+    p.residual = residual;
+    p.y = y;
+    p.rows = rows_;
+    p.inner = inner;
+    p.outer = outer;
+    p.outputType = out;
+    p.normWeight = normed ? norm_ : nullptr;
+    p.workspace = workspace_;
+    p.epsilon = 1e-5F;
+    p.gated = gated ? 1 : 0;
+    linear(gpu_.kernels(), gpu_.stream(), ElementType::float16, p);
+    weight += size(outer, inner);
+  }
+  void normed(const void* x, char*& weight, void* y, int outer, bool gated, bool fused,
+              ElementType out = ElementType::float16) {
+    if (fused) {
+      product(x, weight, y, d_.width, outer, nullptr, true, gated, out);
+      return;
+    }
+    rmsNorm(gpu_.kernels(), gpu_.stream(), ElementType::float16,
+            {x, nullptr, norm_, workspace_, nullptr, rows_, d_.width, 1e-5F});
+    product(workspace_, weight, gated ? gateUp_ : y, d_.width, outer, nullptr, false, false, out);
+    if (!gated) return;
+    gatedActivation(gpu_.kernels(), gpu_.stream(), ElementType::float16,
+                    {gateUp_, y, rows_, outer / 2, Activation::silu});
+  }
+
+  void step(unsigned parts, bool fused) {
+    if ((parts & choicePart) != 0) beginStep(gpu_.kernels(), gpu_.stream(), begin_);
+    embed(gpu_.kernels(), gpu_.stream(), ElementType::float16,
+          {begin_.tokens, table_, hidden_[0], rows_, d_.width, d_.vocabulary});
+    for (int layer = 0; layer < d_.layers; ++layer) {
+      char* weight = weights_ + layerBytes() * (layer % layers_);
+      if ((parts & qkvPart) != 0) normed(hidden_[0], weight, qkv_, qkvWidth(), false, fused);
+      attention_.qkv = qkv_;
+      attention_.cache = caches_[layer];
+      if ((parts & attentionPart) != 0) attention(gpu_.kernels(), gpu_.stream(), ElementType::float16, attention_);
+      if ((parts & outputPart) != 0)
+        product(attention_.out, weight, hidden_[1], d_.heads * d_.headSize, d_.width, hidden_[0], false, false);
+      if ((parts & gatePart) != 0) normed(hidden_[1], weight, gated_, 2 * d_.inner, true, fused);
+      if ((parts & downPart) != 0) product(gated_, weight, hidden_[0], d_.inner, d_.width, hidden_[1], false, false);
+    }
+    char* head = static_cast<char*>(head_);
+    if ((parts & headPart) != 0)
+      normed(hidden_[0], head, const_cast<float*>(sample_.logits), d_.vocabulary, false, fused, ElementType::float32);
+    if ((parts & choicePart) != 0) sample(gpu_.kernels(), gpu_.stream(), sample_);
+  }
+
+  Gpu& gpu_;
+  const Decoder d_;
+  const int rows_;
+  AttentionParameters attention_;
+  const int layers_;
+  char* const weights_;
+  void* const table_;
+  void* const head_;
+  void* const norm_;
+  void* const hidden_[2];
+  void* const gated_;
+  void* const gateUp_;
+  void* const workspace_;
+  const std::vector<std::int64_t*> caches_;
+  void* const qkv_;
+  SampleParameters sample_{};
+  BeginStepParameters begin_{};
+};
+
+void reportStep(const Decoder& decoder, const std::string& how, int rows, double us, double bytes) {
+  std::printf("{\"step\":\"%s\",\"how\":\"%s\",\"rows\":%d,\"us\":%.1f,\"tok_s\":%.0f,\"gb_s\":%.0f}\n", decoder.name,
+              how.c_str(), rows, us, 1e6 * rows / us, bytes / us / 1e3);
+  std::fflush(stdout);
+}
+
+void benchSteps(Gpu& gpu, const Decoder& decoder) {
+  if (!wanted("steps")) return;
+  for (const int rows : {1, 2, 4, 8, 16, 32}) {
+    Steps steps(gpu, decoder, rows);
+    const double all = steps.measure(everyPart, true);
+    reportStep(decoder, "fused", rows, all, steps.bytes());
+    reportStep(decoder, "apart", rows, steps.measure(everyPart, false), steps.bytes());
+    if (rows == 1) {
+      for (const auto& [name, part] : {std::pair{"qkv", qkvPart},
+                                       {"attention", attentionPart},
+                                       {"output", outputPart},
+                                       {"gate_up", gatePart},
+                                       {"down", downPart},
+                                       {"head", headPart},
+                                       {"begin and sample", choicePart}})
+        reportStep(decoder, std::string("what it costs: ") + name, rows, all - steps.measure(everyPart & ~part, true),
+                   0);
+      for (const auto& [name, tuning] : gemvTunings()) {
+        gemvTuning() = tuning;
+        reportStep(decoder, name, rows, steps.measure(everyPart, true), steps.bytes());
+      }
+    } else if (rows <= 4) {
+      for (const auto& [name, tuning] :
+           {std::pair{"pairs", GemvTuning{.vectors = 2}}, std::pair{"tiles", GemvTuning{.mostRows = 0}}}) {
+        gemvTuning() = tuning;
+        reportStep(decoder, name, rows, steps.measure(everyPart, true), steps.bytes());
+      }
+    }
+    gemvTuning() = {};
+    gpu.release();
+  }
 }
 
 void benchRows(Gpu& gpu, int width, int inner, int rows) {
@@ -1078,17 +1487,14 @@ void benchSample(Gpu& gpu, const std::string& what, const SlotSampling& s, int r
 }
 
 void benchAll(Gpu& gpu) {
-  for (const auto& [inner, outer] : {std::pair{4096, 6144},
-                                     {4096, 4096},
-                                     {4096, 28672},
-                                     {14336, 4096},
-                                     {4096, 49152},
-                                     {576, 960},
-                                     {576, 576},
-                                     {576, 3072},
-                                     {1536, 576},
-                                     {576, 49152}})
-    benchLinear(gpu, inner, outer);
+  const std::vector<LinearShape> shapes{
+      {4096, 6144, true, false},  {4096, 4096, false, false}, {4096, 28672, true, true}, {14336, 4096, false, false},
+      {4096, 49152, true, false}, {576, 960, true, false},    {576, 576, false, false},  {576, 3072, true, true},
+      {1536, 576, false, false},  {576, 49152, true, false}};
+  benchGemv(gpu, shapes);
+  benchSteps(gpu, {"8B", 32, 4096, 32, 8, 128, 14336, 49152});
+  benchSteps(gpu, {"135M", 30, 576, 9, 3, 64, 1536, 49152});
+  for (const LinearShape& shape : shapes) benchLinear(gpu, shape);
   for (const int rows : {1, 8, 16, 32, 128})
     for (const int tokens : {128, 512, 1024, 2048, 8192}) {
       benchAttention(gpu, 32, 8, 128, rows, tokens, false);

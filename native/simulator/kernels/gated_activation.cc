@@ -1,27 +1,9 @@
 // References: gated linear units (Shazeer 2020).
-#include <cmath>
-#include <numbers>
-
+#include "activate.h"
 #include "element.h"
 #include "references.h"
 
 namespace simulator::kernels {
-
-namespace {
-
-float activate(Activation activation, float x) {
-  switch (activation) {
-    case Activation::silu:
-      return x / (1 + std::exp(-x));
-    case Activation::geluTanh:
-      return x / 2 * (1 + std::tanh(std::sqrt(2 / std::numbers::pi_v<float>) * (x + 0.044715F * x * x * x)));
-    case Activation::geluErf:
-      return x / 2 * (1 + std::erf(x / std::numbers::sqrt2_v<float>));
-  }
-  return std::nanf("");
-}
-
-}  // namespace
 
 template <typename Element>
 void gatedActivation(const GatedActivationParameters& p) {

@@ -36,16 +36,19 @@ struct Of {
       std::pair{"gated_activation", &reference<GatedActivationParameters, &gatedActivation<Element>>},
       std::pair{"linear", &reference<LinearParameters, &linear<Element>>},
       std::pair{"linear_plain", &reference<LinearParameters, &linear<Element>>},
+      std::pair{"gemv", &reference<LinearParameters, &linear<Element>>},
+      std::pair{"gemv_norm", &reference<LinearParameters, &linear<Element>>},
       std::pair{"attention_append", &reference<AttentionParameters, &appendToPages<Element>>},
       std::pair{"attention_decode", &reference<AttentionParameters, &appendAndAttend<Element>>},
       std::pair{"attention_prefill", &reference<AttentionParameters, &attend<Element>>},
   };
 };
 
-// The name without the head size at its end: one reference serves all.
-std::string_view withoutSize(std::string_view name) {
+// The name without the sizes at its end: one reference serves all.
+std::string_view withoutSizes(std::string_view name) {
   const std::size_t end = name.find_last_not_of("0123456789");
-  return end != std::string_view::npos && name[end] == '_' ? name.substr(0, end) : name;
+  const bool hasSize = end != std::string_view::npos && end + 1 < name.size() && name[end] == '_';
+  return hasSize ? withoutSizes(name.substr(0, end)) : name;
 }
 
 std::vector<Reference> all() {
@@ -73,7 +76,7 @@ std::vector<Reference> all() {
 
 const Reference* findReference(std::string_view name) {
   static const std::vector<Reference> references = all();
-  for (const std::string_view wanted : {name, withoutSize(name)}) {
+  for (const std::string_view wanted : {name, withoutSizes(name)}) {
     const auto found = std::ranges::find(references, wanted, &Reference::name);
     if (found != references.end()) return &*found;
   }

@@ -63,8 +63,8 @@ CUresult cuDeviceGet(CUdevice* device, int) {
 CUresult cuDeviceGetName(char* name, int, CUdevice) {
   return give(name, '\0');
 }
-CUresult cuDeviceGetAttribute(int* value, CUdevice_attribute, CUdevice) {
-  return give(value, 8);
+CUresult cuDeviceGetAttribute(int* value, CUdevice_attribute which, CUdevice) {
+  return give(value, which == CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN ? 227 << 10 : 8);
 }
 CUresult cuDeviceGetPCIBusId(char* id, int, CUdevice) {
   return give(id, '\0');
