@@ -135,8 +135,11 @@ void DecodeLoop::accept(ScoreCommand&& command) {
   admissible_ = true;
 }
 
-bool DecodeLoop::turn() {
+void DecodeLoop::settle() {
   while (!inFlight_.empty() && runner_.done(inFlight_.front().number)) settleFront();
+}
+
+bool DecodeLoop::advance() {
   admit();
   scorePiece();
   while (inFlight_.size() < stepsInFlight_ && queueStep()) continue;

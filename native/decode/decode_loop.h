@@ -1,5 +1,5 @@
-// The scheduler without its thread: requests come, each turn settles what the GPU has done and queues what it does
-// next, and what happened is taken away.
+// The scheduler without its thread: requests come, what the GPU has done is settled, what it does next is queued, and
+// what happened is taken away.
 //
 // A few steps are under way at any time, and the host learns a step's tokens only when it is done. So a slot that ended
 // may be in steps that are queued already: they do nothing for it. A request that leaves frees its slot and pages at
@@ -67,9 +67,11 @@ class DecodeLoop {
   ~DecodeLoop();
 
   void apply(Command command);
-  // Settles steps that are done, begins requests and queues steps, as far as that goes. False when there is nothing to
-  // do until something is applied.
-  bool turn();
+  // Takes up what the steps did that are done.
+  void settle();
+  // Begins requests and queues steps, as far as that goes; prompts may take the host some milliseconds. False when
+  // there is nothing to do until something is applied.
+  bool advance();
   // Blocks until the oldest step under way is done, if any is.
   void await();
   // Waits for what is under way, and ends everything with the error.

@@ -78,8 +78,10 @@ void Scheduler::serve() {
   try {
     for (bool busy = false; !commands_.closed();) {
       for (Command& command : commands_.take(!busy)) loop_.apply(std::move(command));
-      busy = loop_.turn();
-      // While the steps just queued are under way.
+      // Tokens do not wait for the next steps to be queued; another is under way meanwhile.
+      loop_.settle();
+      publish();
+      busy = loop_.advance();
       publish();
       loop_.await();
     }

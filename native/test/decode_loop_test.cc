@@ -100,10 +100,15 @@ struct Setup {
     loop.apply(decode::SubmitCommand{id, std::move(request), decode::Clock::now()});
   }
 
+  bool advance() {
+    loop.settle();
+    return loop.advance();
+  }
+
   // What is queued when so many steps more are done.
   std::string turn(int done = 0) {
     runner.over += static_cast<decode::StepNumber>(done);
-    loop.turn();
+    advance();
     return runner.takeLog();
   }
 
@@ -130,7 +135,7 @@ struct Setup {
 
 TEST(decode_loop_keeps_so_many_steps_under_way) {
   Setup setup({.maxContext = 500, .stepsInFlight = 3, .policy = {}});
-  CHECK(!setup.loop.turn());
+  CHECK(!setup.advance());
   setup.submit(1, 10);
   // Of the first token nothing is known yet when the next steps are queued.
   CHECK_EQUAL(setup.turn(), "begin 0; prefill 0; decode 0; decode 0; ");
@@ -149,7 +154,7 @@ TEST(decode_loop_queues_no_step_past_the_last_token) {
   CHECK_EQUAL(setup.turn(1), "");
   CHECK_EQUAL(setup.turn(1), "");
   CHECK_EQUAL(setup.heard(), "1: 2 length; ");
-  CHECK(!setup.loop.turn());
+  CHECK(!setup.advance());
   CHECK_EQUAL(setup.loop.stats().wastedRows, 0U);
 }
 
@@ -223,7 +228,7 @@ TEST(decode_loop_pauses_a_slot_whose_tokens_nobody_takes) {
   CHECK_EQUAL(setup.turn(1), "");
   setup.turn(1);
   CHECK_EQUAL(setup.heard(), "1: 3; ");
-  CHECK(!setup.loop.turn());
+  CHECK(!setup.advance());
   setup.loop.apply(decode::ConsumedCommand{1, 1});
   CHECK_EQUAL(setup.turn(), "decode 0; ");
 }

@@ -187,6 +187,24 @@ TEST(decode_reports_logprobs_if_asked) {
   setup.checkIdle();
 }
 
+TEST(decode_tells_of_tokens_before_it_queues_more) {
+  Gate gate;
+  int decodes = 0;
+  test::ToyOptions toy;
+  toy.before = [&](const std::string& call) {
+    // The first is queued behind the prompt.
+    if (call == "decode" && ++decodes == 2) gate.pass();
+  };
+  Setup setup(toy, {.maxContext = 512, .stepsInFlight = 2, .policy = {}});
+  const auto asked = request({1, 2, 3}, 5);
+  setup.scheduler.submit(1, asked);
+  gate.reached();
+  CHECK(!setup.replies->now(1).tokens.empty());
+  gate.open();
+  setup.checkReply(1, asked);
+  setup.checkIdle();
+}
+
 TEST(decode_runs_no_prompt_twice) {
   Setup setup;
   const auto asked = request(prompt(0, 300), 4);
