@@ -53,8 +53,8 @@ async function answer() {
   const line = (name, value) => console.log(`${name.padEnd(14)}${value}`);
   console.log('\n');
   line('ran on', model.description);
-  if (model.backend === 'cpu')
-    line('GPU', `not used: ${backends.tensorrt.usable ? 'the model cannot be run there' : backends.tensorrt.why}`);
+  // Where it is usable and yet not used, the model's description says why.
+  if (!backends.tensorrt.usable) line('GPU', `not used: ${backends.tensorrt.why}`);
   line('prompt', `${usage.promptTokens} tokens in ${timings.prefill.toFixed(0)} ms`);
   line('first token', `after ${timings.firstToken.toFixed(0)} ms`);
   line('reply', `${usage.completionTokens} tokens at ${(1000 / timings.perToken).toFixed(1)} tok/s`);
