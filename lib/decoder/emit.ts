@@ -50,6 +50,9 @@ class Emitter {
   readonly #residuals = new Map<Value, {sum: Value; other: Value}>();
   /** By norm: a sum that is normalized is added up by the norm. */
   readonly #sums = new Map<Value, Value>();
+  /** By product: in the decode range the norm of what it takes, and the activation that gates its halves. */
+  readonly #norms = new Map<Value, Value>();
+  readonly #gates = new Map<Value, Value>();
   /** Made together with another operator. */
   readonly #fused = new Set<Value>();
   /** The product that makes logits: it and what follows are float32. */
@@ -83,8 +86,28 @@ class Emitter {
   }
 
   #planFusion(value: Value): void {
-    const sum = this.graph.as(value, 'Add');
-    if (sum === undefined) return;
+    const operator = this.graph.get(value);
+    if (operator.op === 'Add') this.#planSum(value, operator);
+    else if (this.range === 'decode' && operator.op === 'RmsNorm') this.#planNorm(value);
+    else if (this.range === 'decode' && operator.op === 'GatedActivation') this.#planGate(value, operator);
+  }
+
+  /** A norm that one product alone takes is part of it: each other would have to normalize again. */
+  #planNorm(norm: Value): void {
+    const [product, ...others] = this.#takersOf(norm);
+    if (product === undefined || others.length > 0 || this.#sums.has(norm) || this.graph.as(product, 'Linear') === undefined) return;
+    this.#norms.set(product, norm);
+    this.#fused.add(norm);
+  }
+
+  #planGate(gated: Value, {gateUp}: OperatorOf<'GatedActivation'>): void {
+    const own = this.section.values.includes(gateUp) && this.graph.as(gateUp, 'Linear') !== undefined;
+    if (!own || this.#takersOf(gateUp).length !== 1) return;
+    this.#gates.set(gateUp, gated);
+    this.#fused.add(gated);
+  }
+
+  #planSum(value: Value, sum: OperatorOf<'Add'>): void {
     const product = this.range === 'decode' ? this.#ownProduct(sum) : undefined;
     if (product !== undefined) {
       this.#residuals.set(product, {sum: value, other: product === sum.a ? sum.b : sum.a});
@@ -235,23 +258,41 @@ class Emitter {
 
   #linear(value: Value, {x, weight, bias}: OperatorOf<'Linear'>): void {
     const name = this.#linearName(value);
-    const inputs = [this.#name(x), this.#weight(name, weight), ...(bias ? [this.#weight(`${name}_bias`, bias)] : [])];
     const float32 = value === this.#head;
     const rows = `${name}_rows`;
     if (this.range === 'decode') {
-      const residual = this.#residuals.get(value);
-      if (residual !== undefined) inputs.push(this.#name(residual.other));
-      this.#plugin('Linear', inputs, [this.#output(residual?.sum ?? value, rows)], {
-        has_bias: int(bias ? 1 : 0),
-        has_residual: int(residual ? 1 : 0),
-        output_float32: int(float32 ? 1 : 0),
-      });
+      this.#fusedLinear(value, name);
       return;
     }
+    const inputs = [this.#name(x), this.#weight(name, weight), ...(bias ? [this.#weight(`${name}_bias`, bias)] : [])];
     // As many rows as these make it a product of matrices, at which TensorRT is good.
     const attributes = {transB: int(1)};
     if (float32) this.#onnx('Cast', [this.#builder.op('Gemm', inputs, {attributes})], value, rows, {to: int(DataType.FLOAT)});
     else this.#onnx('Gemm', inputs, value, rows, attributes);
+  }
+
+  /** A product with what comes right before and after it. */
+  #fusedLinear(value: Value, name: string): void {
+    const {x, weight, bias} = this.graph.as(value, 'Linear')!;
+    const norm = this.#norms.get(value);
+    const normed = norm === undefined ? undefined : this.graph.as(norm, 'RmsNorm')!;
+    const gated = this.#gates.get(value);
+    const residual = this.#residuals.get(value);
+    const from = this.#name(normed?.x ?? x);
+    // Weights are declared in the order of the operators, as in the other ranges.
+    const normWeight = normed ? [this.#weight(this.#normName(norm!), normed.weight)] : [];
+    const inputs = [from, this.#weight(name, weight), ...normWeight];
+    if (bias !== undefined) inputs.push(this.#weight(`${name}_bias`, bias));
+    if (residual !== undefined) inputs.push(this.#name(residual.other));
+    const output = gated === undefined ? this.#output(residual?.sum ?? value, `${name}_rows`) : this.#output(gated, 'gated');
+    this.#plugin('Linear', inputs, [output], {
+      has_norm: int(normed ? 1 : 0),
+      epsilon: float(normed?.epsilon ?? 0),
+      activation: string(gated === undefined ? 'none' : this.graph.as(gated, 'GatedActivation')!.activation),
+      has_bias: int(bias ? 1 : 0),
+      has_residual: int(residual ? 1 : 0),
+      output_float32: int(value === this.#head ? 1 : 0),
+    });
   }
 
   #attention(value: Value, {qkv, shape, rotary}: OperatorOf<'Attention'>): void {

@@ -29,8 +29,8 @@ const REPLY = [8, 9, 79];
 /** For a smaller vocabulary. */
 const EXPORTED_TOKENS = [PROMPT, [4, 7, 1], [8, 9, 39]];
 
-/** What a block is, whoever wrote the model. */
-const BLOCK = ['RmsNorm', 'Linear', 'Attention', 'Linear', 'RmsNorm', 'Linear', 'GatedActivation', 'Linear'];
+/** What a block is, whoever wrote the model: norms, activations and sums are parts of the products. */
+const BLOCK = ['Linear', 'Attention', 'Linear', 'Linear', 'Linear'];
 
 /**
  * Largest difference of a logit, as a part of the largest: two prompts (the second may be empty), then steps of both at

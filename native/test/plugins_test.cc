@@ -207,6 +207,32 @@ TEST(plugins_multiply_with_bias_and_residual) {
     }
 }
 
+// gelu_tanh(g) * u, of rows that are normalised: [3, 4] / sqrt(12.5) is [0.848528, 1.131371].
+TEST(plugins_multiply_what_they_normalise_and_gate) {
+  const auto engine = test::load(test::planOf(OnnxModel()
+                                                  .input("x", {1, 2}, f16)
+                                                  .input("w", {4, 2}, f16)
+                                                  .input("norm", {2}, f16)
+                                                  .input("bias", {4}, f16)
+                                                  .output("y", f16)
+                                                  .node("Linear", {"x", "w", "norm", "bias"}, {"y"}, "linear",
+                                                        ours()
+                                                            .integer("has_norm", 1)
+                                                            .real("epsilon", 0)
+                                                            .text("activation", "gelu_tanh")
+                                                            .integer("has_bias", 1)
+                                                            .integer("has_residual", 0)
+                                                            .integer("output_float32", 0))));
+  CHECK_EQUAL(trt::shapeText(engine->outputs().at(0).dims), "[1, 2]");
+  trt::BoundExecution bound(engine, {{1, 2}, {4, 2}, {2}, {4}}, {}, "test");
+  fillHalves(bound, "x", {3, 4});
+  fillHalves(bound, "w", {0, 0, 1, 0, 1, 0, 0, 1});
+  fillHalves(bound, "norm", {1, 2});
+  fillHalves(bound, "bias", {1, 0, 0, 1});
+  run(bound);
+  checkNear(halvesOf(bound, 0), {0.841192F * 0.848528F, 0.680308F * 3.262742F});
+}
+
 TEST(plugins_refuse_attributes_in_words) {
   const auto unary = [](const char* type, const OnnxAttributes& attributes) {
     return OnnxModel()
@@ -220,6 +246,8 @@ TEST(plugins_refuse_attributes_in_words) {
       {unary("RmsNorm", ours().integer("epsilon", 1)), "attribute 'epsilon' must be a number"},
       {unary("GatedActivation", ours().text("activation", "relu")),
        "attribute 'activation' must be 'silu', 'gelu_tanh' or 'gelu_erf', got 'relu'"},
+      {unary("Linear", ours().text("activation", "silu").integer("has_residual", 1)),
+       "takes no residual with an activation"},
       {unary("Attention", attentionAttributes().integer("window", -1)), "attribute 'window' must not be negative"},
       {attentionModel(ours()
                           .integer("heads", 3)

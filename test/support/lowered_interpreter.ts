@@ -112,40 +112,28 @@ export class LoweredInterpreter {
         return;
       }
       case 'tensorrt_node.RmsNorm': {
-        const [x, weight] = [rows(0), rows(1).values];
+        const x = rows(0);
         const skip = node.input[2] ? rows(2).values : undefined;
-        if (weight.length !== x.width) throw new Error(`'${node.input[1]}' has ${weight.length} elements for rows of ${x.width}`);
         const sum = skip ? x.values.map((value, at) => value + skip[at]!) : x.values;
-        const normed = new Float32Array(sum.length);
-        for (let row = 0; row < sum.length; row += x.width) {
-          let squares = 0;
-          for (let at = row; at < row + x.width; at++) squares += sum[at]! ** 2;
-          const root = Math.sqrt(squares / x.width + floatAttribute(node, 'epsilon', 0));
-          for (let at = 0; at < x.width; at++) normed[row + at] = (sum[row + at]! / root) * weight[at]!;
-        }
-        set(0, x.width, normed);
+        set(0, x.width, normalized({...x, values: sum}, rows(1).values, floatAttribute(node, 'epsilon', 0)));
         set(1, x.width, sum);
         return;
       }
       case 'tensorrt_node.GatedActivation': {
-        const {width, values: x} = rows(0);
-        const half = width / 2;
-        const activate = ACTIVATIONS[stringAttribute(node, 'activation', '') as keyof typeof ACTIVATIONS];
-        const made = new Float32Array(x.length / 2);
-        for (let at = 0; at < made.length; at++) {
-          const from = Math.floor(at / half) * width + (at % half);
-          made[at] = activate(x[from]!) * x[from + half]!;
-        }
-        set(0, half, made);
+        const {width, values} = gated(rows(0), stringAttribute(node, 'activation', ''));
+        set(0, width, values);
         return;
       }
       case 'tensorrt_node.Linear': {
-        const hasBias = flag('has_bias');
-        const bias = hasBias ? rows(2).values : undefined;
-        const residual = flag('has_residual') ? rows(2 + hasBias).values : undefined;
-        if (node.input.length !== 2 + hasBias + flag('has_residual')) throw new Error('Linear has inputs that its attributes do not say');
-        const {width, values: product} = multiply(rows(0), rows(1), bias);
-        set(0, width, residual ? product.map((value, at) => value + residual[at]!) : product);
+        const [norm, bias, residual] = optionalInputs(node, ['has_norm', 'has_bias', 'has_residual']);
+        const x = rows(0);
+        const epsilon = floatAttribute(node, 'epsilon', 0);
+        const from = norm === undefined ? x : {...x, values: normalized(x, rows(norm).values, epsilon)};
+        const product = multiply(from, rows(1), bias === undefined ? undefined : rows(bias).values);
+        const activation = stringAttribute(node, 'activation', 'none');
+        const {width, values: result} = activation === 'none' ? product : gated(product, activation);
+        const added = residual === undefined ? undefined : rows(residual).values;
+        set(0, width, added ? result.map((value, at) => value + added[at]!) : result);
         return;
       }
       case 'tensorrt_node.Attention':
@@ -289,6 +277,39 @@ function erf(x: number): number {
 }
 
 /** x [rows, inner] * transpose(weight [outer, inner]) + bias. */
+/** Rows divided by their root mean squares, times a weight. */
+function normalized({width, values}: Rows, weight: Float32Array, epsilon: number): Float32Array {
+  if (weight.length !== width) throw new Error(`a norm of ${weight.length} elements for rows of ${width}`);
+  const made = new Float32Array(values.length);
+  for (let row = 0; row < values.length; row += width) {
+    let squares = 0;
+    for (let at = row; at < row + width; at++) squares += values[at]! ** 2;
+    const root = Math.sqrt(squares / width + epsilon);
+    for (let at = 0; at < width; at++) made[row + at] = (values[row + at]! / root) * weight[at]!;
+  }
+  return made;
+}
+
+/** The second halves of rows, each times the activation of the first. */
+function gated({width, values}: Rows, activation: string): Rows {
+  const half = width / 2;
+  const activate = ACTIVATIONS[activation as keyof typeof ACTIVATIONS];
+  const made = new Float32Array(values.length / 2);
+  for (let at = 0; at < made.length; at++) {
+    const from = Math.floor(at / half) * width + (at % half);
+    made[at] = activate(values[from]!) * values[from + half]!;
+  }
+  return {width: half, values: made};
+}
+
+/** Where the optional inputs of a Linear are, in the order of the attributes that say whether they are there. */
+function optionalInputs(node: NodeProto, attributes: readonly string[]): (number | undefined)[] {
+  let next = 2;
+  const places = attributes.map((name) => (intAttribute(node, name, 0) ? next++ : undefined));
+  if (node.input.length !== next) throw new Error('Linear has inputs that its attributes do not say');
+  return places;
+}
+
 function multiply(x: Rows, weight: Rows, bias?: Float32Array): Rows {
   const inner = x.width;
   if (weight.width !== inner) throw new Error(`a product of rows of ${inner} with a weight of ${weight.width} columns`);

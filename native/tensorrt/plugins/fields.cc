@@ -55,6 +55,10 @@ std::string Fields::text(std::string_view name) const {
   return value;
 }
 
+std::string Fields::text(std::string_view name, const std::string& otherwise) const {
+  return find(name) == nullptr ? otherwise : text(name);
+}
+
 void SavedFields::integer(const char* name, std::int32_t value) {
   fields_.emplace_back(name, &integers_.emplace_back(value), PluginFieldType::kINT32, 1);
 }

@@ -21,6 +21,7 @@ class Fields {
   float real(std::string_view name) const;
   float real(std::string_view name, float otherwise) const;
   std::string text(std::string_view name) const;
+  std::string text(std::string_view name, const std::string& otherwise) const;
 
  private:
   const nvinfer1::PluginField* find(std::string_view name) const noexcept;

@@ -1,38 +1,20 @@
 #include "gated_activation.h"
 
-#include <array>
-#include <stdexcept>
 #include <string>
-#include <string_view>
-#include <utility>
 
+#include "activations.h"
 #include "shapes.h"
 
 namespace tensorrt_node::tensorrt::plugins {
-namespace {
-
-using kernels::Activation;
-
-constexpr std::array<std::pair<std::string_view, Activation>, 3> kNames{
-    {{"silu", Activation::silu}, {"gelu_tanh", Activation::geluTanh}, {"gelu_erf", Activation::geluErf}}};
-
-Activation named(const std::string& name) {
-  for (const auto& [known, activation] : kNames)
-    if (known == name) return activation;
-  throw std::invalid_argument("attribute 'activation' must be 'silu', 'gelu_tanh' or 'gelu_erf', got '" + name + "'");
-}
-
-}  // namespace
 
 OperatorType GatedActivation::type() {
   return {"GatedActivation", {{"activation"}}, makeOperator<GatedActivation>};
 }
 
-GatedActivation::GatedActivation(const Fields& fields) : activation_(named(fields.text("activation"))) {}
+GatedActivation::GatedActivation(const Fields& fields) : activation_(activationNamed(fields.text("activation"))) {}
 
 void GatedActivation::save(SavedFields& fields) const {
-  for (const auto& [name, activation] : kNames)
-    if (activation == activation_) fields.text("activation", std::string(name));
+  fields.text("activation", std::string(nameOf(activation_)));
 }
 
 Signature GatedActivation::signature(std::size_t inputs) const {

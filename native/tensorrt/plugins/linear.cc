@@ -1,19 +1,43 @@
 #include "linear.h"
 
+#include <stdexcept>
+#include <string>
+
+#include "activations.h"
 #include "shapes.h"
 
 namespace tensorrt_node::tensorrt::plugins {
+namespace {
+
+constexpr const char* kNoActivation = "none";
+
+std::optional<kernels::Activation> activationOf(const std::string& name) {
+  if (name == kNoActivation) return std::nullopt;
+  return activationNamed(name);
+}
+
+}  // namespace
 
 OperatorType Linear::type() {
-  return {"Linear", {{"has_bias"}, {"has_residual"}, {"output_float32"}}, makeOperator<Linear>};
+  return {"Linear",
+          {{"has_norm"}, {"epsilon"}, {"activation"}, {"has_bias"}, {"has_residual"}, {"output_float32"}},
+          makeOperator<Linear>};
 }
 
 Linear::Linear(const Fields& fields)
-    : hasBias_(fields.integer("has_bias", 0) != 0),
+    : hasNorm_(fields.integer("has_norm", 0) != 0),
+      epsilon_(fields.real("epsilon", 0)),
+      activation_(activationOf(fields.text("activation", kNoActivation))),
+      hasBias_(fields.integer("has_bias", 0) != 0),
       hasResidual_(fields.integer("has_residual", 0) != 0),
-      outputFloat32_(fields.integer("output_float32", 0) != 0) {}
+      outputFloat32_(fields.integer("output_float32", 0) != 0) {
+  if (activation_ && hasResidual_) throw std::invalid_argument("takes no residual with an activation");
+}
 
 void Linear::save(SavedFields& fields) const {
+  fields.integer("has_norm", hasNorm_ ? 1 : 0);
+  fields.real("epsilon", epsilon_);
+  fields.text("activation", activation_ ? std::string(nameOf(*activation_)) : kNoActivation);
   fields.integer("has_bias", hasBias_ ? 1 : 0);
   fields.integer("has_residual", hasResidual_ ? 1 : 0);
   fields.integer("output_float32", outputFloat32_ ? 1 : 0);
@@ -25,8 +49,10 @@ Signature Linear::signature(std::size_t inputs) const {
 }
 
 std::vector<nvinfer1::DimsExprs> Linear::outputShapes(std::span<const nvinfer1::DimsExprs> inputs,
-                                                      nvinfer1::IExprBuilder&) const {
-  return {matrix(inputs[0].d[0], inputs[1].d[0])};
+                                                      nvinfer1::IExprBuilder& builder) const {
+  const nvinfer1::IDimensionExpr* width = inputs[1].d[0];
+  if (activation_) width = builder.operation(nvinfer1::DimensionOperation::kFLOOR_DIV, *width, *builder.constant(2));
+  return {matrix(inputs[0].d[0], width)};
 }
 
 void Linear::check(const Shapes& shapes) const {
@@ -35,9 +61,14 @@ void Linear::check(const Shapes& shapes) const {
   requireRank(x, 2, "x");
   requireRank(weight, 2, "weight");
   requireSize(weight, 1, x.d[1], "weight");
+  if (activation_) requireSize(weight, 0, 2 * shapes.outputs[0].d[1], "weight");
+  if (hasNorm_) {
+    requireRank(shapes.inputs[2], 1, "norm");
+    requireSize(shapes.inputs[2], 0, x.d[1], "norm");
+  }
   if (hasBias_) {
-    requireRank(shapes.inputs[2], 1, "bias");
-    requireSize(shapes.inputs[2], 0, weight.d[0], "bias");
+    requireRank(shapes.inputs[biasInput()], 1, "bias");
+    requireSize(shapes.inputs[biasInput()], 0, weight.d[0], "bias");
   }
   if (!hasResidual_) return;
   const nvinfer1::Dims& residual = shapes.inputs[residualInput()];
@@ -46,17 +77,27 @@ void Linear::check(const Shapes& shapes) const {
   requireSize(residual, 1, weight.d[0], "residual");
 }
 
+std::size_t Linear::workspaceBytes(std::span<const nvinfer1::Dims> inputs) const {
+  return kernels::linearWorkspaceBytes(static_cast<std::int32_t>(inputs[0].d[0]),
+                                       static_cast<std::int32_t>(inputs[1].d[1]), hasNorm_);
+}
+
 void Linear::enqueue(const Launch& launch) const {
   kernels::LinearParameters parameters{};
   parameters.x = launch.inputs[0];
   parameters.weight = launch.inputs[1];
-  parameters.bias = hasBias_ ? launch.inputs[2] : nullptr;
+  parameters.bias = hasBias_ ? launch.inputs[biasInput()] : nullptr;
   parameters.residual = hasResidual_ ? launch.inputs[residualInput()] : nullptr;
   parameters.y = launch.outputs[0];
   parameters.rows = launch.input(0, 0);
   parameters.inner = launch.input(0, 1);
   parameters.outer = launch.input(1, 0);
   parameters.outputType = outputFloat32_ ? kernels::ElementType::float32 : launch.type;
+  parameters.normWeight = hasNorm_ ? launch.inputs[2] : nullptr;
+  parameters.workspace = launch.workspace;
+  parameters.epsilon = epsilon_;
+  parameters.gated = activation_ ? 1 : 0;
+  parameters.activation = activation_.value_or(kernels::Activation::silu);
   kernels::linear(launch.kernels, launch.stream, launch.type, parameters);
 }
 
