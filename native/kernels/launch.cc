@@ -98,7 +98,7 @@ bool multiplyFew(const Kernels& kernels, CUstream stream, ElementType type, Line
   const int tasks = p.gated != 0 ? p.outer / 2 : divideUp(p.outer, vectors);
   std::string name =
       typed(normed ? "gemv_norm" : "gemv", type) + "_" + std::to_string(*rows) + "_" + std::to_string(vectors);
-  if (varied) name += "_" + std::to_string(tuning.variant);
+  if (varied) name.append("_").append(std::to_string(tuning.variant));
   kernels.launch(stream, name, {.x = count(std::min(tasks, kernels.multiprocessors() * tuning.blocks))},
                  count(shape.warps * 32), p, bytes);
   return true;
