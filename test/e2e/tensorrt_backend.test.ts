@@ -148,7 +148,8 @@ describe('more streams than a few', () => {
 });
 
 describe('deterministic', () => {
-  const asked = {tokens: prompt(300, 5), maxNewTokens: 40, logprobs: 2};
+  // Longer than a piece of a prompt.
+  const asked = {tokens: prompt(270, 5), maxNewTokens: 12, logprobs: 2};
   /** Other requests, which come and go, until the promise settles. */
   async function company(backend: Backend, until: Promise<unknown>): Promise<void> {
     let over = false;
@@ -170,11 +171,9 @@ describe('deterministic', () => {
     await using backend = await load({maxBatch: 5, deterministic: true});
     const alone = await reply(backend, asked);
     expect(alone.tokens).toEqual((await reply(cpu, asked)).tokens);
-    for (let round = 0; round < 2; round++) {
-      const beside = reply(backend, asked);
-      await company(backend, beside);
-      expect((await beside).events).toEqual(alone.events);
-    }
+    const beside = reply(backend, asked);
+    await company(backend, beside);
+    expect((await beside).events).toEqual(alone.events);
     // The same in whatever batch the model was loaded for.
     await using other = await load({maxBatch: 24, deterministic: true});
     expect((await reply(other, asked)).events).toEqual(alone.events);
