@@ -4,10 +4,10 @@
 
 using namespace tensorrt_node::kernels;
 
-#define GEMV(name, Type, rows, vectors, normed)                                            \
-  extern "C" __global__ void __launch_bounds__(gemvShape.warps * 32, 32 / gemvShape.warps) \
-      name##_##rows##_##vectors(const __grid_constant__ LinearParameters p) {              \
-    gemv<Type, rows, vectors, normed, gemvShapeOf(gemvShape, vectors)>(p);                 \
+#define GEMV(name, Type, rows, vectors, normed)                                  \
+  extern "C" __global__ void __launch_bounds__(gemvShape.warps * 32, gemvBlocks) \
+      name##_##rows##_##vectors(const __grid_constant__ LinearParameters p) {    \
+    gemv<Type, rows, vectors, normed, gemvShapeOf(gemvShape, vectors)>(p);       \
   }
 #define GEMV_OF_ROWS(rows, vectors)                        \
   GEMV(gemv_float16, __half, rows, vectors, false)         \

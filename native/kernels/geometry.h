@@ -44,11 +44,12 @@ struct GemvShape {
   bool shared;
 };
 
-constexpr GemvShape gemvShape{16, 2, 4, true};
+constexpr GemvShape gemvShape{8, 4, 3, false};
+// Blocks of a large matrix that are side by side on a multiprocessor.
+constexpr int gemvBlocks = 2;
 // For comparison.
 constexpr GemvShape gemvVariants[] = {
-    {16, 2, 2, true}, {16, 4, 2, true}, {8, 2, 4, true},  {8, 2, 8, true},   {8, 4, 4, true},
-    {8, 4, 2, false}, {8, 4, 3, false}, {8, 2, 4, false}, {16, 2, 2, false}, {4, 4, 4, true},
+    {8, 2, 4, true}, {8, 2, 8, true}, {8, 4, 2, false}, {8, 4, 4, true}, {16, 2, 4, true},
 };
 
 // As much on its way of several rows of the weight as of one.

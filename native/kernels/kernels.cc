@@ -71,8 +71,11 @@ constexpr std::array sources{
     Source{"convert", "dequantize", false, false},
 };
 
-// What every kernel may use without asking.
-constexpr std::size_t sharedBytesOfAll = 48 << 10;
+// What every kernel may use without asking, beside what it has of its own.
+constexpr std::size_t sharedBytesOfAll = 40 << 10;
+
+// Of a multiprocessor's memory: the rest is cache, through which weights come.
+constexpr int sharedPercent = 44;
 
 std::vector<std::string> namesOf(const Source& source) {
   std::vector<std::string> names{std::string(source.function)};
@@ -135,7 +138,8 @@ Kernels::Kernels(Private, std::shared_ptr<const cuda::Context> context) : contex
   overlapping_ = attribute(device, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR) >= 9 && version >= 12030 &&
                  (overlap == nullptr || std::string_view(overlap) != "0");
 
-  const char* carveout = std::getenv("TENSORRT_NODE_KERNEL_CARVEOUT");
+  const char* wanted = std::getenv("TENSORRT_NODE_KERNEL_CARVEOUT");
+  const int carveout = wanted == nullptr ? sharedPercent : std::atoi(wanted);
   try {
     std::map<std::string_view, CUmodule> byImage;
     for (const Source& source : sources) {
@@ -149,9 +153,8 @@ Kernels::Kernels(Private, std::shared_ptr<const cuda::Context> context) : contex
         CUfunction function = nullptr;
         check(driver().cuModuleGetFunction(&function, entry->second, name.c_str()), "cuModuleGetFunction", name);
         // A multiprocessor runs kernels side by side only where they divide its memory alike.
-        if (carveout == nullptr || std::string_view(carveout) != "0")
-          check(driver().cuFuncSetAttribute(function, CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT,
-                                            CU_SHAREDMEM_CARVEOUT_MAX_SHARED),
+        if (carveout != 0)
+          check(driver().cuFuncSetAttribute(function, CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT, carveout),
                 "cuFuncSetAttribute", name);
         functions_.emplace(std::move(name), function);
       }

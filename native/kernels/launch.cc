@@ -99,7 +99,11 @@ bool multiplyFew(const Kernels& kernels, CUstream stream, ElementType type, Line
   std::string name =
       typed(normed ? "gemv_norm" : "gemv", type) + "_" + std::to_string(*rows) + "_" + std::to_string(vectors);
   if (varied) name.append("_").append(std::to_string(tuning.variant));
-  kernels.launch(stream, name, {.x = count(std::min(tasks, kernels.multiprocessors() * tuning.blocks))},
+  // One where that gives each warp a row.
+  const int blocks = tuning.blocks > 0                                  ? tuning.blocks
+                     : tasks <= shape.warps * kernels.multiprocessors() ? 1
+                                                                        : gemvBlocks;
+  kernels.launch(stream, name, {.x = count(std::min(tasks, kernels.multiprocessors() * blocks))},
                  count(shape.warps * 32), p, bytes);
   return true;
 }

@@ -36,8 +36,8 @@ void dequantize(const Kernels& kernels, CUstream stream, const DequantizeParamet
 struct GemvTuning {
   // Of gemvVariants, for one row of float16; -1 is gemvShape.
   int variant = -1;
-  int blocks = 1;  // a multiprocessor
-  int ahead = 4096;
+  int blocks = 0;  // a multiprocessor; 0: as the matrix is
+  int ahead = 0;
   int vectors = 1;  // rows of the weight at once where it is not gated
   int mostRows = 4;
 };

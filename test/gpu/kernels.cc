@@ -357,18 +357,16 @@ std::vector<std::pair<std::string, GemvTuning>> gemvTunings() {
   };
   all.emplace_back("tiles", GemvTuning{.mostRows = 0});
   all.emplace_back(shaped(gemvShape), GemvTuning{});
-  all.emplace_back(shaped(gemvShape) + " ahead 0", GemvTuning{.ahead = 0});
-  all.emplace_back(shaped(gemvShape) + " ahead 16384", GemvTuning{.ahead = 16384});
-  all.emplace_back(shaped(gemvShape) + " pairs", GemvTuning{.vectors = 2});
+  all.emplace_back(shaped(gemvShape) + " blocks 2 ahead 4096", GemvTuning{.blocks = 2, .ahead = 4096});
+  all.emplace_back(shaped(gemvShape) + " blocks 2 pairs", GemvTuning{.blocks = 2, .vectors = 2});
   for (int i = 0; i < static_cast<int>(std::size(gemvVariants)); ++i) {
     // As many warps a multiprocessor in all.
     const int blocks = 16 / gemvVariants[i].warps;
     for (const int each : {1, blocks}) {
       if (each == blocks && blocks == 1) break;
-      all.emplace_back(shaped(gemvVariants[i]) + " blocks " + text(each),
-                       GemvTuning{.variant = i, .blocks = each, .ahead = 8192 / each});
+      all.emplace_back(shaped(gemvVariants[i]) + " blocks " + text(each), GemvTuning{.variant = i, .blocks = each});
     }
-    if (blocks == 1) all.emplace_back(shaped(gemvVariants[i]), GemvTuning{.variant = i});
+    if (blocks == 1) all.emplace_back(shaped(gemvVariants[i]), GemvTuning{.variant = i, .blocks = 1});
   }
   return all;
 }
