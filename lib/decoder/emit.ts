@@ -265,10 +265,12 @@ class Emitter {
       return;
     }
     const inputs = [this.#name(x), this.#weight(name, weight), ...(bias ? [this.#weight(`${name}_bias`, bias)] : [])];
-    // As many rows as these make it a product of matrices, at which TensorRT is good.
-    const attributes = {transB: int(1)};
-    if (float32) this.#onnx('Cast', [this.#builder.op('Gemm', inputs, {attributes})], value, rows, {to: int(DataType.FLOAT)});
-    else this.#onnx('Gemm', inputs, value, rows, attributes);
+    // As many rows as these make it a product of matrices, at which TensorRT is good. It would add up in the type of the
+    // factors; between casts it takes the same kernels, but adds up in float32.
+    const wide = inputs.map((input) => this.#builder.op('Cast', [input], {attributes: {to: int(DataType.FLOAT)}}));
+    const product = {attributes: {transB: int(1)}};
+    if (float32) this.#onnx('Gemm', wide, value, rows, product.attributes);
+    else this.#onnx('Cast', [this.#builder.op('Gemm', wide, product)], value, rows, {to: int(this.#type)});
   }
 
   /** A product with what comes right before and after it. */

@@ -15,7 +15,7 @@ struct PolicyOptions {
   // Tokens of prompts in a step, when no stream waits for it.
   std::int32_t chunk = 2048;
   // When one does: about as many as take the time of a decode step, which reads all weights once.
-  std::int32_t chunkBesideStreams = 256;
+  std::int32_t chunkBesideStreams = 128;
   // A prompt is always cut at multiples of chunkBesideStreams, and alone in its step: its keys and values do not depend
   // on what runs beside it. Nor on what ran before, where prefixes are not shared.
   bool fixedChunks = false;

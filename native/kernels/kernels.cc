@@ -74,7 +74,7 @@ constexpr std::array sources{
 // What every kernel may use without asking, beside what it has of its own.
 constexpr std::size_t sharedBytesOfAll = 40 << 10;
 
-// Of a multiprocessor's memory: the rest is cache, through which weights come.
+// Of a multiprocessor's memory: the rest is cache, through which weights come. The same for all kernels of a step.
 constexpr int sharedPercent = 44;
 
 std::vector<std::string> namesOf(const Source& source) {
@@ -138,8 +138,6 @@ Kernels::Kernels(Private, std::shared_ptr<const cuda::Context> context) : contex
   overlapping_ = attribute(device, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR) >= 9 && version >= 12030 &&
                  (overlap == nullptr || std::string_view(overlap) != "0");
 
-  const char* wanted = std::getenv("TENSORRT_NODE_KERNEL_CARVEOUT");
-  const int carveout = wanted == nullptr ? sharedPercent : std::atoi(wanted);
   try {
     std::map<std::string_view, CUmodule> byImage;
     for (const Source& source : sources) {
@@ -153,9 +151,9 @@ Kernels::Kernels(Private, std::shared_ptr<const cuda::Context> context) : contex
         CUfunction function = nullptr;
         check(driver().cuModuleGetFunction(&function, entry->second, name.c_str()), "cuModuleGetFunction", name);
         // A multiprocessor runs kernels side by side only where they divide its memory alike.
-        if (carveout != 0)
-          check(driver().cuFuncSetAttribute(function, CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT, carveout),
-                "cuFuncSetAttribute", name);
+        const int percent = source.function == "attention_prefill" ? 100 : sharedPercent;
+        check(driver().cuFuncSetAttribute(function, CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT, percent),
+              "cuFuncSetAttribute", name);
         functions_.emplace(std::move(name), function);
       }
     }

@@ -7,8 +7,18 @@ import type {Model} from '../../onnx/model.js';
 
 /** Rows of a step at most. */
 export const MOST_ROWS: Readonly<Record<RowRange, number>> = {decode: 16, wide: 128, prefill: 2048};
-/** Rows that a step is likeliest to have, for which TensorRT chooses kernels. */
-const LIKELY_ROWS: Readonly<Record<RowRange, number>> = {decode: 1, wide: 64, prefill: 512};
+/**
+ * Rows that a step is likeliest to have, for which TensorRT chooses kernels; and the most that those are for. Pieces of
+ * prompts are short beside streams, and kernels for many rows take as long for few.
+ */
+const LIKELY_ROWS: Readonly<Record<RowRange, readonly (readonly [likely: number, most: number])[]>> = {
+  decode: [[1, MOST_ROWS.decode]],
+  wide: [[64, MOST_ROWS.wide]],
+  prefill: [
+    [128, 256],
+    [512, MOST_ROWS.prefill],
+  ],
+};
 
 export interface PartSizes {
   /** Sequences that have a row in the table of pages. */
@@ -19,21 +29,27 @@ export interface PartSizes {
 /** What a plan takes at least: so that most loads, whatever their limits, find the same plans in the engine cache. */
 const COMMON: PartSizes = {slots: 256, pagesPerSlot: 2048};
 
-/** Of a part's model; undefined if none of its inputs has a dynamic shape. */
-export function partProfile(
+/** Of a part's model, the first that holds a step's rows being for it; none if no input has a dynamic shape. */
+export function partProfiles(model: Model, kind: DecoderPart['kind'], range: RowRange, sizes: PartSizes): Profile[] {
+  const likely = kind === 'block' ? LIKELY_ROWS[range] : LIKELY_ROWS[range].slice(0, 1);
+  return likely.map((each) => profile(model, kind, range, each, sizes)).filter((each) => each !== undefined);
+}
+
+function profile(
   model: Model,
   kind: DecoderPart['kind'],
   range: RowRange,
+  [likelyRows, mostRows]: readonly [number, number],
   {slots, pagesPerSlot}: PartSizes,
 ): Profile | undefined {
   const mostSlots = atLeast(COMMON.slots, slots);
   const mostPages = atLeast(COMMON.pagesPerSlot, pagesPerSlot);
   // A prologue serves all ranges, an epilogue a row for each slot at most.
-  const rows = {prologue: MOST_ROWS.prefill, block: MOST_ROWS[range], epilogue: mostSlots}[kind];
+  const rows = {prologue: MOST_ROWS.prefill, block: mostRows, epilogue: mostSlots}[kind];
   // In decode steps each run is one row; in prefill steps one more than there are slots may be padding.
-  const [likelyRuns, runs] = range === 'prefill' ? [1, mostSlots + 1] : [LIKELY_ROWS[range], rows];
+  const [likelyRuns, runs] = range === 'prefill' ? [1, mostSlots + 1] : [likelyRows, rows];
   const sizes: Readonly<Record<string, readonly [min: number, opt: number, max: number]>> = {
-    rows: [1, LIKELY_ROWS[range], rows],
+    rows: [1, likelyRows, rows],
     runs: [1, likelyRuns, runs],
     run_bounds: [2, likelyRuns + 1, runs + 1],
     slots: [1, 8, mostSlots],

@@ -12,7 +12,7 @@ import {readModel} from '../../onnx/read.js';
 import type {OnProgress, Progress} from '../../progress.js';
 import {planFolder} from './decoder_manifest.js';
 import type {PartPlans} from './native_request.js';
-import {MOST_ROWS, partProfile} from './part_profile.js';
+import {MOST_ROWS, partProfiles} from './part_profile.js';
 
 export interface PrepareOptions {
   device: number;
@@ -76,13 +76,13 @@ async function buildPlans(lowered: LoweredDecoder, options: PrepareOptions): Pro
   const plans = new Map<string, Partial<Record<RowRange, Uint8Array>>>(lowered.parts.map(({name}) => [name, {}]));
   await atOnce(BUILDS_AT_ONCE, builds, options.signal, async ({name, kind, range, model}, signal) => {
     const title = kind === 'block' ? `${name} (${range})` : name;
-    const profile = partProfile(model, kind, range, sizes);
+    const profiles = partProfiles(model, kind, range, sizes);
     const {plan} = await buildEngine(model, {
       name: title,
       device: options.device,
       typing: 'strong',
       ...(options.output === undefined ? {} : {output: join(options.output, planFolder(name, range))}),
-      ...(profile === undefined ? {} : {profiles: [profile]}),
+      ...(profiles.length === 0 ? {} : {profiles}),
       signal,
       onProgress: (each) => progress.at(title, each),
     });
