@@ -1,13 +1,13 @@
-// Products of the fewest rows with a weight: by type, rows of x, rows of the weight at once, and whether x is
-// normalised.
+// Products of the fewest rows with a weight: by type, rows of x, rows of the weight at once (two if it is gated), and
+// whether x is normalised.
 #include "device/gemv.cuh"
 
 using namespace tensorrt_node::kernels;
 
-#define GEMV(name, Type, rows, vectors, normed)                                  \
-  extern "C" __global__ void __launch_bounds__(gemvShape.warps * 32, gemvBlocks) \
-      name##_##rows##_##vectors(const __grid_constant__ LinearParameters p) {    \
-    gemv<Type, rows, vectors, normed, gemvShapeOf(gemvShape, vectors)>(p);       \
+#define GEMV(name, Type, rows, vectors, normed)                               \
+  extern "C" __global__ void __launch_bounds__(gemvWarps * 32, gemvBlocks)    \
+      name##_##rows##_##vectors(const __grid_constant__ LinearParameters p) { \
+    gemv<Type, rows, vectors, normed>(p);                                     \
   }
 #define GEMV_OF_ROWS(rows, vectors)                        \
   GEMV(gemv_float16, __half, rows, vectors, false)         \

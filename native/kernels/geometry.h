@@ -34,30 +34,14 @@ constexpr int linearPlainThreads = 128;
 // Rows of x that the kernels for few rows are made for, the least that are enough being taken.
 constexpr int gemvRows[] = {1, 2, 4};
 
-// How a kernel for few rows reads the weight.
-struct GemvShape {
-  int warps;
-  // Runs of 32 vectors of a row that a warp adds up at once, and such units that it has on their way.
-  int unit;
-  int units;
-  // Which wait in shared memory, or else in registers.
-  bool shared;
-};
-
-constexpr GemvShape gemvShape{8, 4, 3, false};
+// Of their blocks.
+constexpr int gemvWarps = 8;
 // Blocks of a large matrix that are side by side on a multiprocessor.
 constexpr int gemvBlocks = 2;
-// For comparison.
-constexpr GemvShape gemvVariants[] = {
-    {8, 2, 4, true}, {8, 2, 8, true}, {8, 4, 2, false}, {8, 4, 4, true}, {16, 2, 4, true},
-};
-
-// As much on its way of several rows of the weight as of one.
-constexpr GemvShape gemvShapeOf(const GemvShape& shape, int vectors) {
-  if (vectors == 1) return shape;
-  return shape.unit > 1 ? GemvShape{shape.warps, shape.unit / 2, shape.units, shape.shared}
-                        : GemvShape{shape.warps, 1, shape.units / 2, shape.shared};
-}
+// Runs of 32 vectors of the weight that a warp adds up at once, of one row or half as many of each of two, and such
+// units that it has on their way.
+constexpr int gemvUnit = 4;
+constexpr int gemvUnits = 3;
 
 constexpr int attentionHeadSizes[] = {64, 80, 96, 128, 256};
 constexpr int attentionWarps = 4;

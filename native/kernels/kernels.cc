@@ -44,12 +44,6 @@ std::vector<std::string> gemvSizes() {
     for (const int vectors : {1, 2}) all.push_back(std::to_string(rows) + "_" + std::to_string(vectors));
   return all;
 }
-std::vector<std::string> gemvVariantNames() {
-  std::vector<std::string> all;
-  for (std::size_t i = 0; i < std::size(gemvVariants); ++i)
-    for (const char* vectors : {"1_1_", "1_2_"}) all.push_back(vectors + std::to_string(i));
-  return all;
-}
 
 constexpr std::array sources{
     Source{"embed", "embed", true, false},
@@ -59,8 +53,6 @@ constexpr std::array sources{
     Source{"linear", "linear_plain", true, false},
     Source{"gemv", "gemv", true, false, &gemvSizes},
     Source{"gemv", "gemv_norm", true, false, &gemvSizes},
-    Source{"gemv_variants", "gemv_float16", false, false, &gemvVariantNames},
-    Source{"gemv_variants", "gemv_norm_float16", false, false, &gemvVariantNames},
     Source{"attention", "attention_append", true, false},
     Source{"attention", "attention_decode", true, true},
     Source{"attention", "attention_prefill", true, true},

@@ -84,43 +84,30 @@ void multiply(const Kernels& kernels, CUstream stream, ElementType type, const L
 }
 
 // Whether a kernel for few rows took it.
-bool multiplyFew(const Kernels& kernels, CUstream stream, ElementType type, LinearParameters p) {
-  const GemvTuning& tuning = gemvTuning();
+bool multiplyFew(const Kernels& kernels, CUstream stream, ElementType type, const LinearParameters& p) {
   const auto* const rows = std::ranges::find_if(gemvRows, [&](int most) { return most >= p.rows; });
-  if (p.inner % elementsPerVector != 0 || rows == std::end(gemvRows) || p.rows > tuning.mostRows) return false;
-  const int vectors = p.gated != 0 ? 2 : tuning.vectors;
+  if (p.inner % elementsPerVector != 0 || rows == std::end(gemvRows)) return false;
+  const int vectors = p.gated != 0 ? 2 : 1;
   const bool normed = p.normWeight != nullptr;
-  const bool varied = tuning.variant >= 0 && *rows == 1 && type == ElementType::float16;
-  const GemvShape shape = gemvShapeOf(varied ? gemvVariants[tuning.variant] : gemvShape, vectors);
-  const std::size_t bytes = gemvSharedBytes(shape, *rows, vectors, p.inner, normed);
+  const std::size_t bytes = gemvSharedBytes(*rows, vectors, p.inner, normed);
   if (bytes + gemvOwnSharedBytes > kernels.sharedBytes()) return false;
-  p.ahead = tuning.ahead;
-  const int tasks = p.gated != 0 ? p.outer / 2 : divideUp(p.outer, vectors);
-  std::string name =
-      typed(normed ? "gemv_norm" : "gemv", type) + "_" + std::to_string(*rows) + "_" + std::to_string(vectors);
-  if (varied) name.append("_").append(std::to_string(tuning.variant));
+  const int tasks = p.outer / vectors;
   // One where that gives each warp a row.
-  const int blocks = tuning.blocks > 0                                  ? tuning.blocks
-                     : tasks <= shape.warps * kernels.multiprocessors() ? 1
-                                                                        : gemvBlocks;
-  kernels.launch(stream, name, {.x = count(std::min(tasks, kernels.multiprocessors() * blocks))},
-                 count(shape.warps * 32), p, bytes);
+  const int blocks = tasks <= gemvWarps * kernels.multiprocessors() ? 1 : gemvBlocks;
+  kernels.launch(
+      stream, typed(normed ? "gemv_norm" : "gemv", type) + "_" + std::to_string(*rows) + "_" + std::to_string(vectors),
+      {.x = count(std::min(tasks, kernels.multiprocessors() * blocks))}, gemvWarps * 32, p, bytes);
   return true;
 }
 
 }  // namespace
 
-GemvTuning& gemvTuning() {
-  static GemvTuning tuning;
-  return tuning;
-}
-
-void linear(const Kernels& kernels, CUstream stream, ElementType type, const LinearParameters& p) {
+void linear(const Kernels& kernels, CUstream stream, ElementType type, const LinearParameters& p, int fewRows) {
   if (p.rows == 0) return;
   require(p.rows <= 65535, "linear: at most 65535 rows");
   require(p.gated == 0 || (p.outer % 2 == 0 && p.residual == nullptr),
           "linear: a gated product has as many gates as ups, and no residual");
-  if (multiplyFew(kernels, stream, type, p)) return;
+  if (p.rows <= fewRows && multiplyFew(kernels, stream, type, p)) return;
   if (p.normWeight == nullptr) {
     multiply(kernels, stream, type, p);
     return;

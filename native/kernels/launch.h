@@ -21,7 +21,12 @@ void embed(const Kernels& kernels, CUstream stream, ElementType type, const Embe
 void rmsNorm(const Kernels& kernels, CUstream stream, ElementType type, const RmsNormParameters& parameters);
 void gatedActivation(const Kernels& kernels, CUstream stream, ElementType type,
                      const GatedActivationParameters& parameters);
-void linear(const Kernels& kernels, CUstream stream, ElementType type, const LinearParameters& parameters);
+// Rows that have kernels of their own, which read the weight faster. Other rows' sums are in an order that does not
+// depend on how many they are.
+constexpr int linearFewRows = 4;
+// `fewRows`: to have those for fewer rows only, for comparison.
+void linear(const Kernels& kernels, CUstream stream, ElementType type, const LinearParameters& parameters,
+            int fewRows = linearFewRows);
 // With `decode`, what stands for older tokens is read before the kernel right before it has ended: pages, `cache`,
 // `pages`, `runSlots` and `positions` must come from copies, or from kernels before or in beginStep().
 void attention(const Kernels& kernels, CUstream stream, ElementType type, const AttentionParameters& parameters);
@@ -31,17 +36,6 @@ void sample(const Kernels& kernels, CUstream stream, const SampleParameters& par
 void beginStep(const Kernels& kernels, CUstream stream, const BeginStepParameters& parameters);
 void convert(const Kernels& kernels, CUstream stream, const ConvertParameters& parameters);
 void dequantize(const Kernels& kernels, CUstream stream, const DequantizeParameters& parameters);
-
-// How products of few rows are made; for trying out.
-struct GemvTuning {
-  // Of gemvVariants, for one row of float16; -1 is gemvShape.
-  int variant = -1;
-  int blocks = 0;  // a multiprocessor; 0: as the matrix is
-  int ahead = 0;
-  int vectors = 1;  // rows of the weight at once where it is not gated
-  int mostRows = 4;
-};
-GemvTuning& gemvTuning();
 
 // Head sizes that attention was made for.
 bool servesHeadSize(std::int32_t headSize) noexcept;

@@ -59,7 +59,6 @@ struct LinearParameters {
   float epsilon = 0;
   std::int32_t gated = 0;
   Activation activation = Activation::silu;
-  std::int32_t ahead = 0;  // bytes of a warp's part of the weight that are brought to the cache early; set by linear()
 };
 
 // Rows come in runs: those of one sequence that follow each other. A decode step has runs of one row, a chunk of a

@@ -55,17 +55,15 @@ constexpr std::size_t decodeSharedBytes(int group, int headSize) {
 }
 
 // Vectors of a row of x in shared memory: whole units.
-constexpr int gemvPaddedVectors(const GemvShape& shape, int inner) {
-  return roundUp(divideUp(inner, elementsPerVector), 32 * shape.unit);
+constexpr int gemvPaddedVectors(int unit, int inner) {
+  return roundUp(divideUp(inner, elementsPerVector), 32 * unit);
 }
 // What a kernel for few rows has beside that, at most.
 constexpr std::size_t gemvOwnSharedBytes = 1024;
-// x, in float32 where it is normalised, then what is on its way of `vectors` rows of the weight.
-constexpr std::size_t gemvSharedBytes(const GemvShape& shape, int rows, int vectors, int inner, bool normed) {
-  const std::size_t x = static_cast<std::size_t>(rows) * static_cast<std::size_t>(gemvPaddedVectors(shape, inner)) *
-                        elementsPerVector * (normed ? 4 : 2);
-  const int ahead = shape.shared ? shape.warps * shape.unit * shape.units * vectors * 32 * 16 : 0;
-  return x + static_cast<std::size_t>(ahead);
+// x, in float32 where it is normalised, for `vectors` rows of the weight at once.
+constexpr std::size_t gemvSharedBytes(int rows, int vectors, int inner, bool normed) {
+  return static_cast<std::size_t>(rows) * static_cast<std::size_t>(gemvPaddedVectors(gemvUnit / vectors, inner)) *
+         elementsPerVector * (normed ? 4 : 2);
 }
 
 // Tokens that prefill has in shared memory at once; while those are worked on, the next are on their way.

@@ -341,48 +341,13 @@ void testLinear(Gpu& gpu, const LinearCase& c) {
   linear(gpu.kernels(), gpu.stream(), typeOf<Element>(), d.p);
   const auto expected = expectedLinear(c, d);
   // What is normalised may be rounded before it is multiplied, as by RmsNorm; a gate's error is that of its up too.
-  const bool rounds = c.normed && (c.rows > gemvTuning().mostRows || c.inner % 8 != 0);
+  const bool rounds = c.normed && (c.rows > linearFewRows || c.inner % 8 != 0);
   const double inside = rounds ? (c.gated < 0 ? 2 : 4) * unit<Element>() : 4e-6;
   if (c.wide)
     compare(name, gpu.take<float>(d.p.y, expected.size()), expected, inside);
   else
     compare(name, gpu.take<Element>(d.p.y, expected.size()), expected, inside + 1.1 * unit<Element>());
   gpu.release();
-}
-
-std::vector<std::pair<std::string, GemvTuning>> gemvTunings() {
-  std::vector<std::pair<std::string, GemvTuning>> all;
-  const auto shaped = [](const GemvShape& s) {
-    return text(s.warps) + "w" + text(s.unit) + "x" + text(s.units) + (s.shared ? "s" : "r");
-  };
-  all.emplace_back("tiles", GemvTuning{.mostRows = 0});
-  all.emplace_back(shaped(gemvShape), GemvTuning{});
-  all.emplace_back(shaped(gemvShape) + " blocks 2 ahead 4096", GemvTuning{.blocks = 2, .ahead = 4096});
-  all.emplace_back(shaped(gemvShape) + " blocks 2 pairs", GemvTuning{.blocks = 2, .vectors = 2});
-  for (int i = 0; i < static_cast<int>(std::size(gemvVariants)); ++i) {
-    // As many warps a multiprocessor in all.
-    const int blocks = 16 / gemvVariants[i].warps;
-    for (const int each : {1, blocks}) {
-      if (each == blocks && blocks == 1) break;
-      all.emplace_back(shaped(gemvVariants[i]) + " blocks " + text(each), GemvTuning{.variant = i, .blocks = each});
-    }
-    if (blocks == 1) all.emplace_back(shaped(gemvVariants[i]), GemvTuning{.variant = i, .blocks = 1});
-  }
-  return all;
-}
-
-void testGemvTunings(Gpu& gpu) {
-  for (const auto& each : gemvTunings()) {
-    gemvTuning() = each.second;
-    for (const bool normed : {false, true})
-      for (const int inner : {576, 1000, 4096}) {
-        testLinear<Half>(gpu, {1, inner, 301, true, true, true, normed});
-        testLinear<Half>(gpu, {1, inner, 302, true, false, false, normed, 0});
-      }
-    testLinear<Half>(gpu, {2, 576, 301, true, true, true, true});
-    testLinear<Half>(gpu, {4, 576, 301, true, true, true, true});
-  }
-  gemvTuning() = {};
 }
 
 // The kernel for many rows adds up in the same order however many they are.
@@ -1013,7 +978,6 @@ void testTyped(Gpu& gpu) {
 void testAll(Gpu& gpu) {
   testTyped<Half>(gpu);
   testTyped<Bfloat>(gpu);
-  testGemvTunings(gpu);
   for (const int vocabulary : {50, 1000, 4097, 49155}) {
     for (const bool penalties : {false, true}) {
       const std::string with = penalties ? "with penalties" : "";
@@ -1109,45 +1073,6 @@ struct LinearShape {
   bool gated;
 };
 
-// A line a tuning: microseconds of each shape, one row, and of the last column all of them together.
-void benchGemv(Gpu& gpu, const std::vector<LinearShape>& shapes) {
-  if (!wanted("gemv")) return;
-  std::printf("%-28s", "us, one row");
-  for (const LinearShape& s : shapes) std::printf(" %6dx%-6d", s.outer, s.inner);
-  std::printf("\n");
-  std::vector<std::vector<double>> all(gemvTunings().size());
-  for (const LinearShape& s : shapes) {
-    const double bytes = 2.0 * s.inner * s.outer;
-    const int copies = copiesOf(bytes);
-    auto* weights = static_cast<char*>(zeros(gpu, static_cast<std::size_t>(bytes) * copies));
-    LinearParameters p{};
-    p.x = zeros(gpu, s.inner * 2);
-    p.y = gpu.empty(s.outer * 4);
-    p.residual = s.normed ? nullptr : zeros(gpu, s.outer * 2);
-    p.rows = 1;
-    p.inner = s.inner;
-    p.outer = s.outer;
-    p.normWeight = s.normed ? zeros(gpu, s.inner * 2) : nullptr;
-    p.workspace = gpu.empty(linearWorkspaceBytes(1, s.inner, s.normed));
-    p.gated = s.gated ? 1 : 0;
-    for (std::size_t i = 0; i < all.size(); ++i) {
-      gemvTuning() = gemvTunings()[i].second;
-      all[i].push_back(microseconds(gpu, std::max(2 * copies, 16), [&](int launch) {
-        p.weight = weights + static_cast<std::size_t>(bytes) * (launch % copies);
-        linear(gpu.kernels(), gpu.stream(), ElementType::float16, p);
-      }));
-    }
-    gpu.release();
-  }
-  for (std::size_t i = 0; i < all.size(); ++i) {
-    std::printf("%-28s", gemvTunings()[i].first.c_str());
-    for (const double us : all[i]) std::printf(" %13.2f", us);
-    std::printf("\n");
-  }
-  std::fflush(stdout);
-  gemvTuning() = {};
-}
-
 void benchLinear(Gpu& gpu, const LinearShape& s) {
   if (!wanted("linear")) return;
   const double bytes = 2.0 * s.inner * s.outer;
@@ -1163,20 +1088,15 @@ void benchLinear(Gpu& gpu, const LinearShape& s) {
     p.normWeight = s.normed ? zeros(gpu, s.inner * 2) : nullptr;
     p.workspace = gpu.empty(linearWorkspaceBytes(rows, s.inner, s.normed));
     p.gated = s.gated ? 1 : 0;
-    const auto measure = [&](const char* how) {
+    const auto measure = [&](const char* how, int fewRows) {
       const double us = microseconds(gpu, 2 * copies, [&](int i) {
         p.weight = weights + static_cast<std::size_t>(bytes) * (i % copies);
-        linear(gpu.kernels(), gpu.stream(), ElementType::float16, p);
+        linear(gpu.kernels(), gpu.stream(), ElementType::float16, p, fewRows);
       });
       report("linear", text(s.outer) + "x" + text(s.inner) + how, rows, us, bytes, bytes * rows);
     };
-    measure("");
-    if (rows > 4 || rows == 1) continue;
-    gemvTuning().vectors = 2;
-    if (!s.gated) measure(" pairs");
-    gemvTuning() = {.mostRows = 0};
-    measure(" tiles");
-    gemvTuning() = {};
+    measure("", linearFewRows);
+    if (rows <= linearFewRows) measure(" tiles", 0);
   }
   gpu.release();
 }
@@ -1281,6 +1201,8 @@ enum Part : unsigned {
 class Steps {
  public:
   static constexpr int tokens = 128;
+  // As of linear().
+  int fewRows = linearFewRows;
 
   Steps(Gpu& gpu, const Decoder& decoder, int rows)
       : gpu_(gpu),
@@ -1349,7 +1271,7 @@ class Steps {
     p.workspace = workspace_;
     p.epsilon = 1e-5F;
     p.gated = gated ? 1 : 0;
-    linear(gpu_.kernels(), gpu_.stream(), ElementType::float16, p);
+    linear(gpu_.kernels(), gpu_.stream(), ElementType::float16, p, fewRows);
     weight += size(outer, inner);
   }
   void normed(const void* x, char*& weight, void* y, int outer, bool gated, bool fused,
@@ -1429,18 +1351,11 @@ void benchSteps(Gpu& gpu, const Decoder& decoder) {
                                        {"begin and sample", choicePart}})
         reportStep(decoder, std::string("what it costs: ") + name, rows, all - steps.measure(everyPart & ~part, true),
                    0);
-      for (const auto& [name, tuning] : gemvTunings()) {
-        gemvTuning() = tuning;
-        reportStep(decoder, name, rows, steps.measure(everyPart, true), steps.bytes());
-      }
-    } else if (rows <= 4) {
-      for (const auto& [name, tuning] :
-           {std::pair{"pairs", GemvTuning{.vectors = 2}}, std::pair{"tiles", GemvTuning{.mostRows = 0}}}) {
-        gemvTuning() = tuning;
-        reportStep(decoder, name, rows, steps.measure(everyPart, true), steps.bytes());
-      }
     }
-    gemvTuning() = {};
+    if (rows <= linearFewRows) {
+      steps.fewRows = 0;
+      reportStep(decoder, "tiles", rows, steps.measure(everyPart, true), steps.bytes());
+    }
     gpu.release();
   }
 }
@@ -1489,7 +1404,6 @@ void benchAll(Gpu& gpu) {
       {4096, 6144, true, false},  {4096, 4096, false, false}, {4096, 28672, true, true}, {14336, 4096, false, false},
       {4096, 49152, true, false}, {576, 960, true, false},    {576, 576, false, false},  {576, 3072, true, true},
       {1536, 576, false, false},  {576, 49152, true, false}};
-  benchGemv(gpu, shapes);
   benchSteps(gpu, {"8B", 32, 4096, 32, 8, 128, 14336, 49152});
   benchSteps(gpu, {"135M", 30, 576, 9, 3, 64, 1536, 49152});
   for (const LinearShape& shape : shapes) benchLinear(gpu, shape);

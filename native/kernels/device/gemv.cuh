@@ -11,59 +11,15 @@
 
 namespace tensorrt_node::kernels {
 
-// A warp's vectors of the weight that are on their way, a lane's own: nobody else reads them.
-template <GemvShape shape, int vectors, bool shared>
-class OnTheWay;
-
-template <GemvShape shape, int vectors>
-class OnTheWay<shape, vectors, true> {
- public:
-  __device__ explicit OnTheWay(void* memory)
-      : mine_(static_cast<uint4*>(memory) + threadIdx.x / 32 * (shape.units * shape.unit * vectors * 32) +
-              threadIdx.x % 32) {}
-
-  __device__ void load(int slot, int run, int v, const void* from, bool exists) {
-    copyToShared(mine_ + at(slot, run, v), from, exists);
-  }
-  __device__ void endUnit() { endCopies(); }
-  // Until the unit that was loaded first has arrived.
-  __device__ void wait() { waitForCopies<shape.units - 1>(); }
-  __device__ uint4 get(int slot, int run, int v) const { return mine_[at(slot, run, v)]; }
-
- private:
-  __device__ static int at(int slot, int run, int v) { return ((slot * shape.unit + run) * vectors + v) * 32; }
-
-  uint4* const mine_;
-};
-
-template <GemvShape shape, int vectors>
-class OnTheWay<shape, vectors, false> {
- public:
-  __device__ explicit OnTheWay(void*) {}
-
-  __device__ void load(int slot, int run, int v, const void* from, bool exists) {
-    kept_[slot][run][v] = exists ? loadOnce(from) : make_uint4(0, 0, 0, 0);
-  }
-  __device__ void endUnit() {}
-  __device__ void wait() {}
-  __device__ uint4 get(int slot, int run, int v) const { return kept_[slot][run][v]; }
-
- private:
-  uint4 kept_[shape.units][shape.unit][vectors];
-};
-
-// `rows` of x at most, `vectors` rows of the weight at once: two neighbours, or gated a gate and its up.
-template <typename T, int rows, int vectors, bool normed, GemvShape shape>
+// `rows` of x at most, `vectors` rows of the weight at once: gated, a gate and its up.
+template <typename T, int rows, int vectors, bool normed>
 class Gemv {
  public:
   __device__ explicit Gemv(const LinearParameters& parameters)
-      : p(parameters),
-        padded_(gemvPaddedVectors(shape, p.inner)),
-        x_(launchedShared()),
-        onTheWay_(static_cast<uint4*>(x_) + rows * padded_ * (normed ? 2 : 1)) {
-    const int tasks = p.gated != 0 ? p.outer / 2 : divideUp(p.outer, vectors);
+      : p(parameters), padded_(gemvPaddedVectors(unit, p.inner)), x_(launchedShared()) {
+    const int tasks = p.outer / vectors;
     // A block's warps are far apart, so that what is left over is spread over all blocks.
-    const int workers = gridDim.x * shape.warps;
+    const int workers = gridDim.x * gemvWarps;
     const int worker = threadIdx.x / 32 * gridDim.x + blockIdx.x;
     const int rest = tasks % workers;
     task_ = worker * (tasks / workers) + min(worker, rest);
@@ -76,8 +32,7 @@ class Gemv {
 
   __device__ void run() {
 #pragma unroll
-    for (int slot = 0; slot < shape.units; ++slot) loadUnit(slot);
-    prefetchRest();
+    for (int slot = 0; slot < gemvUnits; ++slot) loadUnit(slot);
     Vector<T> norms[batch];
     loadNorms(norms, threadIdx.x);
     waitForPredecessor();
@@ -85,25 +40,22 @@ class Gemv {
     stage(norms);
     __syncthreads();
     findFactor();
-    if constexpr (shape.shared) {
-      for (int slot = 0; left_ > 0; slot = slot + 1 == shape.units ? 0 : slot + 1) step(slot);
-    } else {
-      while (left_ > 0) {
+    while (left_ > 0) {
 #pragma unroll
-        for (int slot = 0; slot < shape.units; ++slot)
-          if (left_ > 0) step(slot);
-      }
+      for (int slot = 0; slot < gemvUnits; ++slot)
+        if (left_ > 0) step(slot);
     }
   }
 
  private:
+  static constexpr int unit = gemvUnit / vectors;
   static constexpr int runElements = 32 * elementsPerVector;
-  static constexpr int unitElements = shape.unit * runElements;
+  static constexpr int unitElements = unit * runElements;
   // Vectors of each row of x that a thread has on their way.
   static constexpr int batch = rows >= 4 ? 1 : 4 / rows;
 
   __device__ int outerOf(int task, int v) const {
-    return p.gated != 0 ? task + v * (p.outer / 2) : task * vectors + v;
+    return task + v * (p.outer / vectors);
   }
   __device__ const T* weightRow(int outer) const {
     return static_cast<const T*>(p.weight) + static_cast<std::size_t>(outer) * p.inner;
@@ -115,13 +67,13 @@ class Gemv {
   }
   __device__ void loadUnit(int slot) {
 #pragma unroll
-    for (int run = 0; run < shape.unit; ++run) {
+    for (int run = 0; run < unit; ++run) {
       const int i = loadAt_ + run * runElements;
       const bool exists = loadsLeft_ > 0 && i + lane_ * elementsPerVector < p.inner;
 #pragma unroll
-      for (int v = 0; v < vectors; ++v) onTheWay_.load(slot, run, v, loadRow_[v] + i, exists);
+      for (int v = 0; v < vectors; ++v)
+        onTheWay_[slot][run][v] = exists ? loadOnce(loadRow_[v] + i) : make_uint4(0, 0, 0, 0);
     }
-    onTheWay_.endUnit();
     --loadsLeft_;
     loadAt_ += unitElements;
     if (loadAt_ < p.inner) return;
@@ -129,25 +81,12 @@ class Gemv {
     ++loadTask_;
     setLoadRows();
   }
-  // A warp's rows lie one after the other, gated in two places.
-  __device__ void prefetchRest() const {
-    const int places = p.gated != 0 ? 2 : 1;
-    if (p.ahead == 0 || lane_ >= places || tasks_ == 0) return;
-    const int first = outerOf(task_, lane_);
-    const int end = p.gated != 0 ? first + tasks_ : min(first + tasks_ * vectors, p.outer);
-    const std::size_t elements = static_cast<std::size_t>(end - first) * p.inner;
-    constexpr std::size_t loaded = shape.units * unitElements;
-    if (elements <= loaded) return;
-    const std::size_t wanted = static_cast<std::size_t>(p.ahead / places);
-    const std::size_t rest = (elements - loaded) * sizeof(T);
-    prefetch(weightRow(first) + loaded, static_cast<unsigned>(wanted < rest ? wanted : rest));
-  }
 
   __device__ void loadNorms(Vector<T> (&norms)[batch], int first) const {
     if constexpr (normed) {
 #pragma unroll
       for (int i = 0; i < batch; ++i) {
-        const int at = (first + i * shape.warps * 32) * elementsPerVector;
+        const int at = (first + i * gemvWarps * 32) * elementsPerVector;
         norms[i] = at < p.inner ? loadVector(static_cast<const T*>(p.normWeight) + at) : Vector<T>();
       }
     }
@@ -155,19 +94,19 @@ class Gemv {
   // x to shared memory, and the sums of its squares.
   __device__ void stage(Vector<T> (&norms)[batch]) {
     float squares[rows] = {};
-    for (int first = threadIdx.x; first < padded_; first += batch * shape.warps * 32) {
+    for (int first = threadIdx.x; first < padded_; first += batch * gemvWarps * 32) {
       Vector<T> x[rows][batch];
 #pragma unroll
       for (int row = 0; row < rows; ++row)
 #pragma unroll
         for (int i = 0; i < batch; ++i) {
-          const int at = (first + i * shape.warps * 32) * elementsPerVector;
+          const int at = (first + i * gemvWarps * 32) * elementsPerVector;
           if (row < p.rows && at < p.inner)
             x[row][i] = loadVector(static_cast<const T*>(p.x) + static_cast<std::size_t>(row) * p.inner + at);
         }
 #pragma unroll
       for (int i = 0; i < batch; ++i) {
-        const int at = first + i * shape.warps * 32;
+        const int at = first + i * gemvWarps * 32;
         if (at >= padded_) break;
 #pragma unroll
         for (int row = 0; row < rows; ++row) {
@@ -189,26 +128,26 @@ class Gemv {
           }
         }
       }
-      loadNorms(norms, first + batch * shape.warps * 32);
+      loadNorms(norms, first + batch * gemvWarps * 32);
     }
     if constexpr (normed) {
 #pragma unroll
       for (int row = 0; row < rows; ++row) {
         const float sum = reduceWarp(squares[row], Add{});
-        if (lane_ == 0) squares_()[row * shape.warps + threadIdx.x / 32] = sum;
+        if (lane_ == 0) squares_()[row * gemvWarps + threadIdx.x / 32] = sum;
       }
     }
   }
   // Of each warp, by row.
   __device__ static float* squares_() {
-    __shared__ float squares[rows * shape.warps];
+    __shared__ float squares[rows * gemvWarps];
     return squares;
   }
   __device__ void findFactor() {
     if constexpr (normed) {
       float sum = 0;
 #pragma unroll
-      for (int warp = 0; warp < shape.warps; ++warp) sum += squares_()[min(row_, rows - 1) * shape.warps + warp];
+      for (int warp = 0; warp < gemvWarps; ++warp) sum += squares_()[min(row_, rows - 1) * gemvWarps + warp];
       factor_ = rsqrtf(sum / static_cast<float>(p.inner) + p.epsilon);
     }
   }
@@ -227,13 +166,12 @@ class Gemv {
   }
 
   __device__ void step(int slot) {
-    onTheWay_.wait();
 #pragma unroll
-    for (int run = 0; run < shape.unit; ++run) {
+    for (int run = 0; run < unit; ++run) {
       const int at = at_ / elementsPerVector + run * 32 + lane_;
       Vector<T> weight[vectors];
 #pragma unroll
-      for (int v = 0; v < vectors; ++v) weight[v] = Vector<T>(onTheWay_.get(slot, run, v));
+      for (int v = 0; v < vectors; ++v) weight[v] = Vector<T>(onTheWay_[slot][run][v]);
 #pragma unroll
       for (int row = 0; row < rows; ++row) {
         float x[elementsPerVector];
@@ -307,7 +245,8 @@ class Gemv {
   const int v_ = lane_ % vectors;
   const int padded_;
   void* const x_;
-  OnTheWay<shape, vectors, shape.shared> onTheWay_;
+  // Of the weight.
+  uint4 onTheWay_[gemvUnits][unit][vectors];
 
   int loadTask_;
   int loadAt_ = 0;
@@ -324,10 +263,10 @@ class Gemv {
   T residual_;
 };
 
-template <typename T, int rows, int vectors, bool normed, GemvShape shape>
+template <typename T, int rows, int vectors, bool normed>
 __device__ void gemv(const LinearParameters& p) {
   letSuccessorBegin();
-  Gemv<T, rows, vectors, normed, shape>(p).run();
+  Gemv<T, rows, vectors, normed>(p).run();
 }
 
 }  // namespace tensorrt_node::kernels

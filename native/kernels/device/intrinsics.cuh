@@ -63,13 +63,6 @@ __device__ inline std::int64_t loadPast(const std::int64_t* from) {
   return v;
 }
 
-// Brings bytes, a multiple of 16 and aligned to 16, on their way into the cache that all multiprocessors share.
-__device__ inline void prefetch(const void* from, unsigned bytes) {
-#if __CUDA_ARCH__ >= 900
-  asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(from), "r"(bytes) : "memory");
-#endif
-}
-
 // Copies 16 bytes to shared memory, or zeros where there is nothing to copy, while this thread goes on.
 __device__ inline void copyToShared(void* shared, const void* from, bool exists) {
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(

@@ -20,12 +20,6 @@ inline std::int64_t loadPast(const std::int64_t* from) {
   return *from;
 }
 
-inline void prefetch(const void* from, unsigned bytes) {
-  // What is not there must not be asked for.
-  const volatile unsigned char* memory = static_cast<const unsigned char*>(from);
-  for (unsigned i = 0; i < bytes; i += 16) static_cast<void>(memory[i]);
-}
-
 inline void copyToShared(void* shared, const void* from, bool exists) {
   if (exists)
     std::memcpy(shared, from, 16);
