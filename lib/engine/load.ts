@@ -10,7 +10,7 @@ import {Device} from '../native/device.js';
 import type {NativeEngine} from '../native/engine_addon.js';
 import {rethrowTyped, translated} from '../native/errors.js';
 import {findDevice} from '../native/find_device.js';
-import {addonHint, requireAddon} from '../native/load.js';
+import {addonTooOld, requireAddon} from '../native/load.js';
 import {openTensorrt, tensorrtCandidates} from '../native/tensorrt_libraries.js';
 import {onAbort} from '../on_abort.js';
 import {abortSignal, integer, noOthers, object, oneOf} from '../options.js';
@@ -124,7 +124,7 @@ interface Gpu {
 function findGpu({device, tensorrtPath}: Checked): Gpu | {error: TensorrtNodeError} {
   try {
     const addon = requireAddon();
-    if (addon.loadEngine === undefined) throw new TensorrtNodeError('ERR_ADDON', 'the native addon is older than this package', addonHint);
+    if (addon.loadEngine === undefined) throw addonTooOld();
     const info = findDevice(addon, device);
     return {info, tensorrtVersion: openTensorrt({path: tensorrtPath}).version};
   } catch (error) {

@@ -31,6 +31,11 @@ export function requireAddon(): Addon {
   return addon;
 }
 
+/** For an addon that lacks what this package asks of it. */
+export function addonTooOld(): TensorrtNodeError {
+  return new TensorrtNodeError('ERR_ADDON', 'the native addon is older than this package', addonHint);
+}
+
 /** What to do about an addon that is not loaded. */
 export const addonHint =
   '`npm rebuild tensorrt-node` builds it where there is a C++ compiler (in a clone: `npm run build:addon`), unless TENSORRT_NODE_ADDON says otherwise';

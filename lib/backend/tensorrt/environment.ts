@@ -3,14 +3,14 @@
 import {type BuildEnvironment, findEnvironment} from '../../engine/build/environment.js';
 import {TensorrtNodeError, UnsupportedError} from '../../errors.js';
 import {CudaError, translated} from '../../native/errors.js';
-import {addonHint} from '../../native/load.js';
+import {addonTooOld} from '../../native/load.js';
 
 /** Addon, driver, the GPU asked for, TensorRT and its ONNX parser; or what is missing. Throws OptionError for a GPU that is not there. */
 export function findTensorrt(device: number): BuildEnvironment | TensorrtNodeError {
   try {
     const environment = findEnvironment(device, undefined, false);
     if (environment.addon.loadKernels === undefined) {
-      return new TensorrtNodeError('ERR_ADDON', 'the native addon is older than this package', addonHint);
+      return addonTooOld();
     }
     return environment;
   } catch (error) {

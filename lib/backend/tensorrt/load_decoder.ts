@@ -1,10 +1,10 @@
 /** Loads a native decoder, with an abort that is heard and a progress function that may throw. */
 
-import {AbortError, TensorrtNodeError, throwIfAborted} from '../../errors.js';
+import {AbortError, throwIfAborted} from '../../errors.js';
 import type {Addon} from '../../native/addon.js';
 import type {NativeDecoder, NativeDecoderListener, NativeDecoderRequest} from '../../native/decoder_addon.js';
 import {translated, typed} from '../../native/errors.js';
-import {addonHint} from '../../native/load.js';
+import {addonTooOld} from '../../native/load.js';
 import {onAbort} from '../../on_abort.js';
 
 export interface LoadDecoderOptions {
@@ -21,7 +21,7 @@ export async function loadNativeDecoder(
   {signal, onProgress}: LoadDecoderOptions = {},
 ): Promise<NativeDecoder> {
   throwIfAborted(signal);
-  if (addon.loadDecoder === undefined) throw new TensorrtNodeError('ERR_ADDON', 'the native addon is older than this package', addonHint);
+  if (addon.loadDecoder === undefined) throw addonTooOld();
   let failure: {error: unknown} | undefined;
   const loading = translated(() =>
     addon.loadDecoder!(request, listener, (what, done, total) => {

@@ -5,7 +5,7 @@ import type {Addon} from '../../native/addon.js';
 import {TensorrtError, translated} from '../../native/errors.js';
 import {findDevice} from '../../native/find_device.js';
 import {identifyGpu} from '../../native/identify_gpu.js';
-import {requireAddon} from '../../native/load.js';
+import {addonTooOld, requireAddon} from '../../native/load.js';
 import {tensorrtCandidates} from '../../native/tensorrt_libraries.js';
 
 export interface BuildEnvironment {
@@ -25,8 +25,7 @@ export interface BuildEnvironment {
 export function findEnvironment(device: number, tensorrtPath: string | undefined, quick: boolean): BuildEnvironment {
   const candidates = tensorrtCandidates(tensorrtPath, process.env);
   const addon = requireAddon();
-  if (addon.buildEngine === undefined)
-    throw new TensorrtNodeError('ERR_ADDON', 'the native addon is older than this package', 'npm rebuild tensorrt-node');
+  if (addon.buildEngine === undefined) throw addonTooOld();
   const found = (quick ? identifyGpu(addon, device, process.env) : undefined) ?? findGpu(addon, device);
   const {infer, version, parser, parserProblem} = translated(() => addon.openTensorrt(candidates));
   if (parser === undefined) {
