@@ -20,10 +20,11 @@ import {fileURLToPath} from 'node:url';
 import {parseArgs} from 'node:util';
 
 import {Engine, inspect} from '../dist/index.js';
-import {ensureEngine, machine} from './engines/build.mjs';
+import {ensureEngine} from './engines/build.mjs';
 import {models} from './engines/models.mjs';
 import {modelFile, modelsFolder} from './engines/places.mjs';
 import {percentiles, timeRuns, timeSyncRuns} from './lib/latency.mjs';
+import {machine} from './lib/machine.mjs';
 import {median, Results, say} from './lib/results.mjs';
 
 const {values: options} = parseArgs({

@@ -20,10 +20,11 @@ import {parseArgs} from 'node:util';
 
 import {buildEngine, Engine} from '../dist/index.js';
 import {writeModel} from '../dist/onnx/write.js';
-import {ensureEngine, machine} from './engines/build.mjs';
+import {ensureEngine} from './engines/build.mjs';
 import {int4Mlps} from './engines/int4_mlps.mjs';
 import {models} from './engines/models.mjs';
 import {percentiles} from './lib/latency.mjs';
+import {machine} from './lib/machine.mjs';
 import {Results, say} from './lib/results.mjs';
 
 const {values: options} = parseArgs({

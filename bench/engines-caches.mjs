@@ -18,9 +18,10 @@ import {parseArgs} from 'node:util';
 import {buildEngine} from '../dist/index.js';
 import {DataType} from '../dist/onnx/data_type.js';
 import {GraphBuilder} from '../dist/onnx/graph_builder.js';
-import {buildOptions, engineFolder, machine} from './engines/build.mjs';
+import {buildOptions, engineFolder} from './engines/build.mjs';
 import {models} from './engines/models.mjs';
 import {modelsFolder} from './engines/places.mjs';
+import {machine} from './lib/machine.mjs';
 import {median, Results, say} from './lib/results.mjs';
 
 const {values: options} = parseArgs({

@@ -14,7 +14,7 @@ import path from 'node:path';
 import {parseArgs} from 'node:util';
 
 import {Engine} from '../dist/index.js';
-import {ensureEngine, machine} from './engines/build.mjs';
+import {ensureEngine} from './engines/build.mjs';
 import {compareTensors, Worst} from './engines/compare.mjs';
 import {judges} from './engines/judges.mjs';
 import {models} from './engines/models.mjs';
@@ -22,6 +22,7 @@ import {readNpy} from './engines/npy.mjs';
 import {referencesFolder} from './engines/places.mjs';
 import {outputsOf} from './engines/run_cases.mjs';
 import {percentiles, timeRuns} from './lib/latency.mjs';
+import {machine} from './lib/machine.mjs';
 import {Results, say} from './lib/results.mjs';
 
 /** In claims. */

@@ -18,8 +18,8 @@ import {buildEngine, Engine} from '../dist/index.js';
 import {DataType} from '../dist/onnx/data_type.js';
 import {GraphBuilder, int, string} from '../dist/onnx/graph_builder.js';
 import {BytesSource} from '../dist/onnx/tensor_source.js';
-import {machine} from './engines/build.mjs';
 import {percentiles, timeSyncRuns} from './lib/latency.mjs';
+import {machine} from './lib/machine.mjs';
 import {median, Results, say} from './lib/results.mjs';
 
 const {values: options} = parseArgs({

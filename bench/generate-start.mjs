@@ -16,9 +16,9 @@ import {createInterface} from 'node:readline';
 import {fileURLToPath} from 'node:url';
 import {parseArgs} from 'node:util';
 
-import {inspect} from '../dist/index.js';
 import {modelsFolder} from './engines/places.mjs';
 import {ensureShape} from './generate/shapes.mjs';
+import {machine} from './lib/machine.mjs';
 import {median, Results, say} from './lib/results.mjs';
 
 const {values: options} = parseArgs({
@@ -33,16 +33,7 @@ const {values: options} = parseArgs({
 const {shape} = options;
 const program = fileURLToPath(new URL('generate/first_token.mjs', import.meta.url));
 
-const {driver, devices, tensorrt} = await inspect();
-if (devices.length === 0) {
-  say(`not run: ${driver.reason ?? 'the driver sees no GPU'}`);
-  process.exit(2);
-}
-const results = new Results('generate.jsonl', {
-  gpu: devices[0].name,
-  driver: driver.version,
-  versions: {cuda: driver.cuda, tensorrt: tensorrt.version},
-});
+const results = new Results('generate.jsonl', await machine());
 const folder = await ensureShape(shape, options.folder ?? path.join(modelsFolder, shape));
 const cache = options.cache ?? mkdtempSync(path.join(tmpdir(), 'generate-start-'));
 try {

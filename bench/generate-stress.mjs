@@ -12,12 +12,13 @@ import {parseArgs} from 'node:util';
 import {setFlagsFromString} from 'node:v8';
 import {runInNewContext} from 'node:vm';
 
-import {inspect, OptionError, TensorrtNodeError} from '../dist/index.js';
+import {OptionError, TensorrtNodeError} from '../dist/index.js';
 import {Device} from '../dist/native/device.js';
 import {modelFolder} from '../scripts/model.mjs';
 import {loadsDeterministic} from './generate/deterministic.mjs';
 import {openModel} from './generate/open_model.mjs';
 import {runRequest, stressRequest} from './generate/stress_requests.mjs';
+import {machine} from './lib/machine.mjs';
 import {prompts} from './lib/prompts.mjs';
 import {uniform} from './lib/random.mjs';
 import {Results, say} from './lib/results.mjs';
@@ -39,16 +40,7 @@ const [longestPrompt, longestReply] = options.longest.split(',').map(Number);
 /** Samples of memory, over all requests. */
 const SAMPLES = 20;
 
-const {driver, devices, tensorrt} = await inspect();
-if (devices.length === 0) {
-  say(`not run: ${driver.reason ?? 'the driver sees no GPU'}`);
-  process.exit(2);
-}
-const results = new Results('generate.jsonl', {
-  gpu: devices[0].name,
-  driver: driver.version,
-  versions: {cuda: driver.cuda, tensorrt: tensorrt.version},
-});
+const results = new Results('generate.jsonl', await machine());
 // Collected garbage is not growth.
 setFlagsFromString('--expose-gc');
 const collectGarbage = runInNewContext('gc');

@@ -13,13 +13,13 @@
 import path from 'node:path';
 import {parseArgs} from 'node:util';
 
-import {inspect} from '../dist/index.js';
 import {modelsFolder} from './engines/places.mjs';
 import {javascriptRatio, serviceLoad} from './generate/javascript_cost.mjs';
 import {BYTES_PER_SECOND, longContext} from './generate/long_context.mjs';
 import {openModel} from './generate/open_model.mjs';
 import {ensureShape, SHAPES} from './generate/shapes.mjs';
 import {percentile, speedOf, timedStream} from './generate/timed_stream.mjs';
+import {machine} from './lib/machine.mjs';
 import {prompts} from './lib/prompts.mjs';
 import {median, Results, say} from './lib/results.mjs';
 
@@ -52,13 +52,7 @@ if (SHAPES[shape] === undefined) usage(`shapes are ${Object.keys(SHAPES).join(',
 const unknown = measures.find((name) => name !== 'long' && MEASURES[name] === undefined);
 if (unknown !== undefined) usage(`nothing measures ${unknown}`);
 
-const {driver, devices, tensorrt} = await inspect();
-if (devices.length === 0) {
-  say(`not run: ${driver.reason ?? 'the driver sees no GPU'}`);
-  process.exit(2);
-}
-const gpu = {gpu: devices[0].name, driver: driver.version, versions: {cuda: driver.cuda, tensorrt: tensorrt.version}};
-const results = new Results('generate.jsonl', gpu);
+const results = new Results('generate.jsonl', await machine());
 const folder = await ensureShape(shape, options.folder ?? path.join(modelsFolder, shape));
 const text = prompts()
   .map((each) => each.text)

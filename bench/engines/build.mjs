@@ -3,7 +3,7 @@
 import {appendFileSync, existsSync, mkdirSync, readFileSync} from 'node:fs';
 import path from 'node:path';
 
-import {buildEngine, inspect} from '../../dist/index.js';
+import {buildEngine} from '../../dist/index.js';
 import {say} from '../lib/results.mjs';
 import {models} from './models.mjs';
 import {modelsFolder} from './places.mjs';
@@ -49,14 +49,4 @@ export async function ensureEngine(name, precision, {rebuild = false, level} = {
   }
   const {plan, buildSeconds, layers, options} = JSON.parse(readFileSync(path.join(folder, 'manifest.json'), 'utf8'));
   return {folder, planBytes: plan.bytes, seconds: buildSeconds, layers, level: options.optimizationLevel};
-}
-
-/** For Results: the GPU and what it runs. Ends the process, having said why, where there is none. */
-export async function machine() {
-  const {driver, devices, tensorrt} = await inspect();
-  if (devices.length === 0 || tensorrt.version === undefined) {
-    say(`not run: ${driver.reason ?? tensorrt.reason ?? 'the driver sees no GPU'}`);
-    process.exit(2);
-  }
-  return {gpu: devices[0].name, driver: driver.version, versions: {cuda: driver.cuda, tensorrt: tensorrt.version}};
 }
