@@ -258,7 +258,6 @@ class Emitter {
 
   #linear(value: Value, {x, weight, bias}: OperatorOf<'Linear'>): void {
     const name = this.#linearName(value);
-    const float32 = value === this.#head;
     const rows = `${name}_rows`;
     if (this.range === 'decode') {
       this.#fusedLinear(value, name);
@@ -268,9 +267,8 @@ class Emitter {
     // As many rows as these make it a product of matrices, at which TensorRT is good. It would add up in the type of the
     // factors; between casts it takes the same kernels, but adds up in float32.
     const wide = inputs.map((input) => this.#builder.op('Cast', [input], {attributes: {to: int(DataType.FLOAT)}}));
-    const product = {attributes: {transB: int(1)}};
-    if (float32) this.#onnx('Gemm', wide, value, rows, product.attributes);
-    else this.#onnx('Cast', [this.#builder.op('Gemm', wide, product)], value, rows, {to: int(this.#type)});
+    const product = this.#builder.op('Gemm', wide, {attributes: {transB: int(1)}});
+    this.#onnx('Cast', [product], value, rows, {to: int(this.#type)});
   }
 
   /** A product with what comes right before and after it. */

@@ -31,8 +31,7 @@ const COMMON: PartSizes = {slots: 256, pagesPerSlot: 2048};
 
 /** Of a part's model, the first that holds a step's rows being for it; none if no input has a dynamic shape. */
 export function partProfiles(model: Model, kind: DecoderPart['kind'], range: RowRange, sizes: PartSizes): Profile[] {
-  const likely = kind === 'block' ? LIKELY_ROWS[range] : LIKELY_ROWS[range].slice(0, 1);
-  return likely.map((each) => profile(model, kind, range, each, sizes)).filter((each) => each !== undefined);
+  return LIKELY_ROWS[range].map((each) => profile(model, kind, range, each, sizes)).filter((each) => each !== undefined);
 }
 
 function profile(
