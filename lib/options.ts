@@ -32,6 +32,10 @@ export function boolean(option: string, value: unknown): boolean {
   return value;
 }
 
+export function callback(option: string, value: unknown): void {
+  if (typeof value !== 'function') throw new OptionError(option, 'a function', value);
+}
+
 /** An object, whatever is in it. */
 export function object<T extends object>(option: string, value: T): T {
   if (typeof value === 'object' && value !== null) return value;

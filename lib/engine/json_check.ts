@@ -1,5 +1,7 @@
 /** Takes JSON that anybody may have written apart, field by field; whatever is not as expected is named by its path. */
 
+import {FormatError} from '../errors.js';
+
 export class JsonProblem extends Error {}
 
 export class JsonField {
@@ -68,4 +70,24 @@ export class JsonField {
     const found = this.missing ? 'is missing' : `is ${JSON.stringify(this.value).slice(0, 80)}`;
     return new JsonProblem(`'${this.path}' must be ${allowed} and ${found}`);
   }
+}
+
+/** What `check` makes of JSON in `file`. Throws FormatError (ERR_MANIFEST) for what is not JSON, or not what it takes. */
+export function checkedJson<T>(file: string, text: string, hint: string, check: (root: JsonField) => T): T {
+  try {
+    return check(JsonField.root(JSON.parse(text)));
+  } catch (cause) {
+    const problem =
+      cause instanceof JsonProblem ? cause.message : cause instanceof SyntaxError ? `is not JSON: ${cause.message}` : undefined;
+    if (problem === undefined) throw cause;
+    throw new FormatError('ERR_MANIFEST', file, problem, hint, {cause});
+  }
+}
+
+export function sha256Field(field: JsonField): string {
+  return field.string('a SHA-256 in hexadecimal', (text) => /^[0-9a-f]{64}$/.test(text));
+}
+
+export function pathField(field: JsonField): string {
+  return field.string('a path', (path) => path !== '' && !path.includes('\0'));
 }

@@ -13,7 +13,7 @@ import {findDevice} from '../native/find_device.js';
 import {addonTooOld, requireAddon} from '../native/load.js';
 import {openTensorrt, tensorrtCandidates} from '../native/tensorrt_libraries.js';
 import {onAbort} from '../on_abort.js';
-import {abortSignal, integer, noOthers, object, oneOf} from '../options.js';
+import {abortSignal, callback, integer, noOthers, object, oneOf} from '../options.js';
 import type {OnProgress} from '../progress.js';
 import type {LoadedEngine} from './engine.js';
 import {type EngineManifest, readManifest} from './manifest.js';
@@ -109,7 +109,7 @@ function check(options: EngineLoadOptions): Checked {
     integer('weightStreamingBudget', weightStreamingBudget, {min: 0, max: Number.MAX_SAFE_INTEGER});
   }
   abortSignal(signal);
-  if (onProgress !== undefined && typeof onProgress !== 'function') throw new OptionError('onProgress', 'a function', onProgress);
+  if (onProgress !== undefined) callback('onProgress', onProgress);
   // What it is, is looked at when it is opened.
   if (tensorrtPath !== undefined) tensorrtCandidates(tensorrtPath, {});
   return {...options, device, contexts, maxQueue};

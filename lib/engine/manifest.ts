@@ -3,7 +3,7 @@
 import {join, resolve} from 'node:path';
 
 import {FormatError, OptionError} from '../errors.js';
-import {JsonField, JsonProblem} from './json_check.js';
+import {checkedJson, type JsonField, JsonProblem, pathField, sha256Field} from './json_check.js';
 import {TENSOR_TYPES, type TensorType} from './tensor.js';
 import {openToRead, readWhole} from './whole_file.js';
 
@@ -67,15 +67,7 @@ const MAX_MANIFEST_BYTES = 16 * 1024 * 1024;
 export async function readManifest(folder: string): Promise<EngineManifest> {
   if (typeof folder !== 'string' || folder === '') throw new OptionError('folder', 'the path of an engine folder', folder);
   const file = join(resolve(folder), MANIFEST_FILE);
-  const text = await readText(file);
-  try {
-    return checkManifest(JSON.parse(text));
-  } catch (cause) {
-    const problem =
-      cause instanceof JsonProblem ? cause.message : cause instanceof SyntaxError ? `is not JSON: ${cause.message}` : undefined;
-    if (problem === undefined) throw cause;
-    throw new FormatError('ERR_MANIFEST', file, problem, 'build the engine again: `tensorrt-node build`', {cause});
-  }
+  return checkedJson(file, await readText(file), 'build the engine again: `tensorrt-node build`', checkManifest);
 }
 
 export function serializeManifest(manifest: EngineManifest): string {
@@ -99,8 +91,8 @@ async function readText(file: string): Promise<string> {
 }
 
 /** Throws JsonProblem. What it does not know it leaves out. */
-function checkManifest(json: unknown): EngineManifest {
-  const root = JsonField.root(json);
+function checkManifest(root: JsonField): EngineManifest {
+  const json = root.value;
   if (typeof json !== 'object' || json === null || Array.isArray(json)) throw new JsonProblem('is not an object');
   if (root.get('formatVersion').value !== 1) throw root.get('formatVersion').problem('1, the format this version reads,');
   const plan = root.get('plan');
@@ -122,17 +114,17 @@ function checkManifest(json: unknown): EngineManifest {
     formatVersion: 1,
     name: root.get('name').string(),
     // A name, never a path: nothing but the file beside the manifest is ever read.
-    plan: {file: plan.get('file').oneOf([PLAN_FILE]), bytes: plan.get('bytes').integer(1), sha256: digest(plan.get('sha256'))},
+    plan: {file: plan.get('file').oneOf([PLAN_FILE]), bytes: plan.get('bytes').integer(1), sha256: sha256Field(plan.get('sha256'))},
     inputs,
     outputs,
     precision: root.get('precision').string(),
     stronglyTyped: root.get('stronglyTyped').boolean(),
     options: root.get('options').object(),
     source: {
-      ...(source.get('file').missing ? {} : {file: source.get('file').string('a path', (path) => path !== '' && !path.includes('\0'))}),
-      sha256: digest(source.get('sha256')),
+      ...(source.get('file').missing ? {} : {file: pathField(source.get('file'))}),
+      sha256: sha256Field(source.get('sha256')),
     },
-    key: digest(root.get('key')),
+    key: sha256Field(root.get('key')),
     tensorrt: {
       version: tensorrt.get('version').string("a version like '10.6.0'", (version) => /^\d+(\.\d+){1,3}$/.test(version)),
       versionCompatible: tensorrt.get('versionCompatible').boolean(),
@@ -180,8 +172,4 @@ function checkRange(field: JsonField, least: number, rank?: number): {min: numbe
   if ([min, opt, max].some((each) => each.length !== length)) throw field.problem(`three lists of ${length} numbers`);
   if (min.some((low, index) => low > opt[index]! || opt[index]! > max[index]!)) throw field.problem('ranges with min <= opt <= max');
   return {min, opt, max};
-}
-
-function digest(field: JsonField): string {
-  return field.string('a SHA-256 in hexadecimal', (text) => /^[0-9a-f]{64}$/.test(text));
 }

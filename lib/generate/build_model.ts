@@ -1,15 +1,15 @@
 /** `buildModel`: the engines of a language model, built ahead of time. */
 
-import {mkdir} from 'node:fs/promises';
 import {resolve} from 'node:path';
 
 import {isDecoderFolder} from '../backend/tensorrt/decoder_manifest.js';
 import {findTensorrt} from '../backend/tensorrt/environment.js';
+import type {PartPlans} from '../backend/tensorrt/native_request.js';
 import {OptionError, TensorrtNodeError, throwIfAborted} from '../errors.js';
-import {abortSignal, boolean, integer, noOthers, object, oneOf} from '../options.js';
+import {abortSignal, callback, noOthers, object} from '../options.js';
 import type {OnProgress} from '../progress.js';
 import {checkTarget, type TargetOptions, writeFolder} from '../target_folder.js';
-import {contextLimit, DEFAULT_MAX_BATCH} from './limits.js';
+import {checkModelOptions, contextLimit, DEFAULT_MAX_BATCH} from './limits.js';
 import {openModelFolder} from './model_folder.js';
 
 export interface BuildModelOptions {
@@ -80,40 +80,33 @@ export async function buildModel(source: string, options: BuildModelOptions = {}
     source: modelFolder,
     replaceable: {what: "a decoder's engine folder, to replace it", test: isDecoderFolder},
   };
-  if (output !== undefined) await checkTarget(output, target);
-
   const prepare = (plans?: string) =>
     prepareDecoder(modelPath, {device: environment.device, type, maxContext, maxBatch, deterministic, output: plans, signal, onProgress});
-  let prepared: Awaited<ReturnType<typeof prepare>> | undefined;
-  if (output === undefined) {
-    prepared = await prepare();
-  } else {
-    const place = resolve(output);
-    await writeFolder(place, target, async (folder) => {
-      await mkdir(folder, {recursive: true});
-      prepared = await prepare(folder);
-      await writeDecoderFolder(folder, place, {modelPath, ...prepared, maxContext, maxBatch, deterministic});
-    });
-  }
-  return {
-    folder: output === undefined ? undefined : resolve(output),
-    parts: [...prepared!.plans].map(([name, ranges]) => ({name, ranges: Object.keys(ranges)})),
+  const result = (plans: PartPlans): BuildModelResult => ({
+    folder: output && resolve(output),
+    parts: [...plans].map(([name, ranges]) => ({name, ranges: Object.keys(ranges)})),
     maxContext,
     maxBatch,
     seconds: (performance.now() - start) / 1000,
-  };
+  });
+  if (output === undefined) return result((await prepare()).plans);
+
+  await checkTarget(output, target);
+  let built: PartPlans = new Map();
+  await writeFolder(output, target, async (folder) => {
+    const prepared = await prepare(folder);
+    await writeDecoderFolder(folder, resolve(output), {modelPath, ...prepared, maxContext, maxBatch, deterministic});
+    built = prepared.plans;
+  });
+  return result(built);
 }
 
 function check(options: BuildModelOptions): void {
-  const {output, device, type, maxContext, maxBatch, deterministic, signal, onProgress} = object('options', options);
+  const {output, signal, onProgress} = object('options', options);
   noOthers('options', options, OPTIONS);
   if (output !== undefined && (typeof output !== 'string' || output === ''))
     throw new OptionError('output', 'the path of a folder', output);
-  if (device !== undefined) integer('device', device, {min: 0, max: 1023});
-  if (type !== undefined) oneOf('type', type, ['float16', 'bfloat16']);
-  if (maxContext !== undefined) integer('maxContext', maxContext, {min: 1});
-  if (maxBatch !== undefined) integer('maxBatch', maxBatch, {min: 1});
-  if (deterministic !== undefined) boolean('deterministic', deterministic);
+  checkModelOptions(options);
   abortSignal(signal);
-  if (onProgress !== undefined && typeof onProgress !== 'function') throw new OptionError('onProgress', 'a function', onProgress);
+  if (onProgress !== undefined) callback('onProgress', onProgress);
 }

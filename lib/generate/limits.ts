@@ -1,10 +1,28 @@
-/** How much a model holds where its user does not say. */
+/** What a model is built and loaded for: checked, and what holds where its user does not say. */
 
 import {OptionError} from '../errors.js';
+import {boolean, integer, oneOf} from '../options.js';
 import type {ModelConfig} from './model_folder.js';
 
 export const DEFAULT_MAX_BATCH = 8;
 const DEFAULT_MAX_CONTEXT = 8192;
+
+export interface ModelOptions {
+  device?: number;
+  type?: 'float16' | 'bfloat16';
+  maxContext?: number;
+  maxBatch?: number;
+  deterministic?: boolean;
+}
+
+/** Throws OptionError. */
+export function checkModelOptions({device, type, maxContext, maxBatch, deterministic}: ModelOptions): void {
+  if (device !== undefined) integer('device', device, {min: 0, max: 1023});
+  if (type !== undefined) oneOf('type', type, ['float16', 'bfloat16']);
+  if (maxContext !== undefined) integer('maxContext', maxContext, {min: 1});
+  if (maxBatch !== undefined) integer('maxBatch', maxBatch, {min: 1});
+  if (deterministic !== undefined) boolean('deterministic', deterministic);
+}
 
 /** Tokens a sequence may hold. Throws OptionError for more than the model was trained for. */
 export function contextLimit({maxPositionEmbeddings: trained = DEFAULT_MAX_CONTEXT}: ModelConfig, asked: number | undefined): number {

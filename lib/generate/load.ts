@@ -7,10 +7,10 @@ import {CpuBackend} from '../backend/cpu/cpu_backend.js';
 import {checkLimits, type DecoderFolder, findDecoderFolder} from '../backend/tensorrt/decoder_manifest.js';
 import {checkKernels, findTensorrt} from '../backend/tensorrt/environment.js';
 import {OptionError, TensorrtNodeError, throwIfAborted, UnsupportedError} from '../errors.js';
-import {abortSignal, boolean, integer, object, oneOf} from '../options.js';
+import {abortSignal, callback, integer, object, oneOf} from '../options.js';
 import type {OnProgress} from '../progress.js';
 import {loadTokenizer} from '../tokenizer/tokenizer.js';
-import {contextLimit, DEFAULT_MAX_BATCH} from './limits.js';
+import {checkModelOptions, contextLimit, DEFAULT_MAX_BATCH} from './limits.js';
 import {LanguageModel} from './model.js';
 import {openModelFolder} from './model_folder.js';
 
@@ -94,14 +94,9 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
 }
 
 function checkOptions(options: LoadOptions): void {
-  const {backend = 'auto', device, type, maxContext, maxBatch, threads, accuracyLevel, signal, onProgress} = object('options', options);
-  const {deterministic, model} = options;
+  const {backend = 'auto', model, threads, accuracyLevel, signal, onProgress} = object('options', options);
   oneOf('backend', backend, ['auto', 'cpu', 'tensorrt']);
-  if (device !== undefined) integer('device', device, {min: 0, max: 1023});
-  if (type !== undefined) oneOf('type', type, ['float16', 'bfloat16']);
-  if (maxContext !== undefined) integer('maxContext', maxContext, {min: 1});
-  if (maxBatch !== undefined) integer('maxBatch', maxBatch, {min: 1});
-  if (deterministic !== undefined) boolean('deterministic', deterministic);
+  checkModelOptions(options);
   if (model !== undefined && (typeof model !== 'string' || model === '')) {
     throw new OptionError('model', 'the path of a folder or an ONNX file', model);
   }
@@ -110,7 +105,7 @@ function checkOptions(options: LoadOptions): void {
     throw new OptionError('accuracyLevel', '0 or 4', accuracyLevel);
   }
   abortSignal(signal);
-  if (onProgress !== undefined && typeof onProgress !== 'function') throw new OptionError('onProgress', 'a function', onProgress);
+  if (onProgress !== undefined) callback('onProgress', onProgress);
   if (backend === 'auto') return;
   for (const name of OPTIONS_OF[backend === 'cpu' ? 'tensorrt' : 'cpu']) {
     if (options[name] !== undefined) throw new OptionError(name, `left out with backend: '${backend}'`, options[name]);

@@ -5,7 +5,7 @@ import {basename, join, resolve} from 'node:path';
 
 import {FormatError, OptionError, throwIfAborted} from '../errors.js';
 import {writeModel} from '../onnx/write.js';
-import {oneOf} from '../options.js';
+import {callback, oneOf} from '../options.js';
 import type {OnProgress} from '../progress.js';
 import {checkTarget, type Replaceable, writeFolder} from '../target_folder.js';
 import type {Checkpoint, DecoderConfig, TensorType} from './checkpoint.js';
@@ -92,7 +92,7 @@ function checkOptions(source: unknown, out: unknown, options: ImportOptions): vo
   if (dtype !== undefined) oneOf('dtype', dtype, ['fp16', 'fp32']);
   if (overwrite !== undefined && typeof overwrite !== 'boolean') throw new OptionError('overwrite', 'true or false', overwrite);
   if (signal !== undefined && !(signal instanceof AbortSignal)) throw new OptionError('signal', 'an AbortSignal', signal);
-  if (onProgress !== undefined && typeof onProgress !== 'function') throw new OptionError('onProgress', 'a function', onProgress);
+  if (onProgress !== undefined) callback('onProgress', onProgress);
 }
 
 async function open(source: string): Promise<Checkpoint> {

@@ -12,11 +12,11 @@ import type {ByRange, DecoderIndex, RowRange} from '../../decoder/lowered_decode
 import type {StoredBytes, WeightRef} from '../../decoder/weight_ref.js';
 import {hashFile} from '../../engine/build/model_source.js';
 import {packageVersion} from '../../engine/build/prepare.js';
-import {JsonProblem} from '../../engine/json_check.js';
+import {checkedJson, JsonProblem} from '../../engine/json_check.js';
 import {MANIFEST_FILE} from '../../engine/manifest.js';
 import {loadPlan, type PlanTarget} from '../../engine/plan.js';
 import {FormatError, throwIfAborted} from '../../errors.js';
-import {checkedJson, type DecoderFolder, type DecoderManifest, INDEX_FILE, planFolder, RANGES} from './decoder_manifest.js';
+import {type DecoderFolder, type DecoderManifest, INDEX_FILE, planFolder, RANGES, REBUILD} from './decoder_manifest.js';
 import type {PreparedDecoder} from './prepare.js';
 
 /** Writes all but the plans, which are there. `folder` will lie at `place` when it is done. */
@@ -90,7 +90,7 @@ export async function readDecoderFolder(
   if (createHash('sha256').update(text).digest('hex') !== manifest.index.sha256) {
     throw new FormatError('ERR_MANIFEST', file, 'is not the index that the manifest names: its SHA-256 is another', again);
   }
-  const index = checkedJson(file, text, (root) =>
+  const index = checkedJson(file, text, REBUILD, (root) =>
     indexFromJson(root, (name) => {
       if (!known.has(name)) throw new JsonProblem(`'${name}' is not among the manifest's files`);
       return join(base, name);

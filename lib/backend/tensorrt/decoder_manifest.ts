@@ -4,7 +4,7 @@ import {readdir, readFile} from 'node:fs/promises';
 import {isAbsolute, join, resolve} from 'node:path';
 
 import type {RowRange} from '../../decoder/lowered_decoder.js';
-import {JsonField, JsonProblem} from '../../engine/json_check.js';
+import {checkedJson, type JsonField, pathField, sha256Field} from '../../engine/json_check.js';
 import {MANIFEST_FILE} from '../../engine/manifest.js';
 import {FormatError, OptionError} from '../../errors.js';
 
@@ -26,6 +26,8 @@ export interface DecoderManifest {
 }
 
 export const RANGES: readonly RowRange[] = ['decode', 'wide', 'prefill'];
+/** What to do about a manifest or an index that is not what it must be. */
+export const REBUILD = 'build the engines again: `tensorrt-node build`';
 export const INDEX_FILE = 'weights.json';
 
 /** Where the plan of a part lies in a decoder's folder. */
@@ -51,7 +53,7 @@ export async function findDecoderFolder(folder: string): Promise<DecoderFolder |
     throw new FormatError('ERR_MANIFEST', file, `cannot be read (${error.code})`, undefined, {cause: error});
   });
   if (text === undefined) return undefined;
-  const manifest = checkedJson(file, text, (root) => (root.get('kind').value === 'decoder' ? manifestOf(root) : undefined));
+  const manifest = checkedJson(file, text, REBUILD, (root) => (root.get('kind').value === 'decoder' ? manifestOf(root) : undefined));
   return manifest && {folder: resolve(folder), manifest, modelPath: resolve(folder, manifest.model.file)};
 }
 
@@ -82,32 +84,18 @@ export function checkLimits(
   };
 }
 
-/** Throws FormatError (ERR_MANIFEST) for what is not JSON, or not what `check` takes. */
-export function checkedJson<T>(file: string, text: string, check: (root: JsonField) => T): T {
-  try {
-    return check(JsonField.root(JSON.parse(text)));
-  } catch (cause) {
-    const problem =
-      cause instanceof JsonProblem ? cause.message : cause instanceof SyntaxError ? `is not JSON: ${cause.message}` : undefined;
-    if (problem === undefined) throw cause;
-    throw new FormatError('ERR_MANIFEST', file, problem, 'build the engines again: `tensorrt-node build`', {cause});
-  }
-}
-
 function manifestOf(root: JsonField): DecoderManifest {
   if (root.get('formatVersion').value !== 1) throw root.get('formatVersion').problem('1, the format this version reads,');
-  const sha256 = (field: JsonField) => field.string('a SHA-256 in hexadecimal', (text) => /^[0-9a-f]{64}$/.test(text));
-  const path = (field: JsonField) => field.string('a path', (text) => text !== '' && !text.includes('\0'));
   const model = root.get('model');
   return {
     formatVersion: 1,
     kind: 'decoder',
-    model: {file: path(model.get('file')), sha256: sha256(model.get('sha256'))},
+    model: {file: pathField(model.get('file')), sha256: sha256Field(model.get('sha256'))},
     files: root
       .get('files')
       .array()
       .map((each) => ({file: innerPath(each.get('file')), bytes: each.get('bytes').integer(0)})),
-    index: {file: root.get('index').get('file').oneOf([INDEX_FILE]), sha256: sha256(root.get('index').get('sha256'))},
+    index: {file: root.get('index').get('file').oneOf([INDEX_FILE]), sha256: sha256Field(root.get('index').get('sha256'))},
     plans: root
       .get('plans')
       .array()
