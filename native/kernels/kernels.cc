@@ -26,6 +26,9 @@ struct Source {
   bool sized;
   // And so are these.
   std::vector<std::string> (*shapes)() = nullptr;
+  // Of a multiprocessor's memory that is shared memory: the rest is cache, through which weights come. The same for all
+  // kernels of a step, as only those that divide it alike run side by side.
+  int sharedPercent = 44;
 };
 
 template <typename Sizes>
@@ -55,7 +58,7 @@ constexpr std::array sources{
     Source{"gemv", "gemv_norm", true, false, &gemvSizes},
     Source{"attention", "attention_append", true, false},
     Source{"attention", "attention_decode", true, true},
-    Source{"attention", "attention_prefill", true, true},
+    Source{"attention", "attention_prefill", true, true, nullptr, 100},
     Source{"sample", "sample_scan", false, false},
     Source{"sample", "sample_choose", false, false},
     Source{"begin_step", "begin_step", false, false},
@@ -65,9 +68,6 @@ constexpr std::array sources{
 
 // What every kernel may use without asking, beside what it has of its own.
 constexpr std::size_t sharedBytesOfAll = 40 << 10;
-
-// Of a multiprocessor's memory: the rest is cache, through which weights come. The same for all kernels of a step.
-constexpr int sharedPercent = 44;
 
 std::vector<std::string> namesOf(const Source& source) {
   std::vector<std::string> names{std::string(source.function)};
@@ -142,9 +142,8 @@ Kernels::Kernels(Private, std::shared_ptr<const cuda::Context> context) : contex
       for (std::string& name : namesOf(source)) {
         CUfunction function = nullptr;
         check(driver().cuModuleGetFunction(&function, entry->second, name.c_str()), "cuModuleGetFunction", name);
-        // A multiprocessor runs kernels side by side only where they divide its memory alike.
-        const int percent = source.function == "attention_prefill" ? 100 : sharedPercent;
-        check(driver().cuFuncSetAttribute(function, CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT, percent),
+        check(driver().cuFuncSetAttribute(function, CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT,
+                                          source.sharedPercent),
               "cuFuncSetAttribute", name);
         functions_.emplace(std::move(name), function);
       }

@@ -331,17 +331,19 @@ std::vector<double> expectedLinear(const LinearCase& c, const LinearData<Element
   return expected;
 }
 
+// `fewRows` as of linear().
 template <typename Element>
-void testLinear(Gpu& gpu, const LinearCase& c) {
-  const std::string name = text("linear", nameOf<Element>(), c.rows, c.inner, c.outer, c.normed ? "norm" : "",
-                                c.bias ? "bias" : "", c.residual ? "residual" : "",
-                                c.gated < 0 ? "" : "gated " + std::to_string(c.gated), c.wide ? "float32" : "");
+void testLinear(Gpu& gpu, const LinearCase& c, int fewRows = linearFewRows) {
+  const std::string name =
+      text("linear", nameOf<Element>(), c.rows, c.inner, c.outer, c.normed ? "norm" : "", c.bias ? "bias" : "",
+           c.residual ? "residual" : "", c.gated < 0 ? "" : "gated " + std::to_string(c.gated), c.wide ? "float32" : "",
+           fewRows == 0 ? "tiles" : "");
   if (!wanted(name)) return;
   const auto d = makeLinear<Element>(gpu, c);
-  linear(gpu.kernels(), gpu.stream(), typeOf<Element>(), d.p);
+  linear(gpu.kernels(), gpu.stream(), typeOf<Element>(), d.p, fewRows);
   const auto expected = expectedLinear(c, d);
   // What is normalised may be rounded before it is multiplied, as by RmsNorm; a gate's error is that of its up too.
-  const bool rounds = c.normed && (c.rows > linearFewRows || c.inner % 8 != 0);
+  const bool rounds = c.normed && (c.rows > fewRows || c.inner % 8 != 0);
   const double inside = rounds ? (c.gated < 0 ? 2 : 4) * unit<Element>() : 4e-6;
   if (c.wide)
     compare(name, gpu.take<float>(d.p.y, expected.size()), expected, inside);
@@ -936,6 +938,13 @@ void testTyped(Gpu& gpu) {
     testLinear<Element>(gpu, {2, 4096, 1024, true, true, false, normed});
     testLinear<Element>(gpu, {1, 4104, 514, true, false, false, normed, 2});
     testLinear<Element>(gpu, {1, 576, 4099, false, false, true, normed});
+    // Where x is too long for the kernels for few rows.
+    for (const int rows : {1, 2, 4}) {
+      for (const int inner : {576, 1000, 4096}) {
+        testLinear<Element>(gpu, {rows, inner, 301, true, true, true, normed}, 0);
+        testLinear<Element>(gpu, {rows, inner, 302, true, false, false, normed, 0}, 0);
+      }
+    }
   }
   testLinear<Element>(gpu, {1, 14336, 130, false, true});
   testLinear<Element>(gpu, {4, 14336, 34, false, true});
