@@ -1,0 +1,35 @@
+// Where the weights of a decoder's runs are while its steps are queued.
+#pragma once
+
+#include <cuda.h>
+
+#include <cstddef>
+
+#include "../cuda/stream.h"
+
+namespace tensorrt_node::weights {
+
+// For the thread that queues steps. A step is begin(), then for each run in the model's order acquire(), the run's
+// work, release(); a step given up in between may leave out the rest.
+class StepWeights {
+ public:
+  virtual ~StepWeights() = default;
+
+  // Of a weight (by its number in the model) as an input of a run; never changes, so graphs may hold it.
+  virtual CUdeviceptr address(std::size_t run, std::size_t weight) const = 0;
+  // Whether acquire() and release() are wanted around the run: its graph stands alone. Never changes.
+  virtual bool streamed(std::size_t run) const = 0;
+
+  // A step begins: what is queued on `compute` from now on waits for resident weights that are on their way back.
+  // Throws CudaError, FileError; std::logic_error while the weights are evicted.
+  virtual void begin(const cuda::Stream& compute) = 0;
+  // Makes what is queued on `compute` from now on wait until the run's weights are there. May block the host until
+  // they are on their way (disk). No-op for runs that are not streamed. Throws CudaError, FileError: that step is lost,
+  // the next may go well.
+  virtual void acquire(std::size_t run, const cuda::Stream& compute) = 0;
+  // The run is queued: its place is free once `compute` is past here. No-op for runs that are not streamed. Throws
+  // CudaError.
+  virtual void release(std::size_t run, const cuda::Stream& compute) = 0;
+};
+
+}  // namespace tensorrt_node::weights

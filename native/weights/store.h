@@ -1,0 +1,104 @@
+// A decoder's weights in their tiers: resident in VRAM, in pinned RAM, or on disk; the last two are brought to a small
+// ring of places in VRAM just before each step's run needs them.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "../tensorrt/engine.h"
+#include "matrix.h"
+#include "step_weights.h"
+
+namespace tensorrt_node::weights {
+
+enum class Tier : std::uint8_t { vram, ram, disk };
+
+struct StoreRun {
+  // Numbers of the matrices that the run takes. Those that several runs take stay in VRAM, whatever the tier.
+  std::vector<std::size_t> weights;
+  Tier tier = Tier::vram;
+};
+
+struct StoreOptions {
+  // Threads that load, and that read what is streamed from disk.
+  unsigned threads = 4;
+  // Bytes of a read.
+  std::size_t chunkBytes = std::size_t{8} << 20;
+  // Reads that may be under way, or done and not yet copied, while disk blocks are streamed.
+  std::size_t stagedChunks = 12;
+  // Places in VRAM that streamed runs share; 0: chosen.
+  std::size_t places = 0;
+  // Where blocks of the disk tier that need conversion are written once, ready to be read; empty: converted each time.
+  std::string offloadFolder;
+};
+
+// Bytes where they lie. Places and staging are held as long as the store.
+struct StoreBytes {
+  std::uint64_t vram = 0;  // resident blocks, mapped or not
+  std::uint64_t ram = 0;   // pinned blocks, copies of evicted ones among them
+  std::uint64_t disk = 0;  // blocks streamed from files
+  std::uint64_t places = 0;
+  std::uint64_t deviceStaging = 0;  // VRAM for what kernels convert on its way from disk
+  std::uint64_t pinnedStaging = 0;
+};
+
+// Sums since the store was made. Times in seconds.
+struct StoreCounters {
+  std::uint64_t blocks = 0;       // streamed blocks brought to a place
+  std::uint64_t bytesCopied = 0;  // from pinned memory to places
+  double copySeconds = 0;         // of the prefetch stream with blocks on their way
+  std::uint64_t reads = 0;
+  std::uint64_t bytesRead = 0;
+  double computeWaitSeconds = 0;   // the compute stream for copies
+  double prefetchWaitSeconds = 0;  // the prefetch stream for a free place
+  double hostWaitSeconds = 0;      // the thread that queues steps, for the disk
+  std::uint64_t restarts = 0;      // times the order of runs was left, after failures
+};
+
+// Bytes loaded and bytes to load. From any of the loading threads, one at a time.
+using OnStored = std::function<void(std::uint64_t done, std::uint64_t total)>;
+
+class Store final : public StepWeights {
+ public:
+  // Loads what is resident and what is in RAM. Throws FileError, CudaError (what was allocated goes back), and Stopped
+  // (loader.h) once `stop` was asked for.
+  static std::unique_ptr<Store> load(tensorrt::DeviceMemory memory, std::vector<Matrix> matrices,
+                                     std::vector<StoreRun> runs, const StoreOptions& options, const OnStored& onStored,
+                                     std::stop_token stop);
+  // Waits for copies under way. The compute stream must be past its last release().
+  ~Store() override;
+
+  CUdeviceptr address(std::size_t run, std::size_t weight) const override;
+  bool streamed(std::size_t run) const override;
+  void begin(const cuda::Stream& compute) override;
+  void acquire(std::size_t run, const cuda::Stream& compute) override;
+  void release(std::size_t run, const cuda::Stream& compute) override;
+
+  // Gives the resident blocks' and the places' VRAM back, once `compute` is past what was queued: their contents are
+  // kept in pinned RAM, or with `keepRam` false read again from the model's files. Between steps. Throws CudaError
+  // (CUDA_ERROR_NOT_SUPPORTED where the driver has no virtual memory; nothing has changed then).
+  void evict(const cuda::Stream& compute, bool keepRam = true);
+  // Maps VRAM at the same addresses and queues copies back; begin() then waits for them. Throws CudaError
+  // (CUDA_ERROR_OUT_OF_MEMORY when the card has no more: still evicted then), FileError.
+  void restore();
+  bool evicted() const noexcept;
+
+  StoreBytes bytes() const noexcept;
+  // Never blocks on the GPU: what it has not done yet is counted later.
+  StoreCounters counters();
+  // Of streamed runs; 0 without any.
+  std::size_t places() const noexcept;
+
+ private:
+  class State;
+  explicit Store(std::unique_ptr<State> state) noexcept;
+
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace tensorrt_node::weights
