@@ -18,6 +18,8 @@ export type ErrorCode =
   | 'ERR_CONTEXT_LENGTH'
   | 'ERR_OUT_OF_MEMORY'
   | 'ERR_BUSY'
+  | 'ERR_SUSPENDED'
+  | 'ERR_TIMEOUT'
   | 'ERR_BACKEND'
   | 'ERR_ADDON'
   | 'ERR_CUDA'

@@ -86,6 +86,15 @@ export interface ModelLimits {
   maxBatch: number;
 }
 
+/** Some of a model's memory. */
+export interface MemoryPart {
+  /** 'scratch' is what engines compute in, buffers of steps and captured graphs. */
+  what: 'weights' | 'cache' | 'scratch';
+  /** 'pinned' is host memory that the GPU copies from, 'ram' all other. */
+  where: 'gpu' | 'pinned' | 'ram';
+  bytes: number;
+}
+
 export interface Backend extends AsyncDisposable {
   readonly name: 'cpu' | 'tensorrt';
   /** What runs where, for people: 'ONNX Runtime 1.30.0, 2 threads'. */
@@ -110,4 +119,17 @@ export interface Backend extends AsyncDisposable {
    * For evaluation; not scheduled with requests.
    */
   score(tokens: Uint32Array): Promise<Float32Array>;
+
+  /** What it holds now, as far as it knows; parts of no bytes may be left out. Cheap: read often, also while suspended. */
+  memory?(): readonly MemoryPart[];
+
+  /**
+   * Takes weights, and keys and values of sequences, out of the GPU's memory into pinned memory. Sequences stay, and
+   * what they hold. Until `resume` a request fails with ERR_SUSPENDED. Rejects with ERR_BUSY while a request runs or
+   * waits, and with ERR_OUT_OF_MEMORY where there is no pinned memory for it: then all is as it was. A backend that
+   * has `suspend` has `resume` and `memory` too.
+   */
+  suspend?(): Promise<void>;
+  /** Brings all of it back. Rejects with ERR_OUT_OF_MEMORY where the GPU has no room: then it is suspended still. */
+  resume?(): Promise<void>;
 }
