@@ -79,13 +79,9 @@ class Store final : public StepWeights {
   void acquire(std::size_t run, const cuda::Stream& compute) override;
   void release(std::size_t run, const cuda::Stream& compute) override;
 
-  // Gives the resident blocks' and the places' VRAM back, once `compute` is past what was queued: their contents are
-  // kept in pinned RAM, or with `keepRam` false read again from the model's files. Between steps. Throws CudaError
-  // (CUDA_ERROR_NOT_SUPPORTED where the driver has no virtual memory; nothing has changed then).
-  void evict(const cuda::Stream& compute, bool keepRam = true);
-  // Maps VRAM at the same addresses and queues copies back; begin() then waits for them. Throws CudaError
-  // (CUDA_ERROR_OUT_OF_MEMORY when the card has no more: still evicted then), FileError.
-  void restore();
+  // Of the resident blocks and the places.
+  void evict(const cuda::Stream& compute, bool keepRam) override;
+  void restore() override;
   bool evicted() const noexcept;
 
   StoreBytes bytes() const noexcept;
