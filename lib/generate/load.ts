@@ -9,10 +9,10 @@ import {checkKernels, findTensorrt} from '../backend/tensorrt/environment.js';
 import {OptionError, TensorrtNodeError, throwIfAborted, UnsupportedError} from '../errors.js';
 import {abortSignal, callback, integer, object, oneOf} from '../options.js';
 import type {OnProgress} from '../progress.js';
-import {loadTokenizer} from '../tokenizer/tokenizer.js';
+import {loadTokenizer, type TextTokenizer} from '../tokenizer/tokenizer.js';
 import {checkModelOptions, contextLimit, DEFAULT_MAX_BATCH} from './limits.js';
 import {LanguageModel} from './model.js';
-import {openModelFolder} from './model_folder.js';
+import {type ModelConfig, openModelFolder} from './model_folder.js';
 
 export interface LoadOptions {
   /**
@@ -55,6 +55,16 @@ const PREFILL_CHUNK = 128;
 /** Options that mean nothing to the other backend. */
 const OPTIONS_OF = {cpu: ['threads', 'accuracyLevel'], tensorrt: ['device', 'type']} as const;
 
+/** What a language model is made of. */
+export interface OpenedModel {
+  tokenizer: TextTokenizer;
+  config: ModelConfig;
+  /** The ONNX file. */
+  modelPath: string;
+  /** Loads the weights; each call does so anew. Throws as `loadModel` does. */
+  loadBackend(options?: Pick<LoadOptions, 'signal' | 'onProgress'>): Promise<Backend>;
+}
+
 /**
  * Loads a language model from its folder or ONNX file, or from an engine folder that `buildModel` made. On TensorRT the
  * engines that are neither there nor in the engine cache are built first, which is told as the phase 'build'. Throws OptionError; FormatError for missing or damaged files;
@@ -62,27 +72,12 @@ const OPTIONS_OF = {cpu: ['threads', 'accuracyLevel'], tensorrt: ['device', 'typ
  * BuildError; AbortError.
  */
 export async function loadModel(source: string, options: LoadOptions = {}): Promise<LanguageModel> {
-  if (typeof source !== 'string' || source === '') throw new OptionError('source', 'the path of a folder or an ONNX file', source);
-  checkOptions(options);
+  checkLoadOptions(source, options);
   const {signal, onProgress} = options;
-  throwIfAborted(signal);
-
   const step = (done: number, detail: string) => onProgress?.({phase: 'load', done, total: 2, unit: 'steps', detail});
-  const found = await findDecoderFolder(source);
-  if (found === undefined && options.model !== undefined) {
-    throw new OptionError('model', "left out where the source is not a decoder's engine folder", options.model);
-  }
-  const {modelPath, folder, config} = await openModelFolder(found === undefined ? source : (options.model ?? found.modelPath));
-  const engines = found && {...found, modelPath};
-  step(0, 'tokenizer');
-  const tokenizer = await loadTokenizer(folder);
-  throwIfAborted(signal);
+  const {tokenizer, config, loadBackend} = await openModel(source, options, () => step(0, 'tokenizer'));
   step(1, 'weights');
-  const {maxBatch = DEFAULT_MAX_BATCH, deterministic = false} = options;
-  const limits = engines
-    ? checkLimits(engines.manifest, options)
-    : {maxContext: contextLimit(config, options.maxContext), maxBatch, deterministic};
-  const backend = await loadBackend(modelPath, limits, engines, options);
+  const backend = await loadBackend({signal, onProgress});
   try {
     step(2, 'ready');
     return new LanguageModel(backend, tokenizer, config);
@@ -91,6 +86,32 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
     await backend[Symbol.asyncDispose]();
     throw error;
   }
+}
+
+/** All of a model but its weights, of checked options. `found` is called once its files are. Throws as `loadModel` does. */
+export async function openModel(source: string, options: LoadOptions, found?: () => void): Promise<OpenedModel> {
+  const {signal} = options;
+  throwIfAborted(signal);
+  const decoder = await findDecoderFolder(source);
+  if (decoder === undefined && options.model !== undefined) {
+    throw new OptionError('model', "left out where the source is not a decoder's engine folder", options.model);
+  }
+  const {modelPath, folder, config} = await openModelFolder(decoder === undefined ? source : (options.model ?? decoder.modelPath));
+  const engines = decoder && {...decoder, modelPath};
+  found?.();
+  const tokenizer = await loadTokenizer(folder);
+  throwIfAborted(signal);
+  const {maxBatch = DEFAULT_MAX_BATCH, deterministic = false} = options;
+  const limits = engines
+    ? checkLimits(engines.manifest, options)
+    : {maxContext: contextLimit(config, options.maxContext), maxBatch, deterministic};
+  return {tokenizer, config, modelPath, loadBackend: (hooks) => loadBackend(modelPath, limits, engines, {...options, ...hooks})};
+}
+
+/** Throws OptionError. */
+export function checkLoadOptions(source: string, options: LoadOptions): void {
+  if (typeof source !== 'string' || source === '') throw new OptionError('source', 'the path of a folder or an ONNX file', source);
+  checkOptions(options);
 }
 
 function checkOptions(options: LoadOptions): void {
