@@ -6,6 +6,7 @@
 #include <cstddef>
 
 #include "../cuda/stream.h"
+#include "usage.h"
 
 namespace tensorrt_node::weights {
 
@@ -38,6 +39,10 @@ class StepWeights {
   // Takes VRAM at the same addresses again and queues copies back; begin() then waits for them. Throws CudaError
   // (CUDA_ERROR_OUT_OF_MEMORY when the card has no more: still evicted then), FileError.
   virtual void restore() = 0;
+
+  virtual StoreBytes bytes() const noexcept = 0;
+  // Never blocks on the GPU.
+  virtual StoreCounters counters() = 0;
 };
 
 }  // namespace tensorrt_node::weights
