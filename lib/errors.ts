@@ -17,6 +17,7 @@ export type ErrorCode =
   | 'ERR_UNSUPPORTED'
   | 'ERR_CONTEXT_LENGTH'
   | 'ERR_OUT_OF_MEMORY'
+  | 'ERR_DOES_NOT_FIT'
   | 'ERR_BUSY'
   | 'ERR_SUSPENDED'
   | 'ERR_TIMEOUT'
