@@ -25,14 +25,22 @@ constexpr int rmsNormVectors = 4;
 constexpr int rmsNormMaxThreads = 1024;
 
 constexpr int linearWarps = 8;
-// Rows of the weight that a block takes, and rows of x, in columns of tiles, for one reading of it.
-constexpr int linearOuter = 16;
+// Rows of x in a tile of the tensor cores, such tiles that a block takes for one reading of the weight, and rows of the
+// weight that it takes at once.
 constexpr int linearColumn = 8;
-constexpr int linearColumns[] = {1, 2, 3, 4};
+constexpr int linearColumns[] = {1, 2, 4, 8};
+constexpr int linearOuterRows[] = {16, 32, 64};
+// Elements of the inner dimension that come at once, and how many such chunks there is room for: one is worked on.
+constexpr int linearChunk(int outerRows) {
+  return outerRows == 16 ? 256 : 128;
+}
+constexpr int linearStages(int outerRows) {
+  return outerRows == 16 ? 3 : outerRows == 32 ? 6 : 4;
+}
 constexpr int linearPlainThreads = 128;
 
 // Rows of x that the kernels for few rows are made for, the least that are enough being taken.
-constexpr int gemvRows[] = {1, 2, 4};
+constexpr int gemvRows[] = {1, 2};
 
 // Of their blocks.
 constexpr int gemvWarps = 8;

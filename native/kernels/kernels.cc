@@ -37,8 +37,12 @@ std::vector<std::string> numbers(const Sizes& sizes) {
   for (const int size : sizes) all.push_back(std::to_string(size));
   return all;
 }
-std::vector<std::string> columns() {
-  return numbers(linearColumns);
+// Rows of the weight, and columns of tiles of x.
+std::vector<std::string> linearTiles() {
+  std::vector<std::string> all;
+  for (const int outerRows : linearOuterRows)
+    for (const int columns : linearColumns) all.push_back(std::to_string(outerRows) + "_" + std::to_string(columns));
+  return all;
 }
 // Rows of x, and of the weight.
 std::vector<std::string> gemvSizes() {
@@ -52,7 +56,7 @@ constexpr std::array sources{
     Source{"embed", "embed", true, false},
     Source{"rms_norm", "rms_norm", true, false},
     Source{"gated_activation", "gated_activation", true, false},
-    Source{"linear", "linear", true, false, &columns},
+    Source{"linear", "linear", true, false, &linearTiles, 100},
     Source{"linear", "linear_plain", true, false},
     Source{"gemv", "gemv", true, false, &gemvSizes},
     Source{"gemv", "gemv_norm", true, false, &gemvSizes},

@@ -68,6 +68,16 @@ void gatedActivation(const Kernels& kernels, CUstream stream, ElementType type, 
 
 namespace {
 
+// As many rows of the weight as leave enough tiles to fill the GPU, and shared memory for 32 rows of x.
+int linearOuterRowsFor(const Kernels& kernels, int outer) {
+  int best = linearOuterRows[0];
+  for (const int each : linearOuterRows)
+    if (5 * divideUp(outer, each) >= 7 * kernels.multiprocessors() &&
+        linearSharedBytes(each, 4) <= kernels.sharedBytes())
+      best = each;
+  return best;
+}
+
 // The product itself, x being what is multiplied.
 void multiply(const Kernels& kernels, CUstream stream, ElementType type, const LinearParameters& p) {
   const int outputs = p.gated == 0 ? p.outer : p.outer / 2;
@@ -76,11 +86,18 @@ void multiply(const Kernels& kernels, CUstream stream, ElementType type, const L
                    p);
     return;
   }
-  const int tile = p.gated == 0 ? linearOuter : linearOuter / 2;
-  const int columns = std::min(divideUp(p.rows, linearColumn), linearColumns[std::size(linearColumns) - 1]);
-  kernels.launch(stream, typed("linear", type) + "_" + std::to_string(columns),
-                 {.x = count(divideUp(outputs, tile)), .y = count(divideUp(p.rows, columns * linearColumn))},
-                 linearWarps * 32, p);
+  // What rows more are added up by must not depend on how many there are.
+  const int outerRows = linearOuterRowsFor(kernels, p.outer);
+  const int* columns = std::ranges::find_if(linearColumns, [&](int each) { return each * linearColumn >= p.rows; });
+  if (columns == std::end(linearColumns)) --columns;
+  while (columns != linearColumns && linearSharedBytes(outerRows, *columns) > kernels.sharedBytes()) --columns;
+  const std::size_t bytes = linearSharedBytes(outerRows, *columns);
+  const int blocks = std::clamp(static_cast<int>(kernels.sharedBytes() / bytes), 1, 2);
+  const int tiles = divideUp(p.outer, outerRows);
+  kernels.launch(stream, typed("linear", type) + "_" + std::to_string(outerRows) + "_" + std::to_string(*columns),
+                 {.x = count(std::min(tiles, blocks * kernels.multiprocessors())),
+                  .y = count(divideUp(p.rows, *columns * linearColumn))},
+                 linearWarps * 32, p, bytes);
 }
 
 // Whether a kernel for few rows took it.

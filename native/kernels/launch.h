@@ -23,7 +23,7 @@ void gatedActivation(const Kernels& kernels, CUstream stream, ElementType type,
                      const GatedActivationParameters& parameters);
 // Rows that have kernels of their own, which read the weight faster. Other rows' sums are in an order that does not
 // depend on how many they are.
-constexpr int linearFewRows = 4;
+constexpr int linearFewRows = 2;
 // `fewRows`: to have those for fewer rows only, for comparison.
 void linear(const Kernels& kernels, CUstream stream, ElementType type, const LinearParameters& parameters,
             int fewRows = linearFewRows);

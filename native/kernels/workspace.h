@@ -54,6 +54,14 @@ constexpr std::size_t decodeSharedBytes(int group, int headSize) {
          static_cast<std::size_t>(attentionDecodeWarps(headSize) * rows * (sumStride(headSize) + 2)) * sizeof(float);
 }
 
+// Chunks of both factors, then the sums of the warps that share the inner dimension.
+constexpr std::size_t linearSharedBytes(int outerRows, int columns) {
+  const int rows = columns * linearColumn;
+  const int slices = linearWarps / (outerRows / 16);
+  return static_cast<std::size_t>(linearStages(outerRows) * (outerRows + rows) * linearChunk(outerRows) * 2) +
+         static_cast<std::size_t>(slices * rows * (outerRows + 1)) * sizeof(float);
+}
+
 // Vectors of a row of x in shared memory: whole units.
 constexpr int gemvPaddedVectors(int unit, int inner) {
   return roundUp(divideUp(inner, elementsPerVector), 32 * unit);

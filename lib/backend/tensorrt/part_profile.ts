@@ -6,7 +6,9 @@ import {tensorInfo} from '../../onnx/graph.js';
 import type {Model} from '../../onnx/model.js';
 
 /** Rows of a step at most. */
-export const MOST_ROWS: Readonly<Record<RowRange, number>> = {decode: 16, wide: 128, prefill: 2048};
+export const MOST_ROWS: Readonly<Record<RowRange, number>> = {decode: 32, wide: 128, prefill: 2048};
+/** Rows of each step of streams whose tokens must not depend on how many there are: more would take longer. */
+export const DETERMINISTIC_ROWS = 16;
 /**
  * Rows that a step is likeliest to have, for which TensorRT chooses kernels; and the most that those are for. Pieces of
  * prompts are short beside streams, and kernels for many rows take as long for few.

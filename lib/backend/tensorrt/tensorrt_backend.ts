@@ -13,7 +13,7 @@ import {readDecoderFolder} from './decoder_folder.js';
 import type {DecoderFolder} from './decoder_manifest.js';
 import {type LoadDecoderOptions, loadNativeDecoder} from './load_decoder.js';
 import {nativeRequest} from './native_request.js';
-import {MOST_ROWS} from './part_profile.js';
+import {DETERMINISTIC_ROWS, MOST_ROWS} from './part_profile.js';
 import {type PreparedDecoder, prepareDecoder} from './prepare.js';
 import {nativeSampling} from './sampling.js';
 
@@ -184,7 +184,7 @@ function requestFor({index, plans}: PreparedDecoder, options: TensorrtBackendOpt
     limits: {
       slots: maxBatch,
       // Deterministic steps have as many however few streams there may be.
-      decodeRows: deterministic ? MOST_ROWS.decode : Math.min(MOST_ROWS.wide, maxBatch),
+      decodeRows: deterministic ? DETERMINISTIC_ROWS : Math.min(MOST_ROWS.wide, maxBatch),
       narrowRows: MOST_ROWS.decode,
       prefillRows: MOST_ROWS.prefill,
       scoreRows: MOST_ROWS.decode,

@@ -1,4 +1,4 @@
-// Products of one to four rows with a weight, bound by reading it: a warp takes rows of the weight from end to end, and
+// Products of one or two rows with a weight, bound by reading it: a warp takes rows of the weight from end to end, and
 // always has the next ones on their way. What a block begins with is asked for before the predecessor is done.
 #pragma once
 
@@ -52,7 +52,7 @@ class Gemv {
   static constexpr int runElements = 32 * elementsPerVector;
   static constexpr int unitElements = unit * runElements;
   // Vectors of each row of x that a thread has on their way.
-  static constexpr int batch = rows >= 4 ? 1 : 4 / rows;
+  static constexpr int batch = 4 / rows;
 
   __device__ int outerOf(int task, int v) const {
     return task + v * (p.outer / vectors);
