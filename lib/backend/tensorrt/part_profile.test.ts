@@ -22,9 +22,9 @@ describe('the profiles of a part', () => {
 
   it('of decode steps has a run for each row', () => {
     expect(partProfiles(block().decode, 'block', 'decode', {slots: 64, pagesPerSlot: 128})[0]).toMatchObject({
-      hidden: {min: [1, 64], opt: [1, 64], max: [16, 64]},
-      run_starts: {min: [2], opt: [2], max: [17]},
-      run_slots: {min: [1], opt: [1], max: [16]},
+      hidden: {min: [1, 64], opt: [1, 64], max: [32, 64]},
+      run_starts: {min: [2], opt: [2], max: [33]},
+      run_slots: {min: [1], opt: [1], max: [32]},
     });
   });
 
