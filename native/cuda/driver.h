@@ -31,6 +31,14 @@
   X(cuMemGetInfo)                         \
   X(cuMemAlloc)                           \
   X(cuMemFree)                            \
+  X(cuMemGetAllocationGranularity)        \
+  X(cuMemAddressReserve)                  \
+  X(cuMemAddressFree)                     \
+  X(cuMemCreate)                          \
+  X(cuMemRelease)                         \
+  X(cuMemMap)                             \
+  X(cuMemUnmap)                           \
+  X(cuMemSetAccess)                       \
   X(cuMemHostAlloc)                       \
   X(cuMemFreeHost)                        \
   X(cuMemcpyHtoDAsync)                    \

@@ -23,7 +23,7 @@ CUresult call(std::string_view symbol, Needs needs, Body body) {
   World& state = world();
   Lock lock(state.mutex);
   if (const CUresult result = refuse(state, symbol, needs); result != CUDA_SUCCESS) return result;
-  if (const CUresult result = state.faults.called(symbol); result != CUDA_SUCCESS) return result;
+  if (const auto result = state.faults.called(symbol)) return *result;
   return body(state, lock);
 }
 
@@ -33,7 +33,7 @@ CUresult callThatFrees(std::string_view symbol, Needs needs, Body body) {
   World& state = world();
   Lock lock(state.mutex);
   if (const CUresult result = refuse(state, symbol, needs); result != CUDA_SUCCESS) return result;
-  const CUresult fault = state.faults.called(symbol);
+  const CUresult fault = state.faults.called(symbol).value_or(CUDA_SUCCESS);
   const CUresult result = body(state, lock);
   return fault != CUDA_SUCCESS ? fault : result;
 }

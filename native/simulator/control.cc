@@ -15,7 +15,8 @@ SimulatorConfig simulatorDefaults(void) {
           .operationNs = 0,
           .jitterNs = 0,
           .copyBytesPerSecond = 0,
-          .seed = 1};
+          .seed = 1,
+          .virtualMemory = 1};
 }
 
 void simulatorReset(void) {
@@ -44,6 +45,7 @@ void simulatorReset(void) {
   state.lastEvent = 0;
   state.lastGraph = 0;
   state.lastModule = 0;
+  state.lastPhysical = 0;
   state.freeTimelines.clear();
   state.config = simulatorDefaults();
   state.random.seed(state.config.seed);

@@ -15,7 +15,8 @@ std::uintptr_t addressOf(const void* pointer) {
 CUresult release(World& state, Lock& lock, std::uintptr_t address, MemoryKind kind, const std::string& symbol) {
   if (state.disturbsCapture()) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
   Allocation* allocation = state.memory.find(address);
-  if (allocation == nullptr || allocation->address != address || (!allocation->freed && allocation->kind != kind)) {
+  if (allocation == nullptr || allocation->address != address || allocation->reservation ||
+      (!allocation->freed && allocation->kind != kind)) {
     state.findings.add(SIMULATOR_INVALID_FREE, symbol + " of memory that it did not allocate");
     return CUDA_ERROR_INVALID_VALUE;
   }

@@ -17,20 +17,20 @@ void Faults::plan(std::string symbol, std::uint64_t nth, std::uint64_t count, CU
   faults_.push_back({std::move(symbol), nth == 0 ? 0 : nth - 1, count, code});
 }
 
-CUresult Faults::called(std::string_view symbol) {
+std::optional<CUresult> Faults::called(std::string_view symbol) {
   if (isCounted(symbol)) ++allCalls_;
   auto found = calls_.find(symbol);
   if (found == calls_.end()) found = calls_.emplace(symbol, 0).first;
   ++found->second;
 
-  CUresult code = CUDA_SUCCESS;
+  std::optional<CUresult> code;
   for (Fault& fault : faults_) {
     if (fault.symbol.empty() ? !isCounted(symbol) : fault.symbol != symbol) continue;
     if (fault.before > 0) {
       --fault.before;
     } else if (fault.count > 0) {
       --fault.count;
-      if (code == CUDA_SUCCESS) code = fault.code;
+      if (!code) code = fault.code;
     }
   }
   return code;

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,9 +15,10 @@ namespace simulator {
 class Faults {
  public:
   // An empty symbol, here and below, stands for all but those that only make a context current.
+  // CUDA_SUCCESS: calls that do nothing and say that all is well.
   void plan(std::string symbol, std::uint64_t nth, std::uint64_t count, CUresult code);
-  // Counts a call; what it must fail with, or CUDA_SUCCESS.
-  CUresult called(std::string_view symbol);
+  // Counts a call; what it must return without doing anything, or nothing.
+  std::optional<CUresult> called(std::string_view symbol);
   std::uint64_t calls(std::string_view symbol) const;
 
  private:

@@ -29,6 +29,10 @@ const char* nameOf(SimulatorFindingKind kind) {
       return "pageable copy";
     case SIMULATOR_DEAD_HANDLE:
       return "dead handle";
+    case SIMULATOR_UNMAPPED:
+      return "unmapped access";
+    case SIMULATOR_INVALID_MAPPING:
+      return "invalid mapping";
     case SIMULATOR_CALL_IN_HOST_FUNCTION:
       return "call in host function";
   }

@@ -33,8 +33,22 @@ bool all(const std::byte* bytes, std::size_t count, int value) {
 }  // namespace
 
 std::string Allocation::name() const {
-  return std::string(kind == MemoryKind::device ? "device" : "pinned") + " memory " + std::to_string(number) + " (" +
-         std::to_string(bytes) + " bytes)";
+  const char* what = reservation                  ? "reserved addresses "
+                     : kind == MemoryKind::device ? "device memory "
+                                                  : "pinned memory ";
+  return what + std::to_string(number) + " (" + std::to_string(bytes) + " bytes)";
+}
+
+bool Allocation::backed(std::size_t begin, std::size_t end) const {
+  if (!reservation) return true;
+  while (begin < end) {
+    const auto next = mappings.upper_bound(begin);
+    if (next == mappings.begin()) return false;
+    const Mapping& mapping = std::prev(next)->second;
+    if (mapping.end <= begin || !mapping.accessible) return false;
+    begin = mapping.end;
+  }
+  return true;
 }
 
 Allocation* Memory::allocate(MemoryKind kind, int device, std::size_t bytes, const Access& by) {
@@ -65,7 +79,8 @@ bool Memory::intact(const Allocation& allocation) const {
 
 void Memory::free(Allocation& allocation) {
   auto* memory = reinterpret_cast<std::byte*>(allocation.address);
-  std::memset(memory, freedPattern, std::min(allocation.bytes, poisonLimit));
+  // Of a reservation nothing is left to poison.
+  if (!allocation.reservation) std::memset(memory, freedPattern, std::min(allocation.bytes, poisonLimit));
   ASAN_POISON_MEMORY_REGION(memory, allocation.bytes);
   allocation.freed = true;
   quarantine_.push_back(allocation.address);
@@ -79,13 +94,35 @@ void Memory::free(Allocation& allocation) {
   }
 }
 
+Allocation* Memory::reserve(int device, std::size_t bytes, const Access& by) {
+  Allocation* made = allocate(MemoryKind::device, device, bytes, by);
+  if (made == nullptr) return nullptr;
+  made->reservation = true;
+  ASAN_POISON_MEMORY_REGION(reinterpret_cast<void*>(made->address), bytes);
+  return made;
+}
+
+void Memory::expose(const Allocation& reservation, std::size_t begin, std::size_t end) {
+  auto* memory = reinterpret_cast<std::byte*>(reservation.address + begin);
+  ASAN_UNPOISON_MEMORY_REGION(memory, end - begin);
+  std::memset(memory, freshPattern, std::min(end - begin, poisonLimit));
+}
+
+void Memory::hide(const Allocation& reservation, std::size_t begin, std::size_t end) {
+  auto* memory = reinterpret_cast<std::byte*>(reservation.address + begin);
+  std::memset(memory, freedPattern, std::min(end - begin, poisonLimit));
+  ASAN_POISON_MEMORY_REGION(memory, end - begin);
+}
+
 std::size_t Memory::used(MemoryKind kind, int device) const {
   std::size_t bytes = 0;
   for (const auto& [address, held] : held_) {
     const Allocation& allocation = held.allocation;
     const bool counts = kind == MemoryKind::pinned || allocation.device == device;
-    if (allocation.kind == kind && counts && !allocation.freed) bytes += allocation.bytes;
+    if (allocation.kind == kind && counts && !allocation.freed && !allocation.reservation) bytes += allocation.bytes;
   }
+  if (kind == MemoryKind::device)
+    for (const auto& [handle, each] : physical) bytes += each.device == device ? each.bytes : 0;
   return bytes;
 }
 

@@ -80,6 +80,7 @@ constexpr std::array numberSettings{
     NumberSetting{"jitterNs", &SimulatorConfig::jitterNs},
     NumberSetting{"copyBytesPerSecond", &SimulatorConfig::copyBytesPerSecond},
     NumberSetting{"seed", &SimulatorConfig::seed},
+    NumberSetting{"virtualMemory", &SimulatorConfig::virtualMemory},
 };
 
 bool apply(World& state, std::string_view name, std::string_view value) {

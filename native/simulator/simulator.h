@@ -32,6 +32,8 @@ typedef struct SimulatorConfig {
   uint64_t copyBytesPerSecond;
   // Of the jitter.
   uint64_t seed;
+  // 0 for devices without virtual memory (cuMemMap and its like).
+  uint64_t virtualMemory;
 } SimulatorConfig;
 
 typedef enum SimulatorFindingKind {
@@ -53,6 +55,10 @@ typedef enum SimulatorFindingKind {
   SIMULATOR_DEAD_HANDLE,
   // A CUDA call inside a host function.
   SIMULATOR_CALL_IN_HOST_FUNCTION,
+  // An access to reserved addresses that have no memory behind them, or that cuMemSetAccess was not called for.
+  SIMULATOR_UNMAPPED,
+  // Addresses mapped twice, unmapped or given access without being mapped, or freed while mapped; memory mapped twice.
+  SIMULATOR_INVALID_MAPPING,
 } SimulatorFindingKind;
 
 typedef struct SimulatorFinding {
@@ -69,7 +75,8 @@ void simulatorConfigure(const SimulatorConfig* config);
 
 // Makes calls fail: those to `symbol` ("cuMemAlloc_v2"), beginning with the nth from now (1 is the next), `count` of
 // them, with the CUresult `code`. Null stands for all but cuCtx*, without which no destructor could free anything.
-// Calls that free or destroy do their work and then report the failure.
+// Calls that free or destroy do their work and then report the failure. With `code` CUDA_SUCCESS the others do nothing
+// and say that all is well: as if the program had left them out.
 void simulatorFail(const char* symbol, uint64_t nth, uint64_t count, int code);
 // How often `symbol` (null for all but cuCtx...) was called since the reset.
 uint64_t simulatorCalls(const char* symbol);

@@ -145,7 +145,12 @@ CUresult World::allowed(const Access& access, const Range& range) {
     return CUDA_ERROR_INVALID_VALUE;
   }
   const std::size_t begin = range.address - range.allocation->address;
-  if (range.bytes <= range.allocation->bytes - begin) return CUDA_SUCCESS;
+  if (range.bytes <= range.allocation->bytes - begin) {
+    if (range.allocation->backed(begin, begin + range.bytes)) return CUDA_SUCCESS;
+    findings.add(SIMULATOR_UNMAPPED, does + std::to_string(range.bytes) + " bytes at offset " + std::to_string(begin) +
+                                         " of " + range.allocation->name() + ", not all of them mapped and accessible");
+    return CUDA_ERROR_INVALID_VALUE;
+  }
   findings.add(SIMULATOR_OUT_OF_BOUNDS, does + std::to_string(range.bytes) + " bytes at offset " +
                                             std::to_string(begin) + " of " + range.allocation->name());
   return CUDA_ERROR_INVALID_VALUE;
@@ -194,6 +199,8 @@ void World::findLeaks(std::optional<int> device) {
     findings.add(SIMULATOR_LEAK, what + (device ? " outlives its context" : " is still alive"));
   };
   memory.forEachLive([&](Allocation& each) { report(each.leakReported, each.device, each.name()); });
+  for (auto& [handle, each] : memory.physical)
+    report(each.leakReported, each.device, "physical memory " + std::to_string(each.number));
   for (auto& [handle, queue] : streams)
     report(queue->leakReported, queue->device, "stream " + std::to_string(queue->number));
   for (auto& [handle, event] : events)

@@ -148,6 +148,7 @@ struct World {
   std::uint64_t lastEvent = 0;
   std::uint64_t lastGraph = 0;
   std::uint64_t lastModule = 0;
+  std::uint64_t lastPhysical = 0;
   std::mt19937_64 random;
   bool initialised = false;
   bool deinitialised = false;

@@ -101,6 +101,30 @@ CUresult cuMemFree(CUdeviceptr address) {
   std::free(at(address));
   return CUDA_SUCCESS;
 }
+CUresult cuMemGetAllocationGranularity(std::size_t*, const CUmemAllocationProp*, CUmemAllocationGranularity_flags) {
+  return CUDA_ERROR_NOT_SUPPORTED;
+}
+CUresult cuMemAddressReserve(CUdeviceptr*, std::size_t, std::size_t, CUdeviceptr, unsigned long long) {
+  return CUDA_ERROR_NOT_SUPPORTED;
+}
+CUresult cuMemAddressFree(CUdeviceptr, std::size_t) {
+  return CUDA_SUCCESS;
+}
+CUresult cuMemCreate(CUmemGenericAllocationHandle*, std::size_t, const CUmemAllocationProp*, unsigned long long) {
+  return CUDA_ERROR_NOT_SUPPORTED;
+}
+CUresult cuMemRelease(CUmemGenericAllocationHandle) {
+  return CUDA_SUCCESS;
+}
+CUresult cuMemMap(CUdeviceptr, std::size_t, std::size_t, CUmemGenericAllocationHandle, unsigned long long) {
+  return CUDA_ERROR_NOT_SUPPORTED;
+}
+CUresult cuMemUnmap(CUdeviceptr, std::size_t) {
+  return CUDA_SUCCESS;
+}
+CUresult cuMemSetAccess(CUdeviceptr, std::size_t, const CUmemAccessDesc*, std::size_t) {
+  return CUDA_ERROR_NOT_SUPPORTED;
+}
 CUresult cuMemHostAlloc(void** address, std::size_t bytes, unsigned) {
   return give(address, allocate(bytes));
 }
