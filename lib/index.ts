@@ -54,3 +54,6 @@ export {readModel} from './onnx/read.js';
 export type {OnProgress, Progress} from './progress.js';
 export type {ChatMessage} from './tokenizer/chat.js';
 export type {TextTokenizer} from './tokenizer/tokenizer.js';
+export type {ByteSize} from './weights/byte_size.js';
+export {DoesNotFitError, type FittingOptions} from './weights/does_not_fit.js';
+export type {Placement, PlacementBlock, PlacementLimits, Tier} from './weights/placement_option.js';

@@ -1,6 +1,7 @@
 /** `loadModel`: from a folder to a model that answers. */
 
 import {availableParallelism} from 'node:os';
+import {resolve} from 'node:path';
 
 import type {Backend, ModelLimits} from '../backend/backend.js';
 import {CpuBackend} from '../backend/cpu/cpu_backend.js';
@@ -10,6 +11,7 @@ import {OptionError, TensorrtNodeError, throwIfAborted, UnsupportedError} from '
 import {abortSignal, callback, integer, object, oneOf} from '../options.js';
 import type {OnProgress} from '../progress.js';
 import {loadTokenizer, type TextTokenizer} from '../tokenizer/tokenizer.js';
+import {checkPlacement, type Placement} from '../weights/placement_option.js';
 import {checkModelOptions, contextLimit, DEFAULT_MAX_BATCH} from './limits.js';
 import {LanguageModel} from './model.js';
 import {type ModelConfig, openModelFolder} from './model_folder.js';
@@ -37,6 +39,17 @@ export interface LoadOptions {
    * keep nothing, so that each turn runs its whole prompt. The CPU backend is like that anyway. Default false.
    */
   deterministic?: boolean;
+  /**
+   * Where the weights are, on TensorRT. 'auto', the default: in the GPU's memory what fits, the rest in pinned host memory, what
+   * does not fit there on disk. Or limits of both, as {gpu: '4GiB', ram: '80%'}, or a function that says it of each layer,
+   * which may be called more than once. What is not in the GPU's memory passes through it in each step.
+   */
+  placement?: Placement;
+  /**
+   * A folder on a fast disk, for weights that are on disk and not in the form that steps take, as those of 4 bits: they are
+   * written there once. Default: they are made of the model's own files in each step.
+   */
+  offloadFolder?: string;
   /** Threads of the CPU backend. Default: as many as this process may use at once. */
   threads?: number;
   /**
@@ -53,7 +66,7 @@ export interface LoadOptions {
 const PREFILL_CHUNK = 128;
 
 /** Options that mean nothing to the other backend. */
-const OPTIONS_OF = {cpu: ['threads', 'accuracyLevel'], tensorrt: ['device', 'type']} as const;
+const OPTIONS_OF = {cpu: ['threads', 'accuracyLevel'], tensorrt: ['device', 'type', 'placement', 'offloadFolder']} as const;
 
 /** What a language model is made of. */
 export interface OpenedModel {
@@ -68,7 +81,8 @@ export interface OpenedModel {
 /**
  * Loads a language model from its folder or ONNX file, or from an engine folder that `buildModel` made. On TensorRT the
  * engines that are neither there nor in the engine cache are built first, which is told as the phase 'build'. Throws OptionError; FormatError for missing or damaged files;
- * UnsupportedError for a model that the backend cannot do; CudaError and TensorrtError for what TensorRT lacks;
+ * UnsupportedError for a model that the backend cannot do; DoesNotFitError, before anything is loaded, for one that the
+ * memory or the placement does not hold; CudaError and TensorrtError for what TensorRT lacks;
  * BuildError; AbortError.
  */
 export async function loadModel(source: string, options: LoadOptions = {}): Promise<LanguageModel> {
@@ -115,11 +129,15 @@ export function checkLoadOptions(source: string, options: LoadOptions): void {
 }
 
 function checkOptions(options: LoadOptions): void {
-  const {backend = 'auto', model, threads, accuracyLevel, signal, onProgress} = object('options', options);
+  const {backend = 'auto', model, placement, offloadFolder, threads, accuracyLevel, signal, onProgress} = object('options', options);
   oneOf('backend', backend, ['auto', 'cpu', 'tensorrt']);
   checkModelOptions(options);
   if (model !== undefined && (typeof model !== 'string' || model === '')) {
     throw new OptionError('model', 'the path of a folder or an ONNX file', model);
+  }
+  checkPlacement(placement);
+  if (offloadFolder !== undefined && (typeof offloadFolder !== 'string' || offloadFolder === '')) {
+    throw new OptionError('offloadFolder', 'the path of a folder', offloadFolder);
   }
   if (threads !== undefined) integer('threads', threads, {min: 1, max: 1024});
   if (accuracyLevel !== undefined && accuracyLevel !== 0 && accuracyLevel !== 4) {
@@ -149,7 +167,20 @@ async function loadBackend(
         checkKernels(environment);
         // Not before it is needed: what lowers and builds is much to load.
         const {TensorrtBackend} = await import('../backend/tensorrt/tensorrt_backend.js');
-        return await TensorrtBackend.load({modelPath, engines, environment, ...limits, type, deterministic, signal, onProgress});
+        const placement = checkPlacement(options.placement);
+        const offloadFolder = options.offloadFolder && resolve(options.offloadFolder);
+        return await TensorrtBackend.load({
+          modelPath,
+          engines,
+          environment,
+          ...limits,
+          type,
+          deterministic,
+          placement,
+          offloadFolder,
+          signal,
+          onProgress,
+        });
       } catch (error) {
         if (backend === 'tensorrt' || !(error instanceof UnsupportedError)) throw error;
         unsupported = error.message;

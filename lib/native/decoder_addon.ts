@@ -31,6 +31,9 @@ export interface NativeMatrix {
   pieces: readonly NativePiece[];
 }
 
+/** Where the weights of a run are between steps. */
+export type NativeTier = 'vram' | 'ram' | 'disk';
+
 export interface NativeDecoderRequest {
   device: number;
   /** Candidates for libnvinfer, most wanted first. */
@@ -46,6 +49,12 @@ export interface NativeDecoderRequest {
   /** The prologue first, the epilogue last. `layer`: whose cache the part's attention has. */
   sequence: readonly {part: number; layer?: number; weights: readonly {name: string; weight: number}[]}[];
   weights: readonly NativeMatrix[];
+  /** Of each entry of `sequence`; left out: all in VRAM. */
+  placement?: readonly NativeTier[];
+  /** Places in VRAM that runs of the other tiers share; left out: chosen. */
+  prefetchDepth?: number;
+  /** Where blocks of the disk tier that need conversion are written, ready to be read. */
+  offloadFolder?: string;
   /** Every step has the same shapes, and nothing is taken from the cache: tokens do not depend on what else runs. */
   deterministic: boolean;
   limits: {

@@ -21,7 +21,7 @@ export class DoesNotFitError extends TensorrtNodeError {
     readonly neededBytes: number,
     readonly availableBytes: number,
     /** What needs it, for people. */
-    what: string,
+    readonly what: string,
     /** Undefined where no setting fits. */
     readonly nearest?: FittingOptions,
   ) {

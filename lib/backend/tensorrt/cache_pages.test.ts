@@ -1,31 +1,10 @@
-import {expect, it} from 'vitest';
+import {describe, expect, it} from 'vitest';
 
-import {blockBytes, type CacheDemand, cachePages} from './cache_pages.js';
+import {blockBytes, cacheBytes, pagesIn} from './cache_pages.js';
 
-/** 1 MiB a page. */
+/** 1 MiB a page: 32 blocks of 32 KiB. */
 const shape = {layers: 16, kvHeads: 4, headSize: 64, pageSize: 64};
 const MIB = 2 ** 20;
-const demand = (changes: Partial<CacheDemand>): CacheDemand => ({
-  shape,
-  maxBatch: 4,
-  maxContext: 100,
-  freeBytes: 80 * 2 ** 30,
-  weightsBytes: 0,
-  ...changes,
-});
-
-it('is enough for all sequences at their longest', () => {
-  expect(cachePages(demand({}))).toBe(8);
-});
-
-it('is what fits beside the weights, an eighth of the memory left', () => {
-  expect(cachePages(demand({freeBytes: 16 * MIB, weightsBytes: 8 * MIB}))).toBe(6);
-});
-
-it('leaves room for what blocks are rounded up to', () => {
-  // 32 blocks of 32 KiB pages in 7.5 MiB: 240 KiB each, of which a block may have 224.
-  expect(cachePages(demand({maxBatch: 8, freeBytes: 16 * MIB, weightsBytes: 6.5 * MIB}))).toBe(7);
-});
 
 it.each([
   [1, 512],
@@ -39,11 +18,23 @@ it.each([
   expect(blockBytes(bytes)).toBe(taken);
 });
 
-it('refuses where no sequence fits, and says why', () => {
-  expect(() => cachePages(demand({freeBytes: 16 * MIB, weightsBytes: 13 * MIB}))).toThrow(
-    expect.objectContaining({
-      code: 'ERR_OUT_OF_MEMORY',
-      message: expect.stringMatching(/16 MiB free: .*13 MiB of weights, 2 MiB of cache for 100 tokens.*smaller maxContext/),
-    }),
-  );
+describe('pages', () => {
+  it('take what their blocks are rounded up to', () => {
+    expect(cacheBytes(shape, 8)).toBe(8 * MIB);
+    expect(cacheBytes(shape, 9)).toBe(10 * MIB);
+  });
+
+  it('are as many as wanted, or as fit', () => {
+    expect(pagesIn(shape, 100 * MIB, 8)).toBe(8);
+    expect(pagesIn(shape, 6 * MIB, 8)).toBe(6);
+    // 240 KiB a block, of which it may have 224.
+    expect(pagesIn(shape, 7.5 * MIB, 8)).toBe(7);
+    expect(pagesIn(shape, 0, 8)).toBe(0);
+    expect(pagesIn(shape, -5 * MIB, 8)).toBe(0);
+  });
+
+  it('never take more than there is', () => {
+    for (let bytes = 0; bytes < 40 * MIB; bytes += 333_333)
+      expect(cacheBytes(shape, pagesIn(shape, bytes, 64))).toBeLessThanOrEqual(Math.max(bytes, 32 * 512));
+  });
 });

@@ -17,6 +17,13 @@ const requestOf = (weights: readonly WeightRef[] = lowered.weights) =>
   nativeRequest({...lowered, weights}, plans, {device: 3, tensorrt: ['libnvinfer.so.10'], deterministic: false, limits});
 
 describe('the request for a lowered decoder', () => {
+  it('says where weights are, by the runs, and how many places they pass through', () => {
+    const options = {device: 0, tensorrt: [], deterministic: false, limits};
+    const placed = nativeRequest(lowered, plans, {...options, tiers: ['gpu', 'ram', 'disk', 'gpu'], places: 2, offloadFolder: '/fast'});
+    expect(placed).toMatchObject({placement: ['vram', 'ram', 'disk', 'vram'], prefetchDepth: 2, offloadFolder: '/fast'});
+    expect(Object.keys(nativeRequest(lowered, plans, options))).not.toContain('placement');
+  });
+
   it('has its shape, limits and plans in the order of the parts', () => {
     expect(requestOf()).toMatchObject({
       device: 3,

@@ -2,7 +2,8 @@
 
 import type {ByRange, DecoderIndex} from '../../decoder/lowered_decoder.js';
 import type {StoredBytes, WeightRef, WeightRows} from '../../decoder/weight_ref.js';
-import type {NativeDecoderRequest, NativeMatrix, NativePiece, NativeSource} from '../../native/decoder_addon.js';
+import type {NativeDecoderRequest, NativeMatrix, NativePiece, NativeSource, NativeTier} from '../../native/decoder_addon.js';
+import type {Tier} from '../../weights/placement_option.js';
 
 /** By the part's name. */
 export type PartPlans = ReadonlyMap<string, ByRange<Uint8Array>>;
@@ -11,16 +12,23 @@ export interface NativeRequestOptions {
   device: number;
   tensorrt: readonly string[];
   deterministic: boolean;
+  /** Of each run. Default: all in VRAM. */
+  tiers?: readonly Tier[];
+  /** That the runs which are not in VRAM share there. */
+  places?: number;
+  offloadFolder?: string;
   limits: NativeDecoderRequest['limits'];
 }
+
+const NATIVE_TIERS = {gpu: 'vram', ram: 'ram', disk: 'disk'} as const satisfies Record<Tier, NativeTier>;
 
 export function nativeRequest(
   {shape, parts, sequence, weights}: DecoderIndex,
   plans: PartPlans,
-  options: NativeRequestOptions,
+  {tiers, places, offloadFolder, ...options}: NativeRequestOptions,
 ): NativeDecoderRequest {
   const {type, layers, kvHeads, headSize, hiddenSize, vocabularySize} = shape;
-  const places = new Map(parts.map(({name}, place) => [name, place]));
+  const numbers = new Map(parts.map(({name}, number) => [name, number]));
   const names = weightNames(sequence);
   return {
     ...options,
@@ -31,8 +39,11 @@ export function nativeRequest(
     hiddenSize,
     vocabularySize,
     parts: parts.map(({name}) => plans.get(name)!),
+    ...(tiers === undefined ? {} : {placement: tiers.map((tier) => NATIVE_TIERS[tier])}),
+    ...(places === undefined ? {} : {prefetchDepth: places}),
+    ...(offloadFolder === undefined ? {} : {offloadFolder}),
     sequence: sequence.map(({part, layer, weights: inputs}) => ({
-      part: places.get(part)!,
+      part: numbers.get(part)!,
       ...(layer === undefined ? {} : {layer}),
       weights: Object.entries(inputs).map(([name, weight]) => ({name, weight})),
     })),

@@ -26,6 +26,8 @@ export interface PrepareOptions {
   type?: 'float16' | 'bfloat16';
   /** An existing folder that is given an engine folder for each plan, as planFolder names it. */
   output?: string;
+  /** Looks at what the model was lowered to before anything is built, and may throw. */
+  onLowered?: (index: DecoderIndex) => void;
   signal?: AbortSignal;
   /** Phase 'build', in plans; nothing when all are in the cache. */
   onProgress?: OnProgress;
@@ -43,13 +45,14 @@ const HEAD_SIZES: readonly number[] = [64, 80, 96, 128, 256];
 
 /**
  * Throws UnsupportedError for a model that cannot be lowered, before anything is built; FormatError for a damaged one;
- * AbortError; what buildEngine throws.
+ * AbortError; what buildEngine throws, and onLowered.
  */
 export async function prepareDecoder(modelPath: string, options: PrepareOptions): Promise<PreparedDecoder> {
   const {maxContext, type, signal} = options;
   const model = await readModel(modelPath, {signal});
   const lowered = await lowerDecoder(model, {type, maxPositions: maxContext, signal});
   checkShape(lowered.shape, maxContext, modelPath);
+  options.onLowered?.(lowered);
   return {index: lowered, plans: await buildPlans(lowered, options)};
 }
 

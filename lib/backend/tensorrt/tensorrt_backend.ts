@@ -1,19 +1,19 @@
 /** The backend for NVIDIA GPUs: a decoder of TensorRT engines, which a thread of the addon schedules. */
 
 import type {DecoderShape} from '../../decoder/lowered_decoder.js';
-import {weightByteLength} from '../../decoder/weight_ref.js';
 import type {BuildEnvironment} from '../../engine/build/environment.js';
 import {messageOf, OptionError, TensorrtNodeError, throwIfAborted} from '../../errors.js';
 import type {NativeDecoder, NativeDecoderListener, NativeDecoderRequest, NativeDecoderTokens} from '../../native/decoder_addon.js';
 import {translated, typed} from '../../native/errors.js';
 import type {OnProgress} from '../../progress.js';
+import type {CheckedPlacement} from '../../weights/placement_option.js';
+import type {MemoryPlan} from '../../weights/plan_memory.js';
 import type {Backend, BackendListener, BackendRequest, BackendRequestHandle, ModelLimits, TokenEvent} from '../backend.js';
-import {blockBytes, cachePages} from './cache_pages.js';
 import {readDecoderFolder} from './decoder_folder.js';
 import type {DecoderFolder} from './decoder_manifest.js';
+import {decoderMemory} from './decoder_memory.js';
 import {type LoadDecoderOptions, loadNativeDecoder} from './load_decoder.js';
 import {nativeRequest} from './native_request.js';
-import {DETERMINISTIC_ROWS, MOST_ROWS} from './part_profile.js';
 import {type PreparedDecoder, prepareDecoder} from './prepare.js';
 import {nativeSampling} from './sampling.js';
 
@@ -27,6 +27,10 @@ export interface TensorrtBackendOptions extends ModelLimits {
   deterministic?: boolean;
   /** Hidden type. Default: bfloat16 where the model's weights are, else float16. */
   type?: 'float16' | 'bfloat16';
+  /** Where weights are. Default: in VRAM what fits, the rest in RAM, what does not fit there on disk. */
+  placement?: CheckedPlacement;
+  /** Where weights that are streamed from disk are kept in the form that steps take. Default: they are made of the model's files each time. */
+  offloadFolder?: string;
   signal?: AbortSignal;
   /** Phases 'build', in plans, where some are missing; 'read', in bytes of weights; 'capture', in graphs of steps. */
   onProgress?: OnProgress;
@@ -59,16 +63,17 @@ export class TensorrtBackend implements Backend {
 
   /**
    * Builds the plans that are not in the engine cache. Throws UnsupportedError for a model that cannot be lowered,
-   * FormatError, AbortError, CudaError (ERR_OUT_OF_MEMORY too), TensorrtError, BuildError.
+   * DoesNotFitError, both before anything is built, FormatError, AbortError, CudaError (ERR_OUT_OF_MEMORY too), TensorrtError, BuildError.
    */
   static async load(options: TensorrtBackendOptions): Promise<TensorrtBackend> {
     const {modelPath, environment, engines, maxContext, maxBatch, signal, onProgress} = options;
     const prepared = engines
       ? await readDecoderFolder(engines, environment, signal)
-      : await prepareDecoder(modelPath, {...options, device: environment.device});
+      : // What does not fit is not built either.
+        await prepareDecoder(modelPath, {...options, device: environment.device, onLowered: (index) => void decoderMemory(index, options)});
     throwIfAborted(signal);
     const {addon, gpu, tensorrtVersion} = environment;
-    const request = requestFor(prepared, options);
+    const request = requestFor(prepared, decoderMemory(prepared.index, options), options);
     return TensorrtBackend.open((listener, loadOptions) => loadNativeDecoder(addon, request, listener, loadOptions), {
       limits: {maxContext, maxBatch},
       shape: prepared.index.shape,
@@ -172,26 +177,20 @@ export class TensorrtBackend implements Backend {
   }
 }
 
-function requestFor({index, plans}: PreparedDecoder, options: TensorrtBackendOptions): NativeDecoderRequest {
-  const {environment, deterministic = false, maxBatch, maxContext} = options;
-  const {addon, device, tensorrt} = environment;
-  const {freeBytes} = translated(() => new addon.Device(device).memory());
-  const weightsBytes = index.weights.reduce((sum, weight) => sum + blockBytes(weightByteLength(weight)), 0);
+function requestFor(
+  {index, plans}: PreparedDecoder,
+  {placed, pages, steps}: MemoryPlan,
+  options: TensorrtBackendOptions,
+): NativeDecoderRequest {
+  const {environment, deterministic = false, maxContext, offloadFolder} = options;
   return nativeRequest(index, plans, {
-    device,
-    tensorrt,
+    device: environment.device,
+    tensorrt: environment.tensorrt,
     deterministic,
-    limits: {
-      slots: maxBatch,
-      // Deterministic steps have as many however few streams there may be.
-      decodeRows: deterministic ? DETERMINISTIC_ROWS : Math.min(MOST_ROWS.wide, maxBatch),
-      narrowRows: MOST_ROWS.decode,
-      prefillRows: MOST_ROWS.prefill,
-      scoreRows: MOST_ROWS.decode,
-      pages: cachePages({shape: index.shape, maxBatch, maxContext, freeBytes, weightsBytes}),
-      maxContext,
-      maxWaiting: MOST_WAITING,
-    },
+    tiers: placed.tiers,
+    places: placed.places,
+    offloadFolder,
+    limits: {...steps, pages, maxContext, maxWaiting: MOST_WAITING},
   });
 }
 
