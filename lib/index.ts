@@ -57,3 +57,8 @@ export type {TextTokenizer} from './tokenizer/tokenizer.js';
 export type {ByteSize} from './weights/byte_size.js';
 export {DoesNotFitError, type FittingOptions} from './weights/does_not_fit.js';
 export type {Placement, PlacementBlock, PlacementLimits, Tier} from './weights/placement_option.js';
+export {createModelRegistry} from './weights/registry/create.js';
+export type {ModelLease} from './weights/registry/lease.js';
+export type {ModelRegistry, RegisteredModel} from './weights/registry/model_registry.js';
+export type {AcquireOptions, BudgetOptions, ModelRegistryOptions, RegisteredModelOptions} from './weights/registry/options.js';
+export type {Memory, ModelState} from './weights/registry/residency.js';

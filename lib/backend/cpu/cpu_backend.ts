@@ -6,7 +6,8 @@ import {AbortError, TensorrtNodeError, throwIfAborted} from '../../errors.js';
 import {fromPlainError} from '../../onnxruntime/plain_error.js';
 import {createRunGuard} from '../../onnxruntime/run_guard.js';
 import {startThread, threadFailed} from '../../onnxruntime/thread.js';
-import type {Backend, BackendListener, BackendRequest, BackendRequestHandle, ModelLimits} from '../backend.js';
+import {modelFileBytes} from '../../weights/model_file_bytes.js';
+import type {Backend, BackendListener, BackendRequest, BackendRequestHandle, MemoryPart, ModelLimits} from '../backend.js';
 import type {FromWorker, ToWorker, WorkerOptions} from './messages.js';
 
 export interface CpuBackendOptions extends Omit<WorkerOptions, 'guard'> {
@@ -34,6 +35,7 @@ export class CpuBackend implements Backend {
     readonly limits: ModelLimits,
     readonly vocabSize: number,
     readonly description: string,
+    private readonly weightsBytes: number,
   ) {
     worker.on('message', (message: FromWorker) => this.receive(message));
     worker.on('error', (cause) => this.end(threadFailed(cause)));
@@ -47,12 +49,18 @@ export class CpuBackend implements Backend {
     throwIfAborted(signal);
     const guard = createRunGuard();
     const workerData: WorkerOptions = {...options, guard};
+    const weightsBytes = await modelFileBytes(options.modelPath);
     const worker = startThread(new URL('./worker.js', import.meta.url), workerData, {name: 'tensorrt-node cpu', guard});
     const {vocabSize, version} = await ready(worker, signal);
     const {maxContext, maxBatch, threads, accuracyLevel} = options;
     const rounding = accuracyLevel === 4 ? ', activations of quantised products rounded to 8 bits' : '';
     const description = `ONNX Runtime ${version} on the CPU, ${threads} thread${threads === 1 ? '' : 's'}${rounding}${unsupported === undefined ? '' : ` (not TensorRT: ${unsupported})`}`;
-    return new CpuBackend(worker, {maxContext, maxBatch}, vocabSize, description);
+    return new CpuBackend(worker, {maxContext, maxBatch}, vocabSize, description, weightsBytes);
+  }
+
+  /** As large as the files: ONNX Runtime does not tell. */
+  memory(): readonly MemoryPart[] {
+    return this.ended === undefined ? [{what: 'weights', where: 'ram', bytes: this.weightsBytes}] : [];
   }
 
   submit(request: BackendRequest, listener: BackendListener): BackendRequestHandle {
