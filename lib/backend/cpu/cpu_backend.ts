@@ -49,7 +49,8 @@ export class CpuBackend implements Backend {
     throwIfAborted(signal);
     const guard = createRunGuard();
     const workerData: WorkerOptions = {...options, guard};
-    const weightsBytes = await modelFileBytes(options.modelPath);
+    // What is wrong with the files the thread tells.
+    const weightsBytes = await modelFileBytes(options.modelPath).catch(() => 0);
     const worker = startThread(new URL('./worker.js', import.meta.url), workerData, {name: 'tensorrt-node cpu', guard});
     const {vocabSize, version} = await ready(worker, signal);
     const {maxContext, maxBatch, threads, accuracyLevel} = options;
