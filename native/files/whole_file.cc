@@ -27,8 +27,19 @@ void writeAll(Descriptor& file, const std::string& path, std::span<const std::by
     }
     bytes = bytes.subspan(static_cast<std::size_t>(count));
   }
-  // Some file systems tell of a full disk only here.
-  if (!file.close()) throw FileError("close", path, errno);
+}
+
+void writeParts(const std::string& path, std::span<const std::span<const std::byte>> parts) {
+  Descriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
+  if (file.number() < 0) throw FileError("open", path, errno);
+  try {
+    for (const std::span<const std::byte> part : parts) writeAll(file, path, part);
+    // Some file systems tell of a full disk only here.
+    if (!file.close()) throw FileError("close", path, errno);
+  } catch (...) {
+    ::unlink(path.c_str());
+    throw;
+  }
 }
 
 // A name that no other process or thread has.
@@ -63,19 +74,16 @@ std::optional<std::vector<std::byte>> readIfThere(const std::string& path) {
 }
 
 void write(const std::string& path, std::span<const std::byte> bytes) {
-  Descriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
-  if (file.number() < 0) throw FileError("open", path, errno);
-  try {
-    writeAll(file, path, bytes);
-  } catch (...) {
-    ::unlink(path.c_str());
-    throw;
-  }
+  writeParts(path, {&bytes, 1});
 }
 
 void replace(const std::string& path, std::span<const std::byte> bytes) {
+  replace(path, {&bytes, 1});
+}
+
+void replace(const std::string& path, std::span<const std::span<const std::byte>> parts) {
   const std::string temporary = temporaryName(path);
-  write(temporary, bytes);
+  writeParts(temporary, parts);
   if (::rename(temporary.c_str(), path.c_str()) == 0) return;
   const int number = errno;
   ::unlink(temporary.c_str());

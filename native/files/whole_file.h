@@ -17,5 +17,7 @@ void write(const std::string& path, std::span<const std::byte> bytes);
 
 // As write(), but readers see the old file or the new one: a temporary file beside it takes its name.
 void replace(const std::string& path, std::span<const std::byte> bytes);
+// One part after the other.
+void replace(const std::string& path, std::span<const std::span<const std::byte>> parts);
 
 }  // namespace tensorrt_node::files

@@ -32,9 +32,9 @@ class StepWeights {
   // CudaError.
   virtual void release(std::size_t run, const cuda::Stream& compute) = 0;
 
-  // Between steps. Gives VRAM back, once `compute` is past what was queued; the contents are kept in pinned RAM, or with
-  // `keepRam` false read again from the model's files. Throws CudaError (CUDA_ERROR_NOT_SUPPORTED where the driver has
-  // no virtual memory), and has changed nothing then.
+  // Between steps. Gives VRAM back, once `compute` is past what was queued; the contents are kept in pinned RAM, or
+  // with `keepRam` false read again from the model's files. Throws CudaError (CUDA_ERROR_NOT_SUPPORTED where the driver
+  // has no virtual memory), and has changed nothing then.
   virtual void evict(const cuda::Stream& compute, bool keepRam) = 0;
   // Takes VRAM at the same addresses again and queues copies back; begin() then waits for them. Throws CudaError
   // (CUDA_ERROR_OUT_OF_MEMORY when the card has no more: still evicted then), FileError.

@@ -4,13 +4,14 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <stop_token>
 #include <string>
 #include <vector>
 
 #include "../tensorrt/engine.h"
+#include "direct_file.h"
+#include "load_job.h"
 #include "matrix.h"
 #include "step_weights.h"
 
@@ -19,8 +20,9 @@ namespace tensorrt_node::weights {
 enum class Tier : std::uint8_t { vram, ram, disk };
 
 struct StoreRun {
-  // Numbers of the matrices that the run takes. Those that several runs take stay in VRAM, whatever the tier.
+  // Numbers of the matrices that the run takes.
   std::vector<std::size_t> weights;
+  // The first and the last run stay in VRAM whatever is said here, and so do weights that several runs take.
   Tier tier = Tier::vram;
 };
 
@@ -31,19 +33,25 @@ struct StoreOptions {
   std::size_t chunkBytes = std::size_t{8} << 20;
   // Reads that may be under way, or done and not yet copied, while disk blocks are streamed.
   std::size_t stagedChunks = 12;
-  // Places in VRAM that streamed runs share; 0: chosen.
+  // Places in VRAM that streamed runs share, two at least; 0: placesFor() of places.h. Where there are as many places
+  // as such runs, they stay in VRAM.
   std::size_t places = 0;
   // Where blocks of the disk tier that need conversion are written once, ready to be read; empty: converted each time.
-  std::string offloadFolder;
+  std::string offloadFolder{};
+  // VRAM that is mapped at once.
+  std::size_t pieceBytes = std::size_t{64} << 20;
+  // How what is streamed from disk is read; pread(2) but in tests.
+  ReadFunction read{};
 };
 
-// Bytes loaded and bytes to load. From any of the loading threads, one at a time.
-using OnStored = std::function<void(std::uint64_t done, std::uint64_t total)>;
-
 class Store final : public StepWeights {
+  class State;
+
  public:
+  // For load() alone.
+  explicit Store(std::unique_ptr<State> state) noexcept;
   // Loads what is resident and what is in RAM. Throws FileError, CudaError (what was allocated goes back), and Stopped
-  // (loader.h) once `stop` was asked for.
+  // (load_job.h) once `stop` was asked for.
   static std::unique_ptr<Store> load(tensorrt::DeviceMemory memory, std::vector<Matrix> matrices,
                                      std::vector<StoreRun> runs, const StoreOptions& options, const OnStored& onStored,
                                      std::stop_token stop);
@@ -64,13 +72,8 @@ class Store final : public StepWeights {
   StoreBytes bytes() const noexcept override;
   // Never blocks on the GPU: what it has not done yet is counted later.
   StoreCounters counters() override;
-  // Of streamed runs; 0 without any.
-  std::size_t places() const noexcept;
 
  private:
-  class State;
-  explicit Store(std::unique_ptr<State> state) noexcept;
-
   std::unique_ptr<State> state_;
 };
 

@@ -1,0 +1,65 @@
+#include "direct_file.h"
+
+#include <fcntl.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "../files/error.h"
+
+namespace tensorrt_node::weights {
+
+namespace {
+
+int openFile(const std::string& path, int flags) noexcept {
+  int file = -1;
+  do {
+    file = open(path.c_str(), O_RDONLY | O_CLOEXEC | flags);
+  } while (file < 0 && errno == EINTR);
+  return file;
+}
+
+}  // namespace
+
+DirectFile::DirectFile(std::string path, ReadFunction read)
+    : path_(std::move(path)),
+      read_(std::move(read)),
+      buffered_(openFile(path_, 0)),
+      // Refused by file systems that have no such reads.
+      unbuffered_(buffered_.number() < 0 ? -1 : openFile(path_, O_DIRECT)),
+      direct_(unbuffered_.number() >= 0) {
+  if (buffered_.number() < 0) throw files::FileError("open", path_, errno);
+}
+
+std::span<std::byte> DirectFile::read(std::uint64_t offset, std::size_t bytes, std::span<std::byte> to) const {
+  const auto skipped = static_cast<std::size_t>(offset % directAlignment);
+  if (direct()) {
+    const std::size_t whole = (skipped + bytes + directAlignment - 1) / directAlignment * directAlignment;
+    const ssize_t got = readSome(unbuffered_.number(), to.first(whole), offset - skipped, skipped + bytes);
+    if (got >= 0 && static_cast<std::size_t>(got) < skipped + bytes) throw files::FileError("pread", path_, ENODATA);
+    if (got >= 0) return to.subspan(skipped, bytes);
+    // Some file systems, and disks with larger sectors, refuse only here.
+    if (errno != EINVAL) throw files::FileError("pread", path_, errno);
+    direct_.store(false, std::memory_order_relaxed);
+  }
+  const ssize_t got = readSome(buffered_.number(), to.first(bytes), offset, bytes);
+  if (got < 0) throw files::FileError("pread", path_, errno);
+  if (static_cast<std::size_t>(got) < bytes) throw files::FileError("pread", path_, ENODATA);
+  return to.first(bytes);
+}
+
+ssize_t DirectFile::readSome(int file, std::span<std::byte> to, std::uint64_t offset, std::size_t least) const {
+  std::size_t got = 0;
+  while (got < least) {
+    const ssize_t count = read_(file, to.data() + got, to.size() - got, static_cast<off_t>(offset + got));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return -1;
+    if (count == 0) break;
+    got += static_cast<std::size_t>(count);
+    // The end of a file whose length is no multiple of sectors; from there on nothing can be read directly.
+    if (got < least && got % directAlignment != 0 && file == unbuffered_.number()) break;
+  }
+  return static_cast<ssize_t>(got);
+}
+
+}  // namespace tensorrt_node::weights

@@ -1,0 +1,41 @@
+// Which of a store's weights lie where in its VRAM: shared ones, resident runs, places of streamed runs, staging.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "block_layout.h"
+#include "matrix.h"
+#include "store.h"
+
+namespace tensorrt_node::weights {
+
+struct RunLayout {
+  BlockLayout block;
+  // In the order of a step; nothing for a resident run.
+  std::optional<std::size_t> streamed;
+  std::size_t place = 0;
+  // Of its block, or its place.
+  std::uint64_t offset = 0;
+};
+
+struct StoreLayout {
+  // Of weights that several runs take; at the beginning.
+  BlockLayout shared;
+  std::vector<RunLayout> runs;
+  // Shared ones and resident runs.
+  std::uint64_t residentBytes = 0;
+  std::size_t places = 0;
+  std::uint64_t placeBytes = 0;
+
+  std::uint64_t stagingOffset() const noexcept { return residentBytes + places * placeBytes; }
+  // Throws std::out_of_range where the run does not take the weight.
+  std::uint64_t offsetOf(std::size_t run, std::size_t weight) const;
+};
+
+StoreLayout layOut(std::span<const Matrix> matrices, std::span<const StoreRun> runs, std::size_t places);
+
+}  // namespace tensorrt_node::weights
