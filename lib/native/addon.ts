@@ -83,6 +83,8 @@ export interface NativeDevice {
   trimPinned(keepBytes: number): number;
   deviceStats(): PoolStats;
   trimDevice(keepBytes: number): number;
+  /** Bytes a second that products of one row read of `bytes` of weights. Blocks for milliseconds. An older addon has it not. */
+  weightReadsPerSecond?(bytes: number): number;
 }
 
 export interface NativeStream {

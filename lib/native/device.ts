@@ -8,7 +8,7 @@ import {DeviceMemory} from './device_memory.js';
 import {translated} from './errors.js';
 import {Event} from './event.js';
 import {requireDriver} from './find_device.js';
-import {requireAddon} from './load.js';
+import {addonTooOld, requireAddon} from './load.js';
 import {PinnedBuffer} from './pinned_buffer.js';
 import {Stream} from './stream.js';
 
@@ -85,5 +85,17 @@ export class Device {
   /** Gives idle device memory back to the driver until at most `keepBytes` of it are left; returns the bytes freed. */
   trimDevice(keepBytes = 0): number {
     return this.#native.trimDevice(integer('keepBytes', keepBytes, {min: 0, max: Number.MAX_SAFE_INTEGER}));
+  }
+
+  /**
+   * Bytes a second that products of one row, as decode steps have them, read of `bytes` of weights. Takes that memory and
+   * blocks for some milliseconds. Throws CudaError (ERR_OUT_OF_MEMORY), TensorrtNodeError (ERR_ADDON) for an addon too old.
+   */
+  weightReadsPerSecond(bytes: number): number {
+    integer('bytes', bytes, {min: 1, max: Number.MAX_SAFE_INTEGER});
+    return translated(() => {
+      if (this.#native.weightReadsPerSecond === undefined) throw addonTooOld();
+      return this.#native.weightReadsPerSecond(bytes);
+    });
   }
 }

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 
+#include "../kernels/read_speed.h"
 #include "errors.h"
 #include "instance.h"
 #include "objects.h"
@@ -38,6 +39,7 @@ Napi::Function DeviceObject::define(Napi::Env env) {
                          InstanceMethod<&DeviceObject::trimPinned>("trimPinned"),
                          InstanceMethod<&DeviceObject::deviceStats>("deviceStats"),
                          InstanceMethod<&DeviceObject::trimDevice>("trimDevice"),
+                         InstanceMethod<&DeviceObject::weightReadsPerSecond>("weightReadsPerSecond"),
                      });
 }
 
@@ -76,6 +78,15 @@ Napi::Value DeviceObject::deviceStats(const Napi::CallbackInfo& info) {
 
 Napi::Value DeviceObject::trimDevice(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] { return number(info.Env(), gpu_->device.trim(byteCount(info[0]))); });
+}
+
+// weightReadsPerSecond(bytes)
+Napi::Value DeviceObject::weightReadsPerSecond(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&] {
+    const auto kernels = gpu_->loadKernels();
+    return Napi::Number::New(info.Env(),
+                             kernels::weightReadsPerSecond(gpu_->context, gpu_->device, *kernels, byteCount(info[0])));
+  });
 }
 
 }  // namespace tensorrt_node::binding

@@ -32,6 +32,7 @@ class DeviceObject : public Napi::ObjectWrap<DeviceObject> {
   Napi::Value trimPinned(const Napi::CallbackInfo& info);
   Napi::Value deviceStats(const Napi::CallbackInfo& info);
   Napi::Value trimDevice(const Napi::CallbackInfo& info);
+  Napi::Value weightReadsPerSecond(const Napi::CallbackInfo& info);
 
   std::shared_ptr<Gpu> gpu_;
 };
