@@ -1,6 +1,7 @@
 // class NativeDecoder in JavaScript.
 #include "decoder_object.h"
 
+#include <algorithm>
 #include <cstring>
 #include <functional>
 #include <optional>
@@ -14,6 +15,7 @@
 #include "../decode/gpu/gpu_runner.h"
 #include "../tensorrt/error.h"
 #include "../weights/loader.h"
+#include "../weights/store.h"
 #include "counted_requests.h"
 #include "decoder_request.h"
 #include "errors.h"
@@ -91,6 +93,23 @@ Napi::Object describe(Napi::Env env, const decode::Batch& batch) {
   return object;
 }
 
+Napi::Object describe(Napi::Env env, const weights::StoreCounters& moved) {
+  Napi::Object object = Napi::Object::New(env);
+  const auto set = [&](const char* name, auto value) {
+    object.Set(name, Napi::Number::New(env, static_cast<double>(value)));
+  };
+  set("blocks", moved.blocks);
+  set("bytesCopied", moved.bytesCopied);
+  set("copySeconds", moved.copySeconds);
+  set("reads", moved.reads);
+  set("bytesRead", moved.bytesRead);
+  set("computeWaitSeconds", moved.computeWaitSeconds);
+  set("prefetchWaitSeconds", moved.prefetchWaitSeconds);
+  set("hostWaitSeconds", moved.hostWaitSeconds);
+  set("restarts", moved.restarts);
+  return object;
+}
+
 // Carries what happened to the JavaScript thread.
 class Delivery final : public decode::Sink {
  public:
@@ -148,23 +167,33 @@ struct LoadProgress {
   std::function<void(std::size_t done, std::size_t total)> graphs;
 };
 
+// Steps that wait for weights, a part of which is streamed: one is under way at a time, so that an abort and a token
+// are heard of before the next one, which costs nothing, as the weights for it come meanwhile; and prompts beside
+// streams get the time that there is.
+void streamSteps(const weights::StoreBytes& bytes, decode::SchedulerOptions& options) {
+  const auto streamed = static_cast<double>(bytes.ram + bytes.disk);
+  if (streamed == 0) return;
+  options.stepsInFlight = 1;
+  std::int32_t& beside = options.policy.chunkBesideStreams;
+  if (!options.policy.fixedChunks)
+    beside = std::max(beside, decode::rowsWhileStreaming(streamed / (streamed + static_cast<double>(bytes.vram))));
+}
+
 DecoderObject::Parts loadNow(DecoderRequest& request, const LoadProgress& progress, const std::stop_token& stop,
                              Instance& instance) {
   const tensorrt::DeviceMemory memory = memoryOf(request.device);
   std::vector<decode::PartEngines> engines = loadParts(request, memory);
   DecoderObject::Parts parts;
+  std::shared_ptr<weights::Store> store;
   try {
-    request.model.weights = weights::load(memory, request.weights, progress.weights, stop);
+    store = weights::Store::load(memory, std::move(request.weights), std::move(request.placement), request.store,
+                                 progress.weights, stop);
   } catch (const weights::Stopped&) {
     throw tensorrt::AbortedError();
   }
-  for (const weights::Matrix& matrix : request.weights) parts.weightsBytes += matrix.bytes();
-  const decode::DecoderModel& model = request.model;
-  parts.cacheBytes = static_cast<std::uint64_t>(request.runner.limits.pages) * 2 * 2 * decode::pageTokens *
-                     static_cast<std::uint64_t>(model.layers * model.kvHeads) *
-                     static_cast<std::uint64_t>(model.headSize);
+  streamSteps(store->bytes(), request.options);
   parts.address = std::make_shared<DecoderObject::Address>(instance);
-  auto runner = std::make_unique<decode::GpuRunner>(memory, std::move(request.model),
+  auto runner = std::make_unique<decode::GpuRunner>(memory, std::move(request.model), store,
                                                     std::make_shared<decode::EngineParts>(memory, std::move(engines)),
                                                     request.runner);
   runner->capture([&](std::size_t done, std::size_t total) {
@@ -194,6 +223,18 @@ decode::Request requestOf(const Napi::CallbackInfo& info) {
           .sequence = std::nullopt,
           .maxNewTokens = info[2].ToNumber().Int32Value(),
           .sampling = samplingOf(info[3].As<Napi::Object>())};
+}
+
+// A promise that is settled as `ask` tells.
+Napi::Value settledBy(const Napi::CallbackInfo& info, const std::function<void(decode::Settled)>& ask) {
+  Instance& instance = Instance::of(info.Env());
+  const Instance::Pending pending = instance.promise(info.This().As<Napi::Object>());
+  try {
+    ask([&instance, number = pending.number](std::exception_ptr error) { instance.settle(number, std::move(error)); });
+  } catch (...) {
+    instance.settle(pending.number, std::current_exception());
+  }
+  return pending.promise;
 }
 
 }  // namespace
@@ -244,13 +285,10 @@ Napi::Value loadDecoder(const Napi::CallbackInfo& info) {
         };
       };
       DecoderObject::Parts parts = loadNow(*request, {tell("weights"), tell("graphs")}, stop->get_token(), instance);
-      return [decoder = parts.decoder, address = parts.address, weightsBytes = parts.weightsBytes,
-              cacheBytes = parts.cacheBytes, number](Napi::Env there) {
+      return [decoder = parts.decoder, address = parts.address, number](Napi::Env there) {
         DecoderObject::Parts made;
         made.decoder = decoder;
         made.address = address;
-        made.weightsBytes = weightsBytes;
-        made.cacheBytes = cacheBytes;
         return makeDecoder(there, std::move(made), number);
       };
     };
@@ -273,6 +311,8 @@ Napi::Function DecoderObject::define(Napi::Env env) {
                          InstanceMethod<&DecoderObject::disposeSequence>("disposeSequence"),
                          InstanceMethod<&DecoderObject::score>("score"),
                          InstanceMethod<&DecoderObject::memory>("memory"),
+                         InstanceMethod<&DecoderObject::suspend>("suspend"),
+                         InstanceMethod<&DecoderObject::resume>("resume"),
                          InstanceMethod<&DecoderObject::count>("count"),
                          InstanceMethod<&DecoderObject::stats>("stats"),
                          InstanceMethod<&DecoderObject::dispose>("dispose"),
@@ -290,8 +330,6 @@ DecoderObject::DecoderObject(const Napi::CallbackInfo& info) : ObjectWrap(info) 
     audience_->tokens = Napi::Persistent(parts.listener.Get("tokens").As<Napi::Function>());
     parts.address->audience = audience_;
     address_ = parts.address;
-    weightsBytes_ = parts.weightsBytes;
-    cacheBytes_ = parts.cacheBytes;
   });
 }
 
@@ -385,15 +423,49 @@ Napi::Value DecoderObject::stats(const Napi::CallbackInfo& info) {
     set("decodeSteps", stats.decodeSteps);
     set("decodeRows", stats.decodeRows);
     set("wastedRows", stats.wastedRows);
+    set("lostSteps", stats.lostSteps);
+    object.Set("suspended", Napi::Boolean::New(info.Env(), stats.suspended));
+    object.Set("weights", describe(info.Env(), stats.usage.moved));
     return object;
   });
 }
 
 Napi::Value DecoderObject::memory(const Napi::CallbackInfo& info) {
-  Napi::Object object = Napi::Object::New(info.Env());
-  object.Set("weightsBytes", Napi::Number::New(info.Env(), static_cast<double>(weightsBytes_)));
-  object.Set("cacheBytes", Napi::Number::New(info.Env(), static_cast<double>(cacheBytes_)));
-  return object;
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    // Disposed of, it has nothing.
+    const decode::SchedulerStats stats = decoder_ == nullptr ? decode::SchedulerStats{} : scheduler().stats();
+    const decode::RunnerUsage& usage = stats.usage;
+    Napi::Object object = Napi::Object::New(info.Env());
+    const auto set = [&](const char* name, std::uint64_t bytes) {
+      object.Set(name, Napi::Number::New(info.Env(), static_cast<double>(bytes)));
+    };
+    set("weightsBytes", stats.suspended ? 0 : usage.weights.vram);
+    set("placesBytes", stats.suspended ? 0 : usage.weights.places);
+    set("stagingBytes", usage.weights.deviceStaging);
+    set("cacheBytes", usage.cache);
+    set("scratchBytes", usage.scratch);
+    set("pinnedWeightsBytes", usage.weights.ram);
+    set("pinnedStagingBytes", usage.weights.pinnedStaging);
+    set("pinnedCacheBytes", usage.savedCache);
+    set("diskBytes", usage.weights.disk);
+    return object;
+  });
+}
+
+Napi::Value DecoderObject::suspend(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    if (!info[0].IsObject()) throw std::invalid_argument("expected how to suspend");
+    const auto given = info[0].As<Napi::Object>();
+    const decode::SuspendOptions options{.finishRunning = given.Get("finishRunning").ToBoolean(),
+                                         .keepRam = given.Get("keepRam").ToBoolean()};
+    return settledBy(info, [&](decode::Settled settled) { scheduler().suspend(options, std::move(settled)); });
+  });
+}
+
+Napi::Value DecoderObject::resume(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    return settledBy(info, [&](decode::Settled settled) { scheduler().resume(std::move(settled)); });
+  });
 }
 
 Napi::Value DecoderObject::dispose(const Napi::CallbackInfo& info) {

@@ -56,8 +56,6 @@ class DecoderObject : public Napi::ObjectWrap<DecoderObject> {
     std::shared_ptr<RunningDecoder> decoder;
     std::shared_ptr<Address> address;
     Napi::Object listener;
-    std::uint64_t weightsBytes = 0;
-    std::uint64_t cacheBytes = 0;
   };
 
  private:
@@ -72,6 +70,9 @@ class DecoderObject : public Napi::ObjectWrap<DecoderObject> {
   Napi::Value count(const Napi::CallbackInfo& info);
   Napi::Value stats(const Napi::CallbackInfo& info);
   Napi::Value memory(const Napi::CallbackInfo& info);
+  // ({finishRunning, keepRam})
+  Napi::Value suspend(const Napi::CallbackInfo& info);
+  Napi::Value resume(const Napi::CallbackInfo& info);
   Napi::Value dispose(const Napi::CallbackInfo& info);
 
   // Throws after dispose.
@@ -80,8 +81,6 @@ class DecoderObject : public Napi::ObjectWrap<DecoderObject> {
   std::shared_ptr<RunningDecoder> decoder_;
   std::shared_ptr<Audience> audience_;
   std::shared_ptr<Address> address_;
-  std::uint64_t weightsBytes_ = 0;
-  std::uint64_t cacheBytes_ = 0;
 };
 
 }  // namespace tensorrt_node::binding

@@ -90,6 +90,30 @@ decode::PartRun runOf(const Napi::Object& object) {
   return run;
 }
 
+weights::Tier tierOf(const std::string& name) {
+  if (name == "vram") return weights::Tier::vram;
+  if (name == "ram") return weights::Tier::ram;
+  if (name == "disk") return weights::Tier::disk;
+  throw std::invalid_argument("placement: a tier is 'vram', 'ram' or 'disk'");
+}
+
+// All in VRAM where nothing else is asked for.
+std::vector<weights::StoreRun> placementOf(const Napi::Object& request, const std::vector<decode::PartRun>& runs) {
+  std::vector<weights::StoreRun> placement(runs.size());
+  for (std::size_t run = 0; run < runs.size(); ++run)
+    for (const decode::WeightInput& input : runs[run].weights) placement[run].weights.push_back(input.weight);
+  const Napi::Value given = request.Get("placement");
+  if (given.IsUndefined()) return placement;
+  if (!given.IsArray() || given.As<Napi::Array>().Length() != runs.size())
+    throw std::invalid_argument("placement: expected a tier for each entry of sequence");
+  const auto tiers = given.As<Napi::Array>();
+  for (std::uint32_t run = 0; run < tiers.Length(); ++run)
+    placement[run].tier = tierOf(tiers.Get(run).ToString().Utf8Value());
+  if (placement.front().tier != weights::Tier::vram || placement.back().tier != weights::Tier::vram)
+    throw std::invalid_argument("placement: prologue and epilogue must be in VRAM");
+  return placement;
+}
+
 float numberOf(const Napi::Object& object, const char* name) {
   return object.Get(name).ToNumber().FloatValue();
 }
@@ -116,12 +140,18 @@ DecoderRequest decoderRequest(const Napi::Object& request) {
   model.parts = made.parts.size();
   forEach(request, "sequence", [&](const Napi::Object& run) { model.runs.push_back(runOf(run)); });
   forEach(request, "weights", [&](const Napi::Object& matrix) { made.weights.push_back(matrixOf(matrix)); });
+  for (const weights::Matrix& matrix : made.weights) model.weightBytes.push_back(matrix.bytes());
   if (model.runs.size() < 2) throw std::invalid_argument("sequence: expected a prologue and an epilogue at least");
   for (const decode::PartRun& run : model.runs) {
     if (run.part >= model.parts) throw std::invalid_argument("sequence: no such part");
     for (const decode::WeightInput& input : run.weights)
       if (input.weight >= made.weights.size()) throw std::invalid_argument("sequence: no such weight");
   }
+
+  made.placement = placementOf(request, model.runs);
+  if (!request.Get("offloadFolder").IsUndefined()) made.store.offloadFolder = textOf(request, "offloadFolder");
+  if (!request.Get("prefetchDepth").IsUndefined())
+    made.store.places = static_cast<std::size_t>(integerOf(request, "prefetchDepth"));
 
   const Napi::Object limits = objectOf(request, "limits");
   const int maxContext = integerOf(limits, "maxContext");

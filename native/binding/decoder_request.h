@@ -14,6 +14,7 @@
 #include "../decode/request.h"
 #include "../decode/step_runner.h"
 #include "../weights/matrix.h"
+#include "../weights/store.h"
 
 namespace tensorrt_node::binding {
 
@@ -32,6 +33,9 @@ struct DecoderRequest {
   // On the request's own memory.
   std::vector<Plans> parts;
   std::vector<weights::Matrix> weights;
+  // Of each of the model's runs.
+  std::vector<weights::StoreRun> placement;
+  weights::StoreOptions store{};
   decode::GpuRunnerOptions runner{};
   decode::SchedulerOptions options{};
 };

@@ -51,6 +51,8 @@ Napi::Error toJavaScript(Napi::Env env, std::exception_ptr thrown) {
     return describe(env, "ERR_DISPOSED", error.what(), {}, {});
   } catch (const decode::QueueFullError& error) {
     return describe(env, "ERR_BUSY", error.what(), {}, {});
+  } catch (const decode::SuspendedError& error) {
+    return describe(env, "ERR_BUSY", error.what(), {}, {});
   } catch (const decode::SamplingError& error) {
     return describe(env, "ERR_BACKEND", error.what(), {}, error.hint());
   } catch (const BusyError& error) {

@@ -22,10 +22,10 @@ void CommandQueue::post(Command command) {
   changed_.notify_one();
 }
 
-void CommandQueue::score(ScoreCommand command) {
+void CommandQueue::ask(Command command) {
   const std::lock_guard lock(mutex_);
   if (closed_) std::rethrow_exception(closed_);
-  commands_.emplace_back(std::move(command));
+  commands_.push_back(std::move(command));
   changed_.notify_one();
 }
 

@@ -52,8 +52,28 @@ struct ScoreCommand {
   Scored scored;
 };
 
+// Called once, by the scheduler's thread; without an error it went well. Must not throw.
+using Settled = std::function<void(std::exception_ptr error)>;
+
+struct SuspendOptions {
+  // Requests that have begun end as usual, and those that wait begin when the model is back; else all of them end with
+  // SuspendedError.
+  bool finishRunning = true;
+  // Weights are kept in pinned RAM; else they are read from their files again.
+  bool keepRam = true;
+};
+
+struct SuspendCommand {
+  SuspendOptions options;
+  Settled settled;
+};
+
+struct ResumeCommand {
+  Settled settled;
+};
+
 using Command = std::variant<SubmitCommand, AbortCommand, ConsumedCommand, CreateSequenceCommand, ForkSequenceCommand,
-                             DisposeSequenceCommand, ScoreCommand>;
+                             DisposeSequenceCommand, ScoreCommand, SuspendCommand, ResumeCommand>;
 
 // Safe from any thread.
 class CommandQueue {
@@ -66,7 +86,7 @@ class CommandQueue {
   // Dropped when closed.
   void post(Command command);
   // As submit(), but not bounded.
-  void score(ScoreCommand command);
+  void ask(Command command);
 
   // So many requests wait no longer.
   void left(std::size_t requests);

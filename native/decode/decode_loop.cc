@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "../cuda/error.h"
+#include "../files/error.h"
 
 namespace tensorrt_node::decode {
 namespace {
@@ -27,6 +28,21 @@ std::exception_ptr outOfMemoryIn(Queue queue) {
     return nullptr;
   } catch (const cuda::CudaError& error) {
     if (error.result() != CUDA_ERROR_OUT_OF_MEMORY) throw;
+    return std::current_exception();
+  }
+}
+
+// Calls `change`, which changes all or nothing. The error where memory is short or cannot be given up, or a file cannot
+// be read; others are thrown.
+template <typename Change>
+std::exception_ptr refusalOf(Change change) {
+  try {
+    change();
+    return nullptr;
+  } catch (const files::FileError&) {
+    return std::current_exception();
+  } catch (const cuda::CudaError& error) {
+    if (error.result() != CUDA_ERROR_OUT_OF_MEMORY && error.result() != CUDA_ERROR_NOT_SUPPORTED) throw;
     return std::current_exception();
   }
 }
@@ -135,15 +151,75 @@ void DecodeLoop::accept(ScoreCommand&& command) {
   admissible_ = true;
 }
 
+void DecodeLoop::accept(SuspendCommand&& command) {
+  if (suspended_) return settleLater(std::move(command.settled), nullptr);
+  if (!command.options.finishRunning) {
+    const auto error = std::make_exception_ptr(SuspendedError("the model is being suspended"));
+    for (const auto& active : active_)
+      if (active) fail(*active, error);
+    if (scoring_) scores_.push_front(std::move(scoring_->command));
+    scoring_.reset();
+    failWaiting(error);
+  }
+  suspending_.push_back(std::move(command));
+}
+
+void DecodeLoop::accept(ResumeCommand&& command) {
+  const auto error = std::make_exception_ptr(SuspendedError("the model was resumed before it was suspended"));
+  for (const SuspendCommand& each : std::exchange(suspending_, {})) settleLater(each.settled, error);
+  if (!suspended_) return settleLater(std::move(command.settled), nullptr);
+  resuming_.push_back(std::move(command));
+}
+
 void DecodeLoop::settle() {
   while (!inFlight_.empty() && runner_.done(inFlight_.front().number)) settleFront();
 }
 
 bool DecodeLoop::advance() {
-  admit();
+  if (!suspending_.empty() && idle()) suspendNow();
+  if (suspended_ && !wake()) return false;
+  // Those that wait begin when it is back.
+  if (suspending_.empty()) admit();
   scorePiece();
   while (inFlight_.size() < stepsInFlight_ && queueStep()) continue;
-  return !inFlight_.empty() || scoring_ || admissible_;
+  // A step that was lost may have been the last thing to do before a suspension.
+  const bool changed = suspending_.empty() ? admissible_ : idle();
+  return !inFlight_.empty() || scoring_ || changed;
+}
+
+void DecodeLoop::settleLater(Settled settled, std::exception_ptr error) {
+  settled_.emplace_back([settled = std::move(settled), error = std::move(error)] { settled(error); });
+}
+
+bool DecodeLoop::idle() const noexcept {
+  return inFlight_.empty() && !scoring_ && std::ranges::all_of(active_, [](const auto& each) { return !each; });
+}
+
+void DecodeLoop::suspendNow() {
+  const std::vector<Page> kept = cache_.pool().keptPages();
+  const bool keepRam =
+      std::ranges::all_of(suspending_, [](const SuspendCommand& each) { return each.options.keepRam; });
+  bool saved = true;
+  const auto error = refusalOf([&] { saved = runner_.suspend(kept, keepRam); });
+  if (!error) {
+    suspended_ = true;
+    if (!saved) cache_.dropKept();
+  }
+  // What was held up meanwhile.
+  admissible_ = true;
+  for (const SuspendCommand& each : std::exchange(suspending_, {})) settleLater(each.settled, error);
+}
+
+bool DecodeLoop::wake() {
+  if (waiting_.empty() && scores_.empty() && resuming_.empty()) return false;
+  const auto error = refusalOf([&] { runner_.resume(); });
+  if (error) {
+    failWaiting(error);
+  } else {
+    suspended_ = false;
+  }
+  for (const ResumeCommand& each : std::exchange(resuming_, {})) settleLater(each.settled, error);
+  return !suspended_;
 }
 
 void DecodeLoop::await() {
@@ -279,16 +355,18 @@ void DecodeLoop::scorePiece() {
   std::exception_ptr error;
   try {
     score.logits.resize(tokens.size() * vocabulary);
-  } catch (const std::bad_alloc&) {
-    error = std::current_exception();
-  }
-  if (!error)
     error = outOfMemoryIn([&] {
       if (held == 0) runner_.begin({score.slot, score.pages.pages(), tokens, 1, {}});
       runner_.score({score.slot, static_cast<std::int32_t>(held), piece, held + piece.size() == tokens.size()},
                     std::span(score.logits).subspan(held * vocabulary, piece.size() * vocabulary));
       score.pages.written(piece);
     });
+  } catch (const std::bad_alloc&) {
+    error = std::current_exception();
+  } catch (const StepLostError& lost) {
+    ++stats_.lostSteps;
+    error = lost.cause();
+  }
   if (!error && score.pages.held() < tokens.size()) return;
   Score ended = std::move(*scoring_);
   scoring_.reset();
@@ -335,14 +413,18 @@ void DecodeLoop::queuePrefill(bool running) {
     readers.push_back(&active);
   }
   Step step{0, StepKind::prefill, {}};
-  auto error = outOfMemoryIn([&] { step.number = runner_.prefill(runs); });
-  if (error && runs.size() > 1) {
-    // Fewer rows may do.
-    runs.resize(1);
-    readers.resize(1);
-    error = outOfMemoryIn([&] { step.number = runner_.prefill(runs); });
+  try {
+    auto error = outOfMemoryIn([&] { step.number = runner_.prefill(runs); });
+    if (error && runs.size() > 1) {
+      // Fewer rows may do.
+      runs.resize(1);
+      readers.resize(1);
+      error = outOfMemoryIn([&] { step.number = runner_.prefill(runs); });
+    }
+    if (error) return fail(*readers.front(), error);
+  } catch (const StepLostError& lost) {
+    return lose(readers, lost.cause());
   }
-  if (error) return fail(*readers.front(), error);
 
   const auto now = Clock::now();
   for (std::size_t i = 0; i < runs.size(); ++i) {
@@ -398,7 +480,14 @@ std::vector<std::int32_t> DecodeLoop::streams() const {
 
 void DecodeLoop::queueDecode(std::vector<std::int32_t> slots) {
   Step step{0, StepKind::decode, {}};
-  const auto error = outOfMemoryIn([&] { step.number = runner_.decode(slots); });
+  std::exception_ptr error;
+  try {
+    error = outOfMemoryIn([&] { step.number = runner_.decode(slots); });
+  } catch (const StepLostError& lost) {
+    std::vector<Active*> requests;
+    for (const std::int32_t slot : slots) requests.push_back(active_[static_cast<std::size_t>(slot)].get());
+    return lose(requests, lost.cause());
+  }
   if (error) {
     // Fewer may do; the youngest has the least to lose.
     const auto youngest = std::max_element(slots.begin(), slots.end(), [this](std::int32_t a, std::int32_t b) {
@@ -415,6 +504,14 @@ void DecodeLoop::queueDecode(std::vector<std::int32_t> slots) {
   ++stats_.decodeSteps;
   stats_.decodeRows += slots.size();
   inFlight_.push_back(std::move(step));
+}
+
+void DecodeLoop::lose(const std::vector<Active*>& requests, const std::exception_ptr& cause) {
+  ++stats_.lostSteps;
+  for (Active* each : requests) {
+    each->pages.forget();
+    fail(*each, cause);
+  }
 }
 
 DecodeLoop::Active* DecodeLoop::find(RequestId id) const {
@@ -437,6 +534,11 @@ void DecodeLoop::finish(Active& active, FinishReason reason) {
 
 void DecodeLoop::fail(Active& active, std::exception_ptr error) {
   leave(active, std::move(error));
+}
+
+void DecodeLoop::failWaiting(const std::exception_ptr& error) {
+  while (!waiting_.empty()) drop(waiting_.begin(), error);
+  for (const ScoreCommand& score : std::exchange(scores_, {})) score.scored({}, error);
 }
 
 void DecodeLoop::leave(Active& active, std::variant<Finished, std::exception_ptr> ending) {
@@ -468,10 +570,11 @@ void DecodeLoop::end(const std::exception_ptr& error) noexcept {
   inFlight_.clear();
   for (const auto& active : active_)
     if (active) fail(*active, error);
-  while (!waiting_.empty()) drop(waiting_.begin(), error);
   if (scoring_) scores_.push_front(std::move(scoring_->command));
   scoring_.reset();
-  for (const ScoreCommand& score : std::exchange(scores_, {})) score.scored({}, error);
+  failWaiting(error);
+  for (const SuspendCommand& each : std::exchange(suspending_, {})) settleLater(each.settled, error);
+  for (const ResumeCommand& each : std::exchange(resuming_, {})) settleLater(each.settled, error);
 }
 
 std::vector<Batch> DecodeLoop::takeBatches() {
@@ -492,6 +595,8 @@ SchedulerStats DecodeLoop::stats() const {
   stats.pages = cache_.pool().size();
   stats.pagesInUse = cache_.pool().held();
   stats.pagesKept = cache_.pool().kept();
+  stats.suspended = suspended_;
+  stats.usage = runner_.usage();
   return stats;
 }
 

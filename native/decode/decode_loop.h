@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <deque>
 #include <exception>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <unordered_map>
@@ -57,9 +58,14 @@ struct SchedulerStats {
   // Rows of decode steps, and of those the ones that chose nothing because their slot had ended.
   std::uint64_t decodeRows = 0;
   std::uint64_t wastedRows = 0;
+  // Steps that ended with their requests, as their weights could not be brought.
+  std::uint64_t lostSteps = 0;
+  bool suspended = false;
+  RunnerUsage usage;
 };
 
-// For one thread. What the runner throws goes through, but for out of memory, which ends the request that wanted it.
+// For one thread. What the runner throws goes through, but for out of memory, which ends the request that wanted it,
+// and for weights that do not come, which ends the requests of that step.
 class DecodeLoop {
  public:
   // Throws std::invalid_argument where the runner cannot hold a sequence of maxContext tokens.
@@ -79,6 +85,8 @@ class DecodeLoop {
 
   // What happened since the last call.
   std::vector<Batch> takeBatches();
+  // What is to be told of suspensions since the last call, once stats() is known to all.
+  std::vector<std::function<void()>> takeSettled() { return std::exchange(settled_, {}); }
   // Requests that wait no longer since the last call.
   std::size_t takeLeft() noexcept { return std::exchange(left_, 0); }
   SchedulerStats stats() const;
@@ -113,6 +121,14 @@ class DecodeLoop {
   void accept(ForkSequenceCommand&& command);
   void accept(DisposeSequenceCommand&& command);
   void accept(ScoreCommand&& command);
+  void accept(SuspendCommand&& command);
+  void accept(ResumeCommand&& command);
+
+  void settleLater(Settled settled, std::exception_ptr error);
+  bool idle() const noexcept;
+  void suspendNow();
+  // False where it stays suspended: nobody wants it, or there is no memory, which ends all that wait for it.
+  bool wake();
 
   void settleFront();
   void receive(Active& active, const kernels::TokenRecord& record);
@@ -131,12 +147,16 @@ class DecodeLoop {
   // False where there is no memory for it, and it has failed.
   bool begin(Active& active);
   void queueDecode(std::vector<std::int32_t> slots);
+  // The requests' step is lost.
+  void lose(const std::vector<Active*>& requests, const std::exception_ptr& cause);
   std::vector<std::int32_t> streams() const;
 
   Active* find(RequestId id) const;
   std::optional<std::int32_t> freeSlot() const;
   void finish(Active& active, FinishReason reason);
   void fail(Active& active, std::exception_ptr error);
+  // Requests and scores that have not begun.
+  void failWaiting(const std::exception_ptr& error);
   void leave(Active& active, std::variant<Finished, std::exception_ptr> ending);
   Waiting::iterator drop(Waiting::iterator waiting, std::variant<Finished, std::exception_ptr> ending);
 
@@ -156,6 +176,11 @@ class DecodeLoop {
   std::deque<Step> inFlight_;
   std::deque<ScoreCommand> scores_;
   std::optional<Score> scoring_;
+  // Wanted, and not done yet.
+  std::vector<SuspendCommand> suspending_;
+  std::vector<ResumeCommand> resuming_;
+  std::vector<std::function<void()>> settled_;
+  bool suspended_ = false;
   // Something changed that may let a waiting request begin.
   bool admissible_ = false;
   std::vector<Batch> ended_;

@@ -8,6 +8,7 @@ SequencePages::SequencePages(SequencePages&& other) noexcept
     : cache_(std::exchange(other.cache_, nullptr)),
       node_(other.node_),
       indexed_(other.indexed_),
+      found_(other.found_),
       pages_(std::move(other.pages_)),
       tokens_(std::move(other.tokens_)),
       source_(std::exchange(other.source_, std::nullopt)) {}
@@ -16,6 +17,7 @@ SequencePages& SequencePages::operator=(SequencePages&& other) noexcept {
   std::swap(cache_, other.cache_);
   std::swap(node_, other.node_);
   std::swap(indexed_, other.indexed_);
+  std::swap(found_, other.found_);
   std::swap(pages_, other.pages_);
   std::swap(tokens_, other.tokens_);
   std::swap(source_, other.source_);
@@ -52,6 +54,7 @@ std::optional<PrefixIndex::Match> SequencePages::extend(std::span<const std::int
     node_ = match->next;
     ++indexed_;
   }
+  found_ = indexed_;
   const auto more = tokens.subspan(held(), indexed_ * pageTokens - held());
   tokens_.insert(tokens_.end(), more.begin(), more.end());
   return match;
@@ -70,6 +73,12 @@ void SequencePages::written(std::span<const std::int32_t> tokens) {
         cache_->index_.insert(*node_, std::span(tokens_).subspan(indexed_ * pageTokens, pageTokens), pages_[indexed_]);
 }
 
+void SequencePages::forget() {
+  dropSource();
+  for (std::size_t i = found_; i < indexed_; ++i) cache_->index_.remove(pages_[i]);
+  node_.reset();
+}
+
 void SequencePages::release() noexcept {
   if (cache_ == nullptr) return;
   // What was never copied is not there.
@@ -82,6 +91,14 @@ void SequencePages::release() noexcept {
   for (auto page = pages_.rbegin(); page != pages_.rend(); ++page)
     cache.pool_.release(*page, cache.index_.contains(*page));
   pages_.clear();
+}
+
+void PageCache::dropKept() {
+  for (const Page page : pool_.keptPages()) {
+    index_.remove(page);
+    pool_.hold(page);
+    pool_.release(page, false);
+  }
 }
 
 Page PageCache::take() {

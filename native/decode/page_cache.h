@@ -43,6 +43,9 @@ class SequencePages {
   // Work is queued that writes the keys and values of `tokens`, after those held.
   void written(std::span<const std::int32_t> tokens);
 
+  // What was written for this is found by nobody from now on.
+  void forget();
+
   void release() noexcept;
 
  private:
@@ -58,6 +61,8 @@ class SequencePages {
   // Where the pages that are in the index end; none where nothing is to be found again.
   std::optional<PrefixNode> node_;
   std::size_t indexed_ = 0;
+  // Of those, pages that were there before.
+  std::size_t found_ = 0;
   std::vector<Page> pages_;
   std::vector<std::int32_t> tokens_;
   // Held by this until it is copied.
@@ -77,6 +82,9 @@ class PageCache {
   // when there are too few pages now.
   std::optional<SequencePages> reserve(std::optional<PrefixNode> root, std::span<const std::int32_t> prompt,
                                        std::size_t total);
+
+  // Gives up what kept pages hold.
+  void dropKept();
 
   const PagePool& pool() const noexcept { return pool_; }
 

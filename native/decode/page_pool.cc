@@ -49,6 +49,12 @@ void PagePool::release(Page page, bool keep) {
   ++kept_;
 }
 
+std::vector<Page> PagePool::keptPages() const {
+  std::vector<Page> pages;
+  for (Page page = oldest_; page != none; page = entry(page).newer) pages.push_back(page);
+  return pages;
+}
+
 void PagePool::unlink(Page page) noexcept {
   Entry& linked = entry(page);
   (linked.older == none ? oldest_ : entry(linked.older).newer) = linked.newer;

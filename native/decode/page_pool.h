@@ -43,6 +43,8 @@ class PagePool {
   std::size_t available() const noexcept { return free_.size() + kept_; }
   std::size_t kept() const noexcept { return kept_; }
   std::size_t held() const noexcept { return size() - available(); }
+  // Those kept, the one that was released first at first.
+  std::vector<Page> keptPages() const;
 
  private:
   static constexpr Page none = -1;

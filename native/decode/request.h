@@ -92,6 +92,11 @@ class DisposedError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+// The model gives its memory up, and takes nothing until it has.
+class SuspendedError : public std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
 // No token could be chosen. As the CPU's sampler says it.
 class SamplingError : public std::runtime_error {
  public:

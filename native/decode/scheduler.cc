@@ -47,7 +47,15 @@ void Scheduler::disposeSequence(SequenceId id) {
 
 void Scheduler::score(std::vector<std::int32_t> tokens, Scored scored) {
   checkTokens(tokens);
-  commands_.score({std::move(tokens), std::move(scored)});
+  commands_.ask(ScoreCommand{std::move(tokens), std::move(scored)});
+}
+
+void Scheduler::suspend(const SuspendOptions& options, Settled settled) {
+  commands_.ask(SuspendCommand{options, std::move(settled)});
+}
+
+void Scheduler::resume(Settled settled) {
+  commands_.ask(ResumeCommand{std::move(settled)});
 }
 
 void Scheduler::checkTokens(const std::vector<std::int32_t>& tokens) const {
@@ -103,6 +111,7 @@ void Scheduler::publish() {
     stats_ = loop_.stats();
   }
   if (!batches.empty()) sink_->deliver(std::move(batches));
+  for (const auto& settled : loop_.takeSettled()) settled();
 }
 
 // What came while everything ended.
@@ -111,6 +120,8 @@ void Scheduler::refuse(std::vector<Command> commands, const std::exception_ptr& 
   for (Command& command : commands) {
     if (const auto* submitted = std::get_if<SubmitCommand>(&command)) batches.push_back({submitted->id, {}, error});
     if (const auto* score = std::get_if<ScoreCommand>(&command)) score->scored({}, error);
+    if (const auto* suspend = std::get_if<SuspendCommand>(&command)) suspend->settled(error);
+    if (const auto* resume = std::get_if<ResumeCommand>(&command)) resume->settled(error);
   }
   if (!batches.empty()) sink_->deliver(std::move(batches));
 }

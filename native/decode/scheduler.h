@@ -45,6 +45,12 @@ class Scheduler {
   // error. It must not throw, nor stop() the scheduler. Streams go on beside it, with a piece of it between steps.
   void score(std::vector<std::int32_t> tokens, Scored scored);
 
+  // Gives the device's memory up once nothing runs, and calls `settled`, as score() does: with SuspendedError where
+  // resume() came before, CudaError where the driver or the machine cannot. Whatever is asked for later brings it back.
+  void suspend(const SuspendOptions& options, Settled settled);
+  // With CudaError, files::FileError where it could not, and is suspended still.
+  void resume(Settled settled);
+
   SchedulerStats stats() const;
 
   // Everything ends with `error`, or DisposedError without one, as do later requests. Does not wait.

@@ -2,9 +2,12 @@
 #pragma once
 
 #include <cstdint>
+#include <exception>
 #include <span>
+#include <utility>
 
 #include "../kernels/parameters.h"
+#include "../weights/usage.h"
 #include "page_pool.h"
 #include "request.h"
 
@@ -49,9 +52,32 @@ struct PromptRun {
 // Steps queued, from 1.
 using StepNumber = std::uint64_t;
 
+// What a runner takes, in bytes.
+struct RunnerUsage {
+  weights::StoreBytes weights;
+  weights::StoreCounters moved;
+  // Keys and values, on the device, and in pinned RAM while the runner is suspended.
+  std::uint64_t cache = 0;
+  std::uint64_t savedCache = 0;
+  // What steps compute in, on the device.
+  std::uint64_t scratch = 0;
+};
+
+// The weights for a step could not be brought. Some of it was queued, and chooses nothing; other steps may go well.
+class StepLostError : public std::exception {
+ public:
+  explicit StepLostError(std::exception_ptr cause) noexcept : cause_(std::move(cause)) {}
+  const char* what() const noexcept override { return "the weights for a step could not be brought"; }
+  const std::exception_ptr& cause() const noexcept { return cause_; }
+
+ private:
+  std::exception_ptr cause_;
+};
+
 // For one thread. Calls that queue return at once, and have read what they were given: pinned staging is the runner's.
-// One that throws CudaError with CUDA_ERROR_OUT_OF_MEMORY has queued nothing and may be tried again; after anything
-// else the runner is of no more use than to be waited for and destroyed.
+// One that throws CudaError with CUDA_ERROR_OUT_OF_MEMORY has queued nothing and may be tried again; after
+// StepLostError the slots of the step must begin again; after anything else the runner is of no more use than to be
+// waited for and destroyed.
 class StepRunner {
  public:
   virtual ~StepRunner() = default;
@@ -82,6 +108,15 @@ class StepRunner {
   // Runs a piece of a prompt, at most scoreRows, and waits for the logits after each of its tokens:
   // [tokens, vocabulary]. Nothing is chosen; `last` is not looked at.
   virtual void score(const PromptRun& run, std::span<float> logits) = 0;
+
+  // Gives memory of the device up, weights and cache; no step may be under way, and none be queued before resume(). Of
+  // the cache it keeps `pages`; false where there is no memory to keep them in, and all is lost. Weights are kept in
+  // pinned RAM, or read again from their files. Throws CudaError, and has changed nothing then.
+  virtual bool suspend(std::span<const Page> pages, bool keepRam) = 0;
+  // Throws CudaError with CUDA_ERROR_OUT_OF_MEMORY, or files::FileError, and is suspended still.
+  virtual void resume() = 0;
+
+  virtual RunnerUsage usage() = 0;
 };
 
 }  // namespace tensorrt_node::decode

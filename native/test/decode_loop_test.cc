@@ -2,13 +2,17 @@
 #include "decode/decode_loop.h"
 
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <numeric>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "check.h"
+#include "cuda/error.h"
 
+namespace cuda = tensorrt_node::cuda;
 namespace decode = tensorrt_node::decode;
 namespace kernels = tensorrt_node::kernels;
 
@@ -34,6 +38,7 @@ class LoggedRunner final : public decode::StepRunner {
   }
   void copyPage(decode::Page, decode::Page) override { log += "copy; "; }
   decode::StepNumber prefill(std::span<const decode::PromptRun> runs) override {
+    beforeStep();
     std::vector<std::int32_t> slots;
     std::vector<std::int32_t> last;
     for (const auto& run : runs) {
@@ -45,6 +50,7 @@ class LoggedRunner final : public decode::StepRunner {
     return queue(last);
   }
   decode::StepNumber decode(std::span<const std::int32_t> slots) override {
+    beforeStep();
     say("decode", slots);
     return queue(slots);
   }
@@ -52,13 +58,27 @@ class LoggedRunner final : public decode::StepRunner {
   void wait(decode::StepNumber step) override { over = std::max(over, step); }
   std::span<const kernels::TokenRecord> records(decode::StepNumber step) override { return steps.at(step - 1); }
   void score(const decode::PromptRun&, std::span<float> logits) override {
+    beforeStep();
     log += "score; ";
     std::fill(logits.begin(), logits.end(), 1.0F);
   }
 
+  bool suspend(std::span<const decode::Page> pages, bool keepRam) override {
+    log += "suspend " + std::to_string(pages.size()) + (keepRam ? "" : " without RAM") + "; ";
+    return true;
+  }
+  void resume() override {
+    beforeResume();
+    log += "resume; ";
+  }
+  decode::RunnerUsage usage() override { return {}; }
+
   // What was queued since the last time.
   std::string takeLog() { return std::exchange(log, {}); }
 
+  // What these throw, the call throws.
+  std::function<void()> beforeStep = [] {};
+  std::function<void()> beforeResume = [] {};
   decode::StepNumber over = 0;
   // A slot's reply ends after this token.
   std::map<std::int32_t, std::int32_t> stopAfter;
@@ -127,9 +147,32 @@ struct Setup {
     return text;
   }
 
+  // Of what was asked for: "suspended; ", or what it failed with.
+  decode::Settled told(std::string what) {
+    return [this, what](std::exception_ptr error) {
+      try {
+        if (error) std::rethrow_exception(error);
+        settled += what + "; ";
+      } catch (const std::exception& thrown) {
+        settled += what + ": " + thrown.what() + "; ";
+      }
+    };
+  }
+  std::string takeSettled() {
+    for (const auto& each : loop.takeSettled()) each();
+    return std::exchange(settled, {});
+  }
+  void suspend(decode::SuspendOptions options = {}) { loop.apply(decode::SuspendCommand{options, told("suspended")}); }
+  void resume() { loop.apply(decode::ResumeCommand{told("resumed")}); }
+
   LoggedRunner runner;
   decode::DecodeLoop loop;
+  std::string settled;
 };
+
+void lose() {
+  throw decode::StepLostError(std::make_exception_ptr(std::runtime_error("a disk that is gone")));
+}
 
 }  // namespace
 
@@ -245,4 +288,155 @@ TEST(decode_loop_scores_a_piece_between_steps) {
   CHECK_EQUAL(setup.turn(1), "score; decode 0; ");
   CHECK_EQUAL(logits.size(), 60U);
   CHECK_EQUAL(setup.loop.stats().slotsInUse, 1U);
+}
+
+TEST(decode_loop_ends_the_requests_of_a_step_that_was_lost) {
+  Setup setup;
+  setup.submit(1, 10);
+  setup.submit(2, 10);
+  setup.turn(1);
+  setup.runner.beforeStep = lose;
+  setup.submit(3, 10);
+  // Both of the step of streams, and then of the prompt that takes their place.
+  while (setup.advance()) setup.runner.over += 1;
+  CHECK_EQUAL(setup.heard(), "1: 1 failed; 2: 1 failed; 3: 0 failed; ");
+  const auto stats = setup.loop.stats();
+  CHECK_EQUAL(stats.lostSteps, 2U);
+  CHECK_EQUAL(stats.slotsInUse, 0U);
+  CHECK_EQUAL(stats.pagesInUse, 0U);
+  setup.runner.beforeStep = [] {};
+  setup.runner.takeLog();
+  setup.heard();
+  setup.submit(4, 10, 2);
+  CHECK_EQUAL(setup.turn(), "begin 0; prefill 0; decode 0; ");
+  setup.turn(2);
+  CHECK_EQUAL(setup.heard(), "4: 2 length; ");
+}
+
+TEST(decode_loop_finds_nothing_of_what_a_lost_request_wrote) {
+  const auto runs = [](bool loses) {
+    Setup setup;
+    setup.submit(1, 200, 20);
+    setup.turn();
+    setup.turn(1);
+    if (loses) setup.runner.beforeStep = lose;
+    for (int i = 0; i < 20; ++i) setup.turn(1);
+    setup.runner.beforeStep = [] {};
+    setup.heard();
+    // Begins as the other one did.
+    setup.loop.apply(decode::SubmitCommand{2,
+                                           {.tokens =
+                                                [] {
+                                                  std::vector<std::int32_t> tokens(201);
+                                                  std::iota(tokens.begin(), tokens.end(), 1000);
+                                                  return tokens;
+                                                }(),
+                                            .sequence = std::nullopt,
+                                            .maxNewTokens = 1,
+                                            .sampling = {}},
+                                           decode::Clock::now()});
+    // In pieces.
+    for (int i = 0; i < 4; ++i) setup.turn(1);
+    for (const auto& batch : setup.loop.takeBatches())
+      if (batch.ending) return std::get<decode::Finished>(*batch.ending).timings.prefilledTokens;
+    return -1;
+  };
+  CHECK_EQUAL(runs(false), 1);
+  CHECK_EQUAL(runs(true), 201);
+}
+
+TEST(decode_loop_fails_a_score_that_was_lost) {
+  Setup setup;
+  std::string failure;
+  setup.runner.beforeStep = lose;
+  setup.loop.apply(decode::ScoreCommand{{1, 2, 3}, [&](std::vector<float>, std::exception_ptr error) {
+                                          failure =
+                                              CHECK_THROWS(std::rethrow_exception(error), std::runtime_error).what();
+                                        }});
+  setup.turn();
+  CHECK_EQUAL(failure, "a disk that is gone");
+  CHECK_EQUAL(setup.loop.stats().slotsInUse, 0U);
+}
+
+TEST(decode_loop_is_suspended_when_nothing_runs) {
+  Setup setup;
+  setup.submit(1, 10, 3);
+  setup.turn();
+  setup.suspend();
+  // What comes later waits.
+  setup.submit(2, 70, 1);
+  CHECK_EQUAL(setup.turn(1), "decode 0; ");
+  CHECK_EQUAL(setup.takeSettled(), "");
+  CHECK_EQUAL(setup.turn(1), "");
+  // The first one's page is kept; the second one brings all back.
+  CHECK_EQUAL(setup.turn(1), "suspend 1; resume; begin 0; prefill 0; ");
+  CHECK_EQUAL(setup.takeSettled(), "suspended; ");
+  CHECK_EQUAL(setup.heard(), "1: 3 length; ");
+  setup.turn(1);
+  CHECK_EQUAL(setup.heard(), "2: 1 length; ");
+
+  setup.suspend({.keepRam = false});
+  CHECK_EQUAL(setup.turn(), "suspend 3 without RAM; ");
+  CHECK(setup.loop.stats().suspended);
+  CHECK(!setup.advance());
+  // Once is enough.
+  setup.suspend();
+  CHECK_EQUAL(setup.turn(), "");
+  setup.resume();
+  CHECK_EQUAL(setup.turn(), "resume; ");
+  setup.resume();
+  CHECK_EQUAL(setup.turn(), "");
+  CHECK_EQUAL(setup.takeSettled(), "suspended; suspended; resumed; resumed; ");
+  CHECK(!setup.loop.stats().suspended);
+}
+
+TEST(decode_loop_suspends_at_once_if_asked) {
+  Setup setup;
+  for (decode::RequestId id = 1; id <= 3; ++id) setup.submit(id, 10);
+  setup.turn();
+  setup.suspend({.finishRunning = false});
+  CHECK_EQUAL(setup.heard(), "1: 0 failed; 2: 0 failed; 3: 0 failed; ");
+  // When the steps under way are done.
+  CHECK_EQUAL(setup.turn(), "");
+  CHECK_EQUAL(setup.turn(2), "suspend 2; ");
+  CHECK_EQUAL(setup.takeSettled(), "suspended; ");
+}
+
+TEST(decode_loop_that_is_resumed_before_it_was_suspended_goes_on) {
+  Setup setup;
+  setup.submit(1, 10, 3);
+  setup.turn();
+  setup.suspend();
+  setup.resume();
+  CHECK_EQUAL(setup.takeSettled(), "suspended: the model was resumed before it was suspended; resumed; ");
+  setup.submit(2, 10, 1);
+  CHECK_EQUAL(setup.turn(2), "begin 1; prefill 1; decode 0; ");
+}
+
+TEST(decode_loop_that_cannot_be_resumed_ends_what_waits_for_that) {
+  Setup setup;
+  setup.suspend();
+  CHECK_EQUAL(setup.turn(), "suspend 0; ");
+  setup.runner.beforeResume = [] { throw cuda::CudaError(CUDA_ERROR_OUT_OF_MEMORY, "cuMemCreate", "for a test"); };
+  setup.submit(1, 10);
+  setup.resume();
+  bool scored = false;
+  setup.loop.apply(decode::ScoreCommand{
+      {1, 2, 3}, [&](std::vector<float>, std::exception_ptr error) { scored = error != nullptr; }});
+  CHECK(!setup.advance());
+  CHECK_EQUAL(setup.heard(), "1: 0 failed; ");
+  CHECK_CONTAINS(setup.takeSettled(), "resumed: ");
+  CHECK(scored);
+  setup.runner.beforeResume = [] {};
+  setup.submit(2, 10, 1);
+  CHECK_EQUAL(setup.turn(), "resume; begin 0; prefill 0; ");
+}
+
+TEST(decode_loop_ends_suspensions_with_everything_else) {
+  Setup setup;
+  setup.submit(1, 10);
+  setup.turn();
+  setup.suspend();
+  setup.loop.end(std::make_exception_ptr(std::runtime_error("over")));
+  CHECK_EQUAL(setup.takeSettled(), "suspended: over; ");
 }

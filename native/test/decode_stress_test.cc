@@ -4,9 +4,12 @@
 #include <atomic>
 #include <chrono>
 #include <deque>
+#include <future>
 #include <mutex>
+#include <optional>
 #include <random>
 #include <set>
+#include <stdexcept>
 #include <thread>
 #include <utility>
 
@@ -22,6 +25,7 @@ constexpr std::int32_t context = 400;
 constexpr std::size_t mostWaiting = 12;
 constexpr int clients = 4;
 constexpr int requestsOfEach = 500;
+constexpr const char* lost = "the weights did not come";
 
 struct Asked {
   decode::RequestId id;
@@ -209,14 +213,53 @@ void checkReply(const Asked& asked, const test::Reply& reply, std::set<std::stri
     CHECK_EQUAL(reply.tokens.size(), whole.size());
     const auto& stops = request.sampling.stopTokens;
     CHECK_EQUAL(end == "stop", std::find(stops.begin(), stops.end(), whole.back()) != stops.end());
+  } else if (end == lost) {
+    reply.error<std::runtime_error>();
   } else {
     CHECK(asked.mayDispose);
     reply.error<decode::DisposedError>();
   }
 }
 
-void stress(const decode::SchedulerOptions& options, std::int32_t pages, std::int32_t decodeRows) {
+// Suspends the model again and again, and leaves it to requests to bring it back, or does so itself.
+class Suspender {
+ public:
+  explicit Suspender(decode::Scheduler& scheduler) : scheduler_(scheduler), thread_([this] { serve(); }) {}
+  ~Suspender() {
+    ending_ = true;
+    thread_.join();
+  }
+  int suspended() const { return suspended_; }
+
+ private:
+  void serve() {
+    std::mt19937 random(11);
+    while (!ending_) {
+      std::promise<bool> settled;
+      scheduler_.suspend({.finishRunning = true, .keepRam = random() % 2 == 0},
+                         [&](std::exception_ptr error) { settled.set_value(!error); });
+      if (random() % 3 == 0) scheduler_.resume([](std::exception_ptr) {});
+      if (settled.get_future().get()) ++suspended_;
+      std::this_thread::sleep_for(std::chrono::microseconds(random() % 5000));
+    }
+  }
+
+  decode::Scheduler& scheduler_;
+  std::atomic<bool> ending_ = false;
+  std::atomic<int> suspended_ = 0;
+  std::thread thread_;
+};
+
+// `troubled`: it is suspended meanwhile, and steps are lost.
+void stress(const decode::SchedulerOptions& options, std::int32_t pages, std::int32_t decodeRows,
+            bool troubled = false) {
   test::ToyOptions toy;
+  if (troubled)
+    // The scheduler's thread alone calls it.
+    toy.before = [random = std::mt19937(5)](const std::string& call) mutable {
+      if ((call == "decode" || call == "prefill") && random() % 100 == 0)
+        throw decode::StepLostError(std::make_exception_ptr(std::runtime_error(lost)));
+    };
   toy.limits.slots = 8;
   toy.limits.pages = pages;
   toy.limits.decodeRows = decodeRows;
@@ -227,9 +270,13 @@ void stress(const decode::SchedulerOptions& options, std::int32_t pages, std::in
   for (std::uint64_t i = 0; i < clients; ++i) all.emplace_back(scheduler, *replies, i);
   SlowConsumer consumer(scheduler);
   replies->heard = [&](const decode::Batch& batch) { consumer.heard(batch); };
+  std::optional<Suspender> suspender;
+  if (troubled) suspender.emplace(scheduler);
   std::vector<std::thread> threads;
   for (Client& client : all) threads.emplace_back([&client] { client.run(); });
   for (auto& thread : threads) thread.join();
+  if (troubled) CHECK(suspender->suspended() > 0);
+  suspender.reset();
   const auto stats = scheduler.stats();
   scheduler.stop(std::make_exception_ptr(std::runtime_error("over")));
   CHECK_EQUAL(stats.slotsInUse, 0U);
@@ -245,7 +292,7 @@ void stress(const decode::SchedulerOptions& options, std::int32_t pages, std::in
     CHECK(client.waited() > 0 && client.waited() <= mostWaiting);
     for (const Asked& asked : client.asked()) checkReply(asked, replies->now(asked.id), ends);
   }
-  CHECK_EQUAL(ends.size(), 4U);
+  CHECK_EQUAL(ends.size(), troubled ? 5U : 4U);
   CHECK(refused > 0);
 }
 
@@ -258,6 +305,15 @@ TEST(decode_stress_with_shared_prefixes) {
           .window = 8,
           .policy = {.chunk = 256, .chunkBesideStreams = 48}},
          40, 6);
+}
+
+TEST(decode_stress_with_suspensions_and_lost_steps) {
+  stress({.maxContext = context,
+          .maxWaiting = mostWaiting,
+          .stepsInFlight = 1,
+          .window = 64,
+          .policy = {.chunk = 256, .chunkBesideStreams = 48}},
+         40, 6, true);
 }
 
 TEST(decode_stress_without_prefixes) {

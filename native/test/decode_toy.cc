@@ -216,8 +216,31 @@ void ToyRunner::score(const decode::PromptRun& run, std::span<float> logits) {
   written.get_future().wait();
 }
 
+bool ToyRunner::suspend(std::span<const decode::Page> pages, bool keepRam) {
+  options_.before(keepRam ? "suspend" : "suspend without RAM");
+  const std::lock_guard lock(mutex_);
+  expect(!suspended_, "it is suspended once");
+  expect(done_ == queued_, "no step is under way when it is suspended");
+  suspended_ = true;
+  std::vector<Cell> cells(cells_.size());
+  for (const decode::Page page : pages)
+    if (options_.keepsPages)
+      std::copy_n(cells_.begin() + page * decode::pageTokens, decode::pageTokens,
+                  cells.begin() + page * decode::pageTokens);
+  cells_ = std::move(cells);
+  return options_.keepsPages;
+}
+
+void ToyRunner::resume() {
+  options_.before("resume");
+  const std::lock_guard lock(mutex_);
+  expect(suspended_, "it is suspended before it is resumed");
+  suspended_ = false;
+}
+
 void ToyRunner::queue(std::function<void()> work) {
   const std::lock_guard lock(mutex_);
+  expect(!suspended_, "nothing is queued while it is suspended");
   work_.push_back(std::move(work));
   changed_.notify_all();
 }

@@ -35,6 +35,8 @@ struct ToyOptions {
   std::chrono::microseconds slowest{0};
   // Called before each call by its name; what it throws, the call throws.
   std::function<void(const char* call)> before = [](const char*) {};
+  // Whether pages are kept while it is suspended.
+  bool keepsPages = true;
 };
 
 // What the toy model says with nothing in between: the reply that a request must get.
@@ -58,6 +60,9 @@ class ToyRunner final : public decode::StepRunner {
   void wait(decode::StepNumber step) override;
   std::span<const kernels::TokenRecord> records(decode::StepNumber step) override;
   void score(const decode::PromptRun& run, std::span<float> logits) override;
+  bool suspend(std::span<const decode::Page> pages, bool keepRam) override;
+  void resume() override;
+  decode::RunnerUsage usage() override { return {}; }
 
  private:
   // A token, and the position that it was written for.
@@ -102,6 +107,7 @@ class ToyRunner final : public decode::StepRunner {
   decode::StepNumber queued_ = 0;
   decode::StepNumber done_ = 0;
   bool ending_ = false;
+  bool suspended_ = false;
   std::thread thread_;
 };
 

@@ -1,9 +1,10 @@
 // The runner on engines: prompts and steps of a decoder whose parts TensorRT runs.
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <memory>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "decode/gpu/engine_parts.h"
@@ -11,8 +12,8 @@
 #include "decoder_engine_toy.h"
 #include "engines.h"
 #include "halves.h"
+#include "moving_weights.h"
 
-namespace cuda = tensorrt_node::cuda;
 namespace decode = tensorrt_node::decode;
 namespace trt = tensorrt_node::tensorrt;
 namespace toy = test::toy;
@@ -64,34 +65,43 @@ std::vector<decode::PartEngines> enginesOf(const trt::DeviceMemory& memory) {
           {.decode = test::load(epilogue, memory), .wide = nullptr, .prefill = nullptr}};
 }
 
-decode::DecoderModel modelOf(const toy::Weights& weights, const trt::DeviceMemory& memory) {
+struct Model {
   decode::DecoderModel model;
+  std::shared_ptr<test::MovingWeights> weights;
+};
+
+Model modelOf(const toy::Weights& weights, const trt::DeviceMemory& memory, std::set<std::size_t> streamed) {
+  decode::DecoderModel model;
+  std::vector<test::MovingWeights::Bytes> stored;
   model.hiddenSize = toy::width;
   model.vocabulary = toy::vocabulary;
   model.layers = toy::layers;
   model.kvHeads = toy::kvHeads;
   model.headSize = toy::headSize;
   model.parts = 3;
-  const cuda::Stream stream(memory.context, "weights");
-  const auto upload = [&](const toy::Matrix& matrix, bool wide = false) -> decode::WeightInput {
+  const auto store = [&](const toy::Matrix& matrix, bool wide = false) -> decode::WeightInput {
     const auto bits = test::halves(matrix.values);
     const std::size_t bytes = matrix.values.size() * (wide ? 4 : 2);
-    model.weights.push_back(memory.device->allocate(bytes, stream));
-    stream.synchronize();
-    // The simulated device's memory is the host's.
-    std::memcpy(reinterpret_cast<void*>(model.weights.back().address()),
-                wide ? static_cast<const void*>(matrix.values.data()) : bits.data(), bytes);
-    return {matrix.name, model.weights.size() - 1};
+    const auto* from = wide ? reinterpret_cast<const std::byte*>(matrix.values.data())
+                            : reinterpret_cast<const std::byte*>(bits.data());
+    stored.emplace_back(from, from + bytes);
+    model.weightBytes.push_back(bytes);
+    return {matrix.name, stored.size() - 1};
   };
-  const std::vector<decode::WeightInput> tables{upload(weights.cos, true), upload(weights.sin, true)};
-  model.runs.push_back({.part = 0, .layer = -1, .weights = {upload(weights.table)}});
+  const std::vector<decode::WeightInput> tables{store(weights.cos, true), store(weights.sin, true)};
+  model.runs.push_back({.part = 0, .layer = -1, .weights = {store(weights.table)}});
   for (std::int32_t layer = 0; layer < toy::layers; ++layer) {
     decode::PartRun run{.part = 1, .layer = layer, .weights = tables};
-    for (const toy::Matrix& each : weights.blocks[static_cast<std::size_t>(layer)]) run.weights.push_back(upload(each));
+    for (const toy::Matrix& each : weights.blocks[static_cast<std::size_t>(layer)]) run.weights.push_back(store(each));
     model.runs.push_back(std::move(run));
   }
-  model.runs.push_back({.part = 2, .layer = -1, .weights = {upload(weights.norm), upload(weights.head)}});
-  return model;
+  model.runs.push_back({.part = 2, .layer = -1, .weights = {store(weights.norm), store(weights.head)}});
+  std::vector<std::vector<std::size_t>> taken;
+  for (const decode::PartRun& run : model.runs) {
+    taken.emplace_back();
+    for (const decode::WeightInput& input : run.weights) taken.back().push_back(input.weight);
+  }
+  return {std::move(model), std::make_shared<test::MovingWeights>(memory, stored, taken, std::move(streamed))};
 }
 
 // A token may be chosen if its logit is the largest, but for what rounding moves.
@@ -105,12 +115,11 @@ void checkGreedy(const toy::Weights& weights, std::vector<std::int32_t> tokens,
   }
 }
 
-}  // namespace
-
-TEST(decoder_engine_parts_decode_under_the_runner) {
+void decodeUnderTheRunner(std::set<std::size_t> streamed) {
   const trt::DeviceMemory memory = test::memory();
   const toy::Weights weights = toy::makeWeights();
-  decode::GpuRunner runner(memory, modelOf(weights, memory),
+  Model model = modelOf(weights, memory, std::move(streamed));
+  decode::GpuRunner runner(memory, std::move(model.model), model.weights,
                            std::make_shared<decode::EngineParts>(memory, enginesOf(memory)),
                            {.limits = limits, .narrowRows = narrowRows});
   std::vector<std::size_t> captured;
@@ -140,4 +149,15 @@ TEST(decoder_engine_parts_decode_under_the_runner) {
   // Three are more than a few, two and one are not.
   for (int i = 0; i < 9; ++i) take(runner.decode(std::span(slots).first(3 - i % 3)), 3 - i % 3);
   for (std::size_t i = 0; i < prompts.size(); ++i) checkGreedy(weights, prompts[i], replies[i]);
+}
+
+}  // namespace
+
+TEST(decoder_engine_parts_decode_under_the_runner) {
+  decodeUnderTheRunner({});
+}
+
+TEST(decoder_engine_parts_decode_with_streamed_weights) {
+  decodeUnderTheRunner({1, 2});
+  decodeUnderTheRunner({2});
 }

@@ -2,17 +2,23 @@
 #include "decode/gpu/gpu_runner.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <cmath>
 #include <cstring>
 #include <map>
 #include <random>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "cuda/error.h"
 #include "decode/scheduler.h"
 #include "engines.h"
+#include "files/error.h"
 #include "halves.h"
 #include "kernels/launch.h"
+#include "moving_weights.h"
 #include "simulated.h"
 
 namespace cuda = tensorrt_node::cuda;
@@ -23,7 +29,7 @@ namespace {
 
 constexpr std::int32_t width = 64;
 constexpr std::int32_t vocabulary = 37;
-constexpr std::int32_t layers = 2;
+constexpr std::int32_t layers = 3;
 
 constexpr std::size_t at(std::int32_t index) {
   return static_cast<std::size_t>(index);
@@ -129,6 +135,7 @@ class ToyFactory final : public PartFactory {
     ++made[range];
     return std::make_unique<ToyPart>(part, memory_);
   }
+  std::uint64_t scratchBytes() const noexcept override { return 0; }
 
   // Parts made for each range.
   std::map<Range, int> made;
@@ -142,8 +149,10 @@ struct Toy {
   tensorrt_node::tensorrt::DeviceMemory memory = test::memory();
   std::vector<std::vector<float>> values;
   DecoderModel model;
+  std::shared_ptr<test::MovingWeights> weights;
 
-  Toy() {
+  // `streamed`: runs, of which 1 to `layers` are blocks.
+  explicit Toy(std::set<std::size_t> streamed = {}) {
     std::mt19937 random(7);
     model.hiddenSize = width;
     model.vocabulary = vocabulary;
@@ -151,6 +160,7 @@ struct Toy {
     model.kvHeads = 1;
     model.headSize = width;
     model.parts = 3;
+    std::vector<test::MovingWeights::Bytes> stored;
     const auto weight = [&](std::int32_t rows, float size) {
       std::normal_distribution<float> normal(0, size);
       std::vector<std::uint16_t> bits(at(rows) * at(width));
@@ -159,18 +169,23 @@ struct Toy {
         bits[i] = test::toHalf(normal(random));
         floats[i] = test::fromHalf(bits[i]);
       }
-      const cuda::Stream stream(memory.context, "toy");
-      cuda::DeviceBlock block = memory.device->allocate(bits.size() * 2, stream);
-      std::memcpy(reinterpret_cast<void*>(block.address()), bits.data(), bits.size() * 2);
-      model.weights.push_back(std::move(block));
+      const auto* bytes = reinterpret_cast<const std::byte*>(bits.data());
+      stored.emplace_back(bytes, bytes + bits.size() * 2);
+      model.weightBytes.push_back(stored.back().size());
       values.push_back(std::move(floats));
-      return model.weights.size() - 1;
+      return stored.size() - 1;
     };
     model.runs.push_back({.part = 0, .layer = -1, .weights = {{"table", weight(vocabulary, 1)}}});
     for (std::int32_t layer = 0; layer < layers; ++layer)
       model.runs.push_back(
           {.part = 1, .layer = layer, .weights = {{"qkv", weight(3 * width, 0.2F)}, {"o", weight(width, 0.2F)}}});
     model.runs.push_back({.part = 2, .layer = -1, .weights = {{"head", weight(vocabulary, 0.3F)}}});
+    std::vector<std::vector<std::size_t>> taken;
+    for (const PartRun& run : model.runs) {
+      taken.emplace_back();
+      for (const WeightInput& input : run.weights) taken.back().push_back(input.weight);
+    }
+    weights = std::make_shared<test::MovingWeights>(memory, stored, taken, std::move(streamed));
   }
 
   // Logits after the last token, in plain loops and without rounding in between.
@@ -244,9 +259,9 @@ std::int32_t only(GpuRunner& runner, StepNumber step) {
 
 namespace {
 
-void decodeTwoChunks(const GpuRunnerOptions& options, bool capture) {
-  Toy toy;
-  GpuRunner runner(toy.memory, std::move(toy.model), std::make_shared<ToyFactory>(toy.memory), options);
+void decodeTwoChunks(const GpuRunnerOptions& options, bool capture, std::set<std::size_t> streamed = {}) {
+  Toy toy(std::move(streamed));
+  GpuRunner runner(toy.memory, std::move(toy.model), toy.weights, std::make_shared<ToyFactory>(toy.memory), options);
   if (capture) runner.capture([](std::size_t, std::size_t) {});
   const auto tokens = prompt(130, 1);
   const std::vector<Page> pages{7, 3, 11, 2};
@@ -269,11 +284,203 @@ TEST(gpu_runner_decodes_what_the_model_says) {
   decodeTwoChunks({.limits = limits}, true);
 }
 
+TEST(gpu_runner_decodes_with_streamed_weights) {
+  // All, one after another or alone, and the first and the last of them.
+  for (const std::set<std::size_t>& streamed :
+       std::vector<std::set<std::size_t>>{{1, 2, 3}, {2}, {1, 3}, {1, 2}, {2, 3}}) {
+    decodeTwoChunks({.limits = limits, .capturedPromptRows = 0}, false, streamed);
+    decodeTwoChunks({.limits = limits}, true, streamed);
+  }
+}
+
+TEST(gpu_runner_launches_one_graph_a_step_unless_weights_are_streamed) {
+  const auto launches = [](std::set<std::size_t> streamed) {
+    Toy toy(std::move(streamed));
+    GpuRunner runner(toy.memory, std::move(toy.model), toy.weights, std::make_shared<ToyFactory>(toy.memory),
+                     {.limits = limits});
+    runner.capture([](std::size_t, std::size_t) {});
+    const Sampling sampling;
+    runner.begin(
+        {.slot = 0, .pages = std::vector<Page>{0}, .prompt = prompt(2, 1), .maxNewTokens = 9, .sampling = sampling});
+    const auto before = simulatorCalls("cuGraphLaunch");
+    runner.wait(runner.decode(std::vector{0}));
+    return simulatorCalls("cuGraphLaunch") - before;
+  };
+  CHECK_EQUAL(launches({}), 1U);
+  // Of three blocks the second: what is before it, it, and what is behind.
+  CHECK_EQUAL(launches({2}), 3U);
+  // Prologue, three blocks, epilogue.
+  CHECK_EQUAL(launches({1, 2, 3}), 5U);
+  // The epilogue's graph holds what is before it.
+  CHECK_EQUAL(launches({1, 2}), 4U);
+}
+
+TEST(gpu_runner_refuses_to_stream_what_has_no_place) {
+  for (const std::size_t run : {std::size_t{0}, std::size_t{layers + 1}}) {
+    Toy toy({run});
+    CHECK_THROWS((GpuRunner(toy.memory, std::move(toy.model), toy.weights, std::make_shared<ToyFactory>(toy.memory),
+                            {.limits = limits}),
+                  0),
+                 std::invalid_argument);
+  }
+}
+
+// The test of the test: without the event a place is overwritten under the work that reads it.
+TEST(gpu_runner_streams_into_places_that_are_free) {
+  for (const bool mistaken : {false, true}) {
+    Toy toy({1, 2, 3});
+    test::slowDown(20'000);
+    GpuRunner runner(toy.memory, std::move(toy.model), toy.weights, std::make_shared<ToyFactory>(toy.memory),
+                     {.limits = limits});
+    runner.capture([](std::size_t, std::size_t) {});
+    const Sampling sampling;
+    runner.begin(
+        {.slot = 0, .pages = std::vector<Page>{0}, .prompt = prompt(2, 1), .maxNewTokens = 9, .sampling = sampling});
+    toy.weights->leaveReleases = mistaken;
+    runner.wait(runner.decode(std::vector{0}));
+    const auto found = test::takeFindings();
+    CHECK_EQUAL(!found.empty(), mistaken);
+    for (const auto& each : found) CHECK_EQUAL(each.kind, SIMULATOR_RACE);
+  }
+}
+
+TEST(gpu_runner_loses_a_step_whose_weights_do_not_come) {
+  Toy toy({1, 2, 3});
+  GpuRunner runner(toy.memory, std::move(toy.model), toy.weights, std::make_shared<ToyFactory>(toy.memory),
+                   {.limits = limits});
+  runner.capture([](std::size_t, std::size_t) {});
+  const auto tokens = prompt(40, 1);
+  const Sampling sampling;
+  const auto reply = [&] {
+    runner.begin({.slot = 1, .pages = std::vector<Page>{4}, .prompt = tokens, .maxNewTokens = 9, .sampling = sampling});
+    std::vector<std::int32_t> said{only(runner, runner.prefill(std::vector{PromptRun{1, 0, tokens, true}}))};
+    for (int i = 0; i < 5; ++i) said.push_back(only(runner, runner.decode(std::vector{1})));
+    return said;
+  };
+  std::size_t failing = 0;
+  toy.weights->beforeAcquire = [&](std::size_t run) {
+    if (run == failing) throw tensorrt_node::files::FileError("pread", "model.onnx_data", EIO);
+  };
+  const auto whole = reply();
+  checkGreedy(toy, tokens, whole);
+  std::vector<float> logits(at(8 * vocabulary));
+  for (failing = 1; failing <= at(layers); ++failing) {
+    const auto lost = CHECK_THROWS(runner.decode(std::vector{1}), StepLostError);
+    CHECK_THROWS(std::rethrow_exception(lost.cause()), tensorrt_node::files::FileError);
+    CHECK_THROWS(runner.prefill(std::vector{PromptRun{1, 0, tokens, true}}), StepLostError);
+    CHECK_THROWS((runner.score({1, 0, std::span(tokens).first(8), false}, logits), 0), StepLostError);
+    const std::size_t now = std::exchange(failing, 0);
+    CHECK(reply() == whole);
+    failing = now;
+  }
+  // What was asked for before the first run as well; other errors are no step's alone.
+  failing = 0;
+  toy.weights->beforeBegin = [] { throw cuda::CudaError(CUDA_ERROR_OUT_OF_MEMORY, "cuMemAlloc", "for a test"); };
+  CHECK_THROWS(runner.decode(std::vector{1}), StepLostError);
+  toy.weights->beforeBegin = [] { throw cuda::CudaError(CUDA_ERROR_LAUNCH_FAILED, "cuEventRecord", "for a test"); };
+  CHECK_THROWS(runner.decode(std::vector{1}), cuda::CudaError);
+}
+
+TEST(gpu_runner_comes_back_with_the_pages_that_it_was_to_keep) {
+  for (const std::set<std::size_t>& streamed : std::vector<std::set<std::size_t>>{{}, {1, 2, 3}}) {
+    Toy toy(streamed);
+    GpuRunner runner(toy.memory, std::move(toy.model), toy.weights, std::make_shared<ToyFactory>(toy.memory),
+                     {.limits = limits});
+    runner.capture([](std::size_t, std::size_t) {});
+    const auto tokens = prompt(130, 1);
+    const std::vector<Page> pages{7, 8, 11, 2};
+    const Sampling sampling;
+    runner.begin({.slot = 2, .pages = pages, .prompt = tokens, .maxNewTokens = 20, .sampling = sampling});
+    runner.wait(runner.prefill(std::vector{PromptRun{2, 0, std::span(tokens).first(100), false}}));
+    const auto before = runner.usage();
+    CHECK(before.cache > 0 && before.scratch > 0);
+    std::size_t freeBefore = 0;
+    std::size_t total = 0;
+    {
+      const cuda::Current current(*toy.memory.context);
+      CHECK_EQUAL(cuMemGetInfo(&freeBefore, &total), CUDA_SUCCESS);
+    }
+    for (int round = 0; round < 3; ++round) {
+      CHECK(runner.suspend(pages, true));
+      CHECK(toy.weights->evicted);
+      CHECK_EQUAL(runner.usage().cache, 0U);
+      // Four pages of 64 tokens, of 64 halves, keys and values.
+      CHECK_EQUAL(runner.usage().savedCache, 4U * 64 * 64 * 2 * 2 * layers);
+      const cuda::Current current(*toy.memory.context);
+      std::size_t freeNow = 0;
+      CHECK_EQUAL(cuMemGetInfo(&freeNow, &total), CUDA_SUCCESS);
+      CHECK_EQUAL(freeNow - freeBefore, before.cache + before.scratch);
+      runner.resume();
+      CHECK_EQUAL(runner.usage().savedCache, 0U);
+      CHECK_EQUAL(runner.usage().cache, before.cache);
+    }
+    // The prompt goes on where it was.
+    std::vector<std::int32_t> reply{
+        only(runner, runner.prefill(std::vector{PromptRun{2, 100, std::span(tokens).subspan(100), true}}))};
+    for (int i = 0; i < 6; ++i) reply.push_back(only(runner, runner.decode(std::vector{2})));
+    checkGreedy(toy, tokens, reply);
+  }
+}
+
+TEST(gpu_runner_that_cannot_be_suspended_or_resumed_is_what_it_was) {
+  Toy toy;
+  GpuRunner runner(toy.memory, std::move(toy.model), toy.weights, std::make_shared<ToyFactory>(toy.memory),
+                   {.limits = limits});
+  runner.capture([](std::size_t, std::size_t) {});
+  const auto tokens = prompt(30, 1);
+  const std::vector<Page> pages{3};
+  const Sampling sampling;
+  runner.begin({.slot = 2, .pages = pages, .prompt = tokens, .maxNewTokens = 20, .sampling = sampling});
+  std::vector<std::int32_t> reply{only(runner, runner.prefill(std::vector{PromptRun{2, 0, tokens, true}}))};
+  const auto outOfMemory = [] { throw cuda::CudaError(CUDA_ERROR_OUT_OF_MEMORY, "cuMemHostAlloc", "for a test"); };
+  toy.weights->beforeEvict = [&](bool) { outOfMemory(); };
+  CHECK_THROWS(runner.suspend(pages, true), cuda::CudaError);
+  reply.push_back(only(runner, runner.decode(std::vector{2})));
+
+  toy.weights->beforeEvict = [](bool keepRam) { CHECK(!keepRam); };
+  CHECK(runner.suspend(pages, false));
+  toy.weights->beforeRestore = outOfMemory;
+  CHECK_THROWS((runner.resume(), 0), cuda::CudaError);
+  toy.weights->beforeRestore = [] {};
+  // Of the cache, then of what steps compute in.
+  for (const std::uint64_t nth : {1U, 2U}) {
+    simulatorFail("cuMemCreate", nth, 1, CUDA_ERROR_OUT_OF_MEMORY);
+    CHECK_EQUAL(CHECK_THROWS((runner.resume(), 0), cuda::CudaError).result(), CUDA_ERROR_OUT_OF_MEMORY);
+    CHECK_EQUAL(runner.usage().cache, 0U);
+  }
+  runner.resume();
+  for (int i = 0; i < 3; ++i) reply.push_back(only(runner, runner.decode(std::vector{2})));
+  checkGreedy(toy, tokens, reply);
+
+  // Without memory to keep them in, pages are lost and all else is well.
+  simulatorFail("cuMemHostAlloc", 1, 1, CUDA_ERROR_OUT_OF_MEMORY);
+  toy.memory.pinned->trim();
+  CHECK(!runner.suspend(pages, false));
+  CHECK_EQUAL(runner.usage().savedCache, 0U);
+  runner.resume();
+  runner.begin({.slot = 2, .pages = pages, .prompt = tokens, .maxNewTokens = 20, .sampling = sampling});
+  CHECK_EQUAL(only(runner, runner.prefill(std::vector{PromptRun{2, 0, tokens, true}})), reply[0]);
+}
+
+TEST(gpu_runner_stays_where_the_driver_cannot_move_memory) {
+  SimulatorConfig config = simulatorDefaults();
+  config.virtualMemory = 0;
+  simulatorConfigure(&config);
+  Toy toy;
+  GpuRunner runner(toy.memory, std::move(toy.model), toy.weights, std::make_shared<ToyFactory>(toy.memory),
+                   {.limits = limits});
+  CHECK_EQUAL(CHECK_THROWS(runner.suspend({}, true), cuda::CudaError).result(), CUDA_ERROR_NOT_SUPPORTED);
+  const auto tokens = prompt(30, 1);
+  const Sampling sampling;
+  runner.begin({.slot = 2, .pages = std::vector<Page>{3}, .prompt = tokens, .maxNewTokens = 20, .sampling = sampling});
+  checkGreedy(toy, tokens, {only(runner, runner.prefill(std::vector{PromptRun{2, 0, tokens, true}}))});
+}
+
 TEST(gpu_runner_has_one_size_of_each_step_if_asked) {
   decodeTwoChunks({.limits = limits, .capturedPromptRows = 100, .oneSize = true}, true);
   Toy toy;
   const auto factory = std::make_shared<ToyFactory>(toy.memory);
-  GpuRunner runner(toy.memory, std::move(toy.model), factory,
+  GpuRunner runner(toy.memory, std::move(toy.model), toy.weights, factory,
                    {.limits = limits, .capturedPromptRows = 100, .oneSize = true});
   std::vector<std::size_t> totals;
   runner.capture([&](std::size_t, std::size_t total) { totals.push_back(total); });
@@ -285,7 +492,7 @@ TEST(gpu_runner_has_one_size_of_each_step_if_asked) {
 TEST(gpu_runner_takes_wide_parts_above_a_few_rows) {
   Toy toy;
   const auto factory = std::make_shared<ToyFactory>(toy.memory);
-  GpuRunner runner(toy.memory, std::move(toy.model), factory, {.limits = limits, .narrowRows = 2});
+  GpuRunner runner(toy.memory, std::move(toy.model), toy.weights, factory, {.limits = limits, .narrowRows = 2});
   const auto asked = prompt(3, 1);
   const Sampling sampling;
   for (std::int32_t slot = 0; slot < 3; ++slot)
@@ -305,7 +512,8 @@ TEST(gpu_runner_takes_wide_parts_above_a_few_rows) {
 
 TEST(gpu_runner_ends_slots_and_says_so) {
   Toy toy;
-  GpuRunner runner(toy.memory, std::move(toy.model), std::make_shared<ToyFactory>(toy.memory), {.limits = limits});
+  GpuRunner runner(toy.memory, std::move(toy.model), toy.weights, std::make_shared<ToyFactory>(toy.memory),
+                   {.limits = limits});
   const auto tokens = prompt(5, 2);
   const std::vector<Page> pages{1};
   const Sampling sampling;
@@ -321,7 +529,8 @@ TEST(gpu_runner_ends_slots_and_says_so) {
 
 TEST(gpu_runner_gives_scores_of_all_rows_and_copies_pages) {
   Toy toy;
-  GpuRunner runner(toy.memory, std::move(toy.model), std::make_shared<ToyFactory>(toy.memory), {.limits = limits});
+  GpuRunner runner(toy.memory, std::move(toy.model), toy.weights, std::make_shared<ToyFactory>(toy.memory),
+                   {.limits = limits});
   const auto tokens = prompt(8, 3);
   const Sampling sampling;
   runner.begin({.slot = 1, .pages = std::vector<Page>{5}, .prompt = tokens, .maxNewTokens = 1, .sampling = sampling});
@@ -340,8 +549,10 @@ TEST(gpu_runner_gives_scores_of_all_rows_and_copies_pages) {
   CHECK(std::equal(again.begin(), again.end(), logits.end() - vocabulary));
 }
 
-TEST(gpu_runner_under_the_scheduler_gives_each_request_its_own_reply) {
-  Toy toy;
+namespace {
+
+void repliesUnderTheScheduler(std::set<std::size_t> streamed) {
+  Toy toy(std::move(streamed));
   struct Replies final : Sink {
     std::mutex mutex;
     std::condition_variable changed;
@@ -361,8 +572,8 @@ TEST(gpu_runner_under_the_scheduler_gives_each_request_its_own_reply) {
   SchedulerOptions options;
   options.maxContext = most;
   const auto factory = std::make_shared<ToyFactory>(toy.memory);
-  auto runner =
-      std::make_unique<GpuRunner>(toy.memory, std::move(toy.model), factory, GpuRunnerOptions{.limits = limits});
+  auto runner = std::make_unique<GpuRunner>(toy.memory, std::move(toy.model), toy.weights, factory,
+                                            GpuRunnerOptions{.limits = limits});
   runner->capture([](std::size_t, std::size_t) {});
   const auto made = factory->made;
   Scheduler scheduler(std::move(runner), options, sink);
@@ -384,4 +595,12 @@ TEST(gpu_runner_under_the_scheduler_gives_each_request_its_own_reply) {
     CHECK_EQUAL(sink->tokens[id].size(), 9U);
     checkGreedy(toy, prompt(static_cast<std::int32_t>(3 + 17 * id), static_cast<std::int32_t>(id)), sink->tokens[id]);
   }
+}
+
+}  // namespace
+
+TEST(gpu_runner_under_the_scheduler_gives_each_request_its_own_reply) {
+  repliesUnderTheScheduler({});
+  repliesUnderTheScheduler({1, 2, 3});
+  repliesUnderTheScheduler({2});
 }

@@ -1,4 +1,4 @@
-// A decoder as the runner runs it: its parts one after another, their weights on the device.
+// A decoder as the runner runs it: its parts one after another, and which weights each run takes.
 #pragma once
 
 #include <cstddef>
@@ -6,7 +6,6 @@
 #include <string>
 #include <vector>
 
-#include "../../cuda/device_pool.h"
 #include "../../kernels/parameters.h"
 
 namespace tensorrt_node::decode {
@@ -26,7 +25,7 @@ inline const std::string positions = "positions";   // int32 [rows]
 
 struct WeightInput {
   std::string name;
-  // Of DecoderModel::weights.
+  // Its number in the model.
   std::size_t weight;
 };
 
@@ -48,7 +47,8 @@ struct DecoderModel {
   std::size_t parts = 0;
   // The prologue first, the epilogue last.
   std::vector<PartRun> runs;
-  std::vector<cuda::DeviceBlock> weights;
+  // Of each weight, on the device.
+  std::vector<std::uint64_t> weightBytes;
 };
 
 }  // namespace tensorrt_node::decode

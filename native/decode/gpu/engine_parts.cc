@@ -41,7 +41,7 @@ class EnginePart final : public Part {
   bool changed_ = true;
 };
 
-std::int64_t scratchBytes(const tensorrt::Engine& engine) {
+std::int64_t scratchOf(const tensorrt::Engine& engine) {
   std::int64_t bytes = 1;
   for (int profile = 0; profile < engine.info().profiles; ++profile)
     bytes = std::max(bytes, engine.deviceMemoryBytes(profile));
@@ -55,7 +55,7 @@ EngineParts::EngineParts(const tensorrt::DeviceMemory& memory, std::vector<PartE
   std::int64_t bytes = 1;
   for (const PartEngines& part : engines_)
     for (const auto& engine : {part.decode, part.wide, part.prefill})
-      if (engine != nullptr) bytes = std::max(bytes, scratchBytes(*engine));
+      if (engine != nullptr) bytes = std::max(bytes, scratchOf(*engine));
   const cuda::Stream home(memory.context, "scratch");
   scratch_ = std::make_shared<const cuda::DeviceBlock>(memory.device->allocate(static_cast<std::size_t>(bytes), home));
   // What the block was used for before is done: any stream may have it.

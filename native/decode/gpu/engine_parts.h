@@ -24,6 +24,7 @@ class EngineParts final : public PartFactory {
   EngineParts(const tensorrt::DeviceMemory& memory, std::vector<PartEngines> engines);
 
   std::unique_ptr<Part> make(std::size_t part, Range range) override;
+  std::uint64_t scratchBytes() const noexcept override { return scratch_->size(); }
 
  private:
   const std::vector<PartEngines> engines_;

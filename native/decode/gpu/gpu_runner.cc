@@ -2,10 +2,14 @@
 
 #include <algorithm>
 #include <cstring>
+#include <exception>
 #include <stdexcept>
 #include <utility>
 
 #include "../../cuda/copy.h"
+#include "../../cuda/driver.h"
+#include "../../cuda/error.h"
+#include "../../files/error.h"
 #include "../../kernels/launch.h"
 
 namespace tensorrt_node::decode {
@@ -43,16 +47,47 @@ std::int32_t mostChosen(const RunnerLimits& limits) noexcept {
 std::int32_t worthPadding(const DecoderModel& model) noexcept {
   constexpr double operationsOfLayer = 4e14 * 50e-6;
   double bytes = 1;
-  for (const cuda::DeviceBlock& weight : model.weights) bytes += static_cast<double>(weight.size());
+  for (const std::uint64_t weight : model.weightBytes) bytes += static_cast<double>(weight);
   return static_cast<std::int32_t>(std::min(1e6, static_cast<double>(model.layers) * operationsOfLayer / bytes));
+}
+
+// What bringing weights may fail with, without harm to the steps that follow: the step is lost.
+template <typename Bring>
+void orLost(Bring bring) {
+  try {
+    bring();
+  } catch (const files::FileError&) {
+    throw StepLostError(std::current_exception());
+  } catch (const cuda::CudaError& error) {
+    if (error.result() != CUDA_ERROR_OUT_OF_MEMORY) throw;
+    throw StepLostError(std::current_exception());
+  }
 }
 
 }  // namespace
 
-GpuRunner::GpuRunner(tensorrt::DeviceMemory memory, DecoderModel model, std::shared_ptr<PartFactory> parts,
-                     const GpuRunnerOptions& options)
+GpuRunner::ScratchLayout::ScratchLayout(const DecoderModel& model, const RunnerLimits& limits)
+    : rows(std::max({limits.prefillRows, limits.decodeRows, limits.scoreRows})), bytes(0) {
+  // What TensorRT wants of inputs.
+  constexpr std::size_t alignment = 256;
+  const auto add = [&](std::size_t size) {
+    const std::size_t offset = bytes;
+    bytes += (size + alignment - 1) / alignment * alignment;
+    return offset;
+  };
+  const std::int32_t chosen = mostChosen(limits);
+  for (std::size_t& each : hidden) each = add(hiddenBytes(model, rows));
+  gathered = add(hiddenBytes(model, chosen));
+  logits = add(at(chosen) * at(limits.vocabulary) * sizeof(float));
+  sampling = add(kernels::sampleWorkspaceBytes(chosen, limits.vocabulary));
+}
+
+GpuRunner::GpuRunner(tensorrt::DeviceMemory memory, DecoderModel model, std::shared_ptr<weights::StepWeights> weights,
+                     std::shared_ptr<PartFactory> parts, const GpuRunnerOptions& options)
     : memory_(std::move(memory)),
       model_(std::move(model)),
+      weights_(std::move(weights)),
+      parts_(std::move(parts)),
       options_(options),
       decodeSizes_(options.oneSize ? options.limits.decodeRows : 1, options.limits.decodeRows),
       promptSizes_(options.oneSize ? options.capturedPromptRows : leastPromptRows,
@@ -64,25 +99,23 @@ GpuRunner::GpuRunner(tensorrt::DeviceMemory memory, DecoderModel model, std::sha
       kernels_(kernels::Kernels::of(memory_.context)),
       tables_(options.limits, stream_, memory_.device, memory_.pinned),
       ring_(memory_, options.stepsInFlight, at(std::max(options.limits.decodeRows, options.limits.slots))),
+      pages_(memory_, {.layers = model_.layers, .pages = options.limits.pages, .pageBytes = pageBytes(model_)},
+             stream_),
       promptLayout_(std::max(options.limits.prefillRows, options.limits.scoreRows),
-                    std::max(promptRuns_, options.limits.slots), mostChosen(options.limits)) {
+                    std::max(promptRuns_, options.limits.slots), mostChosen(options.limits)),
+      layout_(model_, options.limits),
+      scratch_(memory_, layout_.bytes, stream_) {
   const RunnerLimits& limits = options_.limits;
-  const std::int32_t rows = std::max({limits.prefillRows, limits.decodeRows, limits.scoreRows});
-  const std::int32_t chosen = mostChosen(limits);
   const auto allocate = [&](std::size_t bytes) {
     return memory_.device->allocate(std::max<std::size_t>(bytes, 1), stream_);
   };
   const auto integers = [&](std::int32_t count) { return allocate(at(count) * sizeof(std::int32_t)); };
 
-  const std::size_t bytes = at(limits.pages) * pageBytes(model_);
   std::vector<std::int64_t> addresses(at(model_.layers) * cacheStride / sizeof(std::int64_t));
-  for (std::int32_t layer = 0; layer < model_.layers; ++layer) {
-    for (std::size_t side = 0; side < 2; ++side) {
-      pages_.push_back(allocate(bytes));
-      addresses[at(layer) * cacheStride / sizeof(std::int64_t) + side] =
-          static_cast<std::int64_t>(pages_.back().address());
-    }
-  }
+  for (std::int32_t layer = 0; layer < model_.layers; ++layer)
+    for (std::int32_t side = 0; side < 2; ++side)
+      addresses[at(layer) * cacheStride / sizeof(std::int64_t) + at(side)] =
+          static_cast<std::int64_t>(pages_.address(layer, side));
   cache_ = allocate(addresses.size() * sizeof(std::int64_t));
   upload<std::int64_t>(cache_, addresses);
 
@@ -92,17 +125,13 @@ GpuRunner::GpuRunner(tensorrt::DeviceMemory memory, DecoderModel model, std::sha
   decodeRunSlots_ = integers(limits.decodeRows);
   decodeSlots_ = integers(limits.decodeRows);
   promptRows_ = allocate(promptLayout_.bytes);
-  for (cuda::DeviceBlock& hidden : hidden_) hidden = allocate(hiddenBytes(model_, rows));
-  gathered_ = allocate(hiddenBytes(model_, chosen));
-  logits_ = allocate(at(chosen) * at(limits.vocabulary) * sizeof(float));
-  sampleWorkspace_ = allocate(kernels::sampleWorkspaceBytes(chosen, limits.vocabulary));
-  records_ = allocate(at(chosen) * sizeof(kernels::TokenRecord));
+  records_ = allocate(at(mostChosen(limits)) * sizeof(kernels::TokenRecord));
 
-  chain_.emplace(model_, std::move(parts),
+  chain_.emplace(model_, *weights_, parts_,
                  ChainMemory{.cache = cache_.address(),
                              .pages = reinterpret_cast<CUdeviceptr>(tables_.pages()),
-                             .hidden = {hidden_[0].address(), hidden_[1].address()},
-                             .logits = logits_.address(),
+                             .hidden = {scratch_.address() + layout_.hidden[0], scratch_.address() + layout_.hidden[1]},
+                             .logits = scratch_.address() + layout_.logits,
                              .slots = limits.slots,
                              .pagesPerSlot = limits.pagesPerSlot});
   promptContexts_ = chain_->contexts(Range::prefill);
@@ -122,11 +151,11 @@ void GpuRunner::capture(const std::function<void(std::size_t done, std::size_t t
   std::size_t done = 0;
   const auto captured = [&] { onCaptured(++done, total); };
   for (const std::int32_t rows : decodeSizes_) {
-    decodeGraph(rows);
+    decodeGraphs(rows);
     captured();
   }
   for (const std::int32_t rows : promptSizes_) {
-    promptGraph(rows);
+    promptGraphs(rows);
     captured();
   }
   for (const std::int32_t rows : chosenSizes_) {
@@ -138,13 +167,8 @@ void GpuRunner::capture(const std::function<void(std::size_t done, std::size_t t
   stream_.synchronize();
 }
 
-void GpuRunner::copyPage(Page from, Page to) {
-  const std::size_t bytes = pageBytes(model_);
-  for (cuda::DeviceBlock& pages : pages_)
-    cuda::copyOnDevice(stream_, pages, at(to) * bytes, pages, at(from) * bytes, bytes);
-}
-
 StepNumber GpuRunner::prefill(std::span<const PromptRun> runs) {
+  beginWeights();
   const std::int32_t rows = rowsOf(runs);
   const std::int32_t padded = paddedRows(rows, runs.size());
   const std::int32_t chosen = chosenOf(runs, Chosen::last);
@@ -152,14 +176,14 @@ StepNumber GpuRunner::prefill(std::span<const PromptRun> runs) {
   // Where memory is too short to capture, nothing is queued.
   const cuda::Graph* const end = ends == 0 ? nullptr : &endGraph(ends);
   if (padded > 0) {
-    const cuda::Graph& graph = promptGraph(padded);
+    const Captured& captured = promptGraphs(padded);
     uploadPrompts(runs, Chosen::last, {.rows = padded, .runs = promptRuns_, .chosen = ends});
-    graph.launch(stream_);
+    launch(captured);
   } else {
     const auto count = static_cast<std::int32_t>(runs.size());
     uploadPrompts(runs, Chosen::last, {.rows = rows, .runs = count, .chosen = ends});
     chain_->shape(promptContexts_, rows, count);
-    chain_->queue(promptContexts_, promptInputs(), stream_);
+    queueRuns(promptContexts_, promptInputs());
   }
   if (end != nullptr) end->launch(stream_);
   return ring_.finish(stream_, records_, at(chosen));
@@ -168,11 +192,12 @@ StepNumber GpuRunner::prefill(std::span<const PromptRun> runs) {
 StepNumber GpuRunner::decode(std::span<const std::int32_t> slots) {
   const std::int32_t rows = decodeSizes_.holding(static_cast<std::int32_t>(slots.size()));
   if (rows == 0) throw std::invalid_argument("more rows than a step of streams takes");
-  const cuda::Graph& graph = decodeGraph(rows);
+  beginWeights();
+  const Captured& captured = decodeGraphs(rows);
   std::vector<std::int32_t> padded(slots.begin(), slots.end());
   padded.resize(at(rows), -1);
   uploadSlots(std::move(padded));
-  graph.launch(stream_);
+  launch(captured);
   return ring_.finish(stream_, records_, slots.size());
 }
 
@@ -180,14 +205,83 @@ void GpuRunner::score(const PromptRun& run, std::span<float> logits) {
   const std::span<const PromptRun> runs(&run, 1);
   const std::int32_t rows = rowsOf(runs);
   const std::int32_t chosen = chosenSizes_.holding(rows);
+  // What may run out comes before anything is queued.
+  cuda::PinnedBlock host = memory_.pinned->allocate(logits.size_bytes());
+  beginWeights();
   uploadPrompts(runs, Chosen::all, {.rows = rows, .runs = 1, .chosen = chosen});
   chain_->shape(promptContexts_, rows, 1);
-  chain_->queue(promptContexts_, promptInputs(), stream_);
+  queueRuns(promptContexts_, promptInputs());
   queueLogits(chosen);
-  cuda::PinnedBlock host = memory_.pinned->allocate(logits.size_bytes());
-  cuda::copyToHost(stream_, host, 0, logits_, 0, logits.size_bytes());
+  {
+    const cuda::Current current(*memory_.context);
+    cuda::check(cuda::driver().cuMemcpyDtoHAsync(host.data(), scratch_.address() + layout_.logits, logits.size_bytes(),
+                                                 stream_.handle()),
+                "cuMemcpyDtoHAsync", "logits");
+  }
   stream_.synchronize();
+  cuda::noteHostAccess(host.data(), logits.size_bytes(), false);
   std::memcpy(logits.data(), host.data(), logits.size_bytes());
+}
+
+bool GpuRunner::suspend(std::span<const Page> pages, bool keepRam) {
+  if (!pages_.movable())
+    throw cuda::CudaError(CUDA_ERROR_NOT_SUPPORTED, "cuMemAddressReserve", "the driver cannot move a model's memory");
+  const bool saved = pages_.save(pages);
+  try {
+    weights_->evict(stream_, keepRam);
+  } catch (...) {
+    pages_.forget();
+    throw;
+  }
+  // Whatever was queued used it.
+  stream_.synchronize();
+  pages_.give();
+  scratch_.give();
+  return saved;
+}
+
+void GpuRunner::resume() {
+  try {
+    pages_.take();
+    scratch_.take();
+    weights_->restore();
+  } catch (...) {
+    pages_.give();
+    scratch_.give();
+    throw;
+  }
+  pages_.restore();
+}
+
+RunnerUsage GpuRunner::usage() {
+  return {.weights = weights_->bytes(),
+          .moved = weights_->counters(),
+          .cache = pages_.bytes(),
+          .savedCache = pages_.savedBytes(),
+          .scratch = scratch_.bytes() + parts_->scratchBytes()};
+}
+
+void GpuRunner::beginWeights() {
+  orLost([&] { weights_->begin(stream_); });
+}
+
+template <typename Queue>
+void GpuRunner::withWeights(std::optional<std::size_t> streamed, Queue queue) {
+  if (!streamed) return queue();
+  orLost([&] { weights_->acquire(*streamed, stream_); });
+  queue();
+  weights_->release(*streamed, stream_);
+}
+
+void GpuRunner::launch(const Captured& captured) {
+  for (const Segment& segment : captured.segments)
+    withWeights(segment.streamed, [&] { segment.graph.launch(stream_); });
+}
+
+void GpuRunner::queueRuns(PartChain::Contexts& contexts, const RowInputs& inputs) {
+  for (const RunRange& range : chain_->ranges())
+    withWeights(range.streamed ? std::optional(range.first) : std::nullopt,
+                [&] { chain_->queue(contexts, range, inputs, stream_); });
 }
 
 std::int32_t GpuRunner::paddedRows(std::int32_t rows, std::size_t runs) const noexcept {
@@ -208,22 +302,22 @@ void GpuRunner::queueLogits(std::int32_t rows) {
   kernels::embed(*kernels_, stream_.handle(), model_.type,
                  {.tokens = reinterpret_cast<const std::int32_t*>(promptRows_.address() + promptLayout_.chosenRows),
                   .table = reinterpret_cast<const void*>(chain_->result()),
-                  .out = pointer<void>(gathered_),
+                  .out = scratch<void>(layout_.gathered),
                   .rows = rows,
                   .width = model_.hiddenSize,
-                  .vocabulary = static_cast<std::int32_t>(hidden_[0].size() / hiddenBytes(model_, 1))});
-  chain_->queueEpilogue(epilogue(rows), gathered_.address(), stream_);
+                  .vocabulary = layout_.rows});
+  chain_->queueEpilogue(epilogue(rows), scratch_.address() + layout_.gathered, stream_);
 }
 
 void GpuRunner::chooseTokens(std::int32_t rows, CUdeviceptr slots) {
   const cuda::Current current(*memory_.context);
   kernels::sample(*kernels_, stream_.handle(),
-                  {.logits = pointer<const float>(logits_),
+                  {.logits = scratch<const float>(layout_.logits),
                    .slots = reinterpret_cast<const std::int32_t*>(slots),
                    .sampling = tables_.sampling(),
                    .states = tables_.states(),
                    .records = pointer<kernels::TokenRecord>(records_),
-                   .workspace = pointer<void>(sampleWorkspace_),
+                   .workspace = scratch<void>(layout_.sampling),
                    .rows = rows,
                    .vocabulary = options_.limits.vocabulary});
 }
@@ -235,9 +329,9 @@ Part& GpuRunner::epilogue(std::int32_t rows) {
   return *part;
 }
 
-const cuda::Graph& GpuRunner::decodeGraph(std::int32_t rows) {
+const GpuRunner::Captured& GpuRunner::decodeGraphs(std::int32_t rows) {
   Captured& captured = decodeGraphs_[rows];
-  if (captured.graph) return *captured.graph;
+  if (!captured.segments.empty()) return captured;
   const RowInputs inputs{.tokens = decodeTokens_.address(),
                          .positions = decodePositions_.address(),
                          .runStarts = decodeRunStarts_.address(),
@@ -258,27 +352,47 @@ const cuda::Graph& GpuRunner::decodeGraph(std::int32_t rows) {
   };
   uploadSlots(std::vector<std::int32_t>(at(rows), -1));
   begin();
-  chain_->prepare(captured.contexts, inputs, stream_);
+  chain_->prepare(captured.contexts, inputs, blank().address(), stream_);
   chain_->queueEpilogue(last, chain_->result(), stream_);
-  captured.graph.emplace(cuda::Graph::capture(stream_, [&] {
-    begin();
-    chain_->queue(captured.contexts, inputs, stream_);
+  captured.segments = captureRuns(captured.contexts, inputs, begin, [&] {
     chain_->queueEpilogue(last, chain_->result(), stream_);
     chooseTokens(rows, inputs.runSlots);
-  }));
-  return *captured.graph;
+  });
+  return captured;
 }
 
-const cuda::Graph& GpuRunner::promptGraph(std::int32_t rows) {
+const GpuRunner::Captured& GpuRunner::promptGraphs(std::int32_t rows) {
   Captured& captured = promptGraphs_[rows];
-  if (captured.graph) return *captured.graph;
+  if (!captured.segments.empty()) return captured;
   captured.contexts = chain_->contexts(Range::prefill);
   chain_->shape(captured.contexts, rows, promptRuns_);
   uploadPrompts({}, Chosen::last, {.rows = rows, .runs = promptRuns_, .chosen = 0});
-  chain_->prepare(captured.contexts, promptInputs(), stream_);
-  captured.graph.emplace(
-      cuda::Graph::capture(stream_, [&] { chain_->queue(captured.contexts, promptInputs(), stream_); }));
-  return *captured.graph;
+  chain_->prepare(captured.contexts, promptInputs(), blank().address(), stream_);
+  captured.segments = captureRuns(captured.contexts, promptInputs(), {}, {});
+  return captured;
+}
+
+std::vector<GpuRunner::Segment> GpuRunner::captureRuns(PartChain::Contexts& contexts, const RowInputs& inputs,
+                                                       const std::function<void()>& before,
+                                                       const std::function<void()>& after) {
+  std::vector<Segment> segments;
+  const std::vector<RunRange>& ranges = chain_->ranges();
+  for (const RunRange& range : ranges) {
+    const bool last = &range == &ranges.back() && !range.streamed;
+    auto graph = cuda::Graph::capture(stream_, [&] {
+      if (segments.empty() && before) before();
+      chain_->queue(contexts, range, inputs, stream_);
+      if (last && after) after();
+    });
+    segments.push_back({range.streamed ? std::optional(range.first) : std::nullopt, std::move(graph)});
+  }
+  if (ranges.back().streamed && after) segments.push_back({std::nullopt, cuda::Graph::capture(stream_, after)});
+  return segments;
+}
+
+cuda::DeviceBlock GpuRunner::blank() {
+  const auto bytes = static_cast<std::size_t>(chain_->blankBytes());
+  return bytes == 0 ? cuda::DeviceBlock() : memory_.device->allocate(bytes, stream_);
 }
 
 const cuda::Graph& GpuRunner::endGraph(std::int32_t rows) {

@@ -2,9 +2,12 @@
 //
 // Whatever has few shapes is captured once and launched in one call: steps of streams by their rows, pieces of prompts
 // up to some length, and what follows their last rows. A layer's engine takes the host longer to queue than a small
-// model's layer takes the GPU.
+// model's layer takes the GPU. Runs whose weights are streamed are graphs of their own, launched between waiting for
+// their weights and giving their place up.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -17,9 +20,12 @@
 #include "../../cuda/stream.h"
 #include "../../kernels/kernels.h"
 #include "../../tensorrt/engine.h"
+#include "../../weights/step_weights.h"
 #include "../slot_tables.h"
 #include "../step_runner.h"
 #include "decoder_model.h"
+#include "movable_memory.h"
+#include "page_memory.h"
 #include "part.h"
 #include "part_chain.h"
 #include "prompt_rows.h"
@@ -33,7 +39,7 @@ struct GpuRunnerOptions {
   // Steps that may be under way.
   std::size_t stepsInFlight = 8;
   // Rows up to which steps of streams are Range::decode; above, Range::wide.
-  std::int32_t narrowRows = 16;
+  std::int32_t narrowRows = 32;
   // Rows up to which steps of prompts are captured.
   std::int32_t capturedPromptRows = 512;
   // Each kind of step has but one size, whatever is in it, so that a row's numbers do not depend on its company:
@@ -43,9 +49,10 @@ struct GpuRunnerOptions {
 
 class GpuRunner final : public StepRunner {
  public:
-  // Allocates all that steps take. Throws CudaError, TensorrtError.
-  GpuRunner(tensorrt::DeviceMemory memory, DecoderModel model, std::shared_ptr<PartFactory> parts,
-            const GpuRunnerOptions& options);
+  // Allocates all that steps take. Throws CudaError, TensorrtError, and std::invalid_argument where the prologue or the
+  // epilogue is streamed.
+  GpuRunner(tensorrt::DeviceMemory memory, DecoderModel model, std::shared_ptr<weights::StepWeights> weights,
+            std::shared_ptr<PartFactory> parts, const GpuRunnerOptions& options);
   // Waits for the steps under way.
   ~GpuRunner() override;
 
@@ -55,7 +62,7 @@ class GpuRunner final : public StepRunner {
 
   RunnerLimits limits() const override { return options_.limits; }
   void begin(const SlotStart& start) override { tables_.begin(start); }
-  void copyPage(Page from, Page to) override;
+  void copyPage(Page from, Page to) override { pages_.copy(from, to); }
   StepNumber prefill(std::span<const PromptRun> runs) override;
   StepNumber decode(std::span<const std::int32_t> slots) override;
   bool done(StepNumber step) override { return ring_.done(step); }
@@ -63,12 +70,33 @@ class GpuRunner final : public StepRunner {
   std::span<const kernels::TokenRecord> records(StepNumber step) override { return ring_.records(step); }
   std::size_t stepsInFlight() const override { return ring_.size(); }
   void score(const PromptRun& run, std::span<float> logits) override;
+  bool suspend(std::span<const Page> pages, bool keepRam) override;
+  void resume() override;
+  RunnerUsage usage() override;
 
  private:
+  // What is of use within a step, in one piece of memory: where each begins, in bytes.
+  struct ScratchLayout {
+    ScratchLayout(const DecoderModel& model, const RunnerLimits& limits);
+    // Of a step, the larger of all.
+    std::int32_t rows;
+    std::array<std::size_t, 2> hidden;
+    // Rows of the hidden state whose logits are wanted.
+    std::size_t gathered;
+    std::size_t logits;
+    std::size_t sampling;
+    std::size_t bytes;
+  };
+  struct Segment {
+    // The run whose weights it waits for.
+    std::optional<std::size_t> streamed;
+    cuda::Graph graph;
+  };
   // Graphs are good as long as the contexts that they were captured from keep their shapes.
   struct Captured {
     PartChain::Contexts contexts;
-    std::optional<cuda::Graph> graph;
+    // One where nothing is streamed.
+    std::vector<Segment> segments;
   };
   using CapturedByRows = std::map<std::int32_t, Captured>;
 
@@ -80,11 +108,28 @@ class GpuRunner final : public StepRunner {
   void chooseTokens(std::int32_t rows, CUdeviceptr slots);
   Part& epilogue(std::int32_t rows);
 
-  const cuda::Graph& decodeGraph(std::int32_t rows);
-  const cuda::Graph& promptGraph(std::int32_t rows);
+  const Captured& decodeGraphs(std::int32_t rows);
+  const Captured& promptGraphs(std::int32_t rows);
   // Of the rows that prompts end with: their logits and tokens.
   const cuda::Graph& endGraph(std::int32_t rows);
 
+  // `before` belongs to the first graph, `after` to the last one, which has no streamed weights.
+  std::vector<Segment> captureRuns(PartChain::Contexts& contexts, const RowInputs& inputs,
+                                   const std::function<void()>& before, const std::function<void()>& after);
+  // Memory for PartChain::prepare().
+  cuda::DeviceBlock blank();
+  // All below throw StepLostError.
+  void beginWeights();
+  void launch(const Captured& captured);
+  // Prologue and blocks, as they are.
+  void queueRuns(PartChain::Contexts& contexts, const RowInputs& inputs);
+  template <typename Queue>
+  void withWeights(std::optional<std::size_t> streamed, Queue queue);
+
+  template <typename T>
+  T* scratch(std::size_t offset) const noexcept {
+    return reinterpret_cast<T*>(scratch_.address() + offset);
+  }
   RowInputs promptInputs() const noexcept;
   void uploadSlots(std::vector<std::int32_t> slots);
   template <typename T>
@@ -92,6 +137,8 @@ class GpuRunner final : public StepRunner {
 
   const tensorrt::DeviceMemory memory_;
   const DecoderModel model_;
+  const std::shared_ptr<weights::StepWeights> weights_;
+  const std::shared_ptr<PartFactory> parts_;
   const GpuRunnerOptions options_;
   const RowSizes decodeSizes_;
   const RowSizes promptSizes_;
@@ -105,9 +152,9 @@ class GpuRunner final : public StepRunner {
   SlotTables tables_;
   StepRing ring_;
 
-  // Two addresses a layer, and the pages themselves: keys, then values, of each layer.
+  PageMemory pages_;
+  // Their addresses: of each layer's keys, and its values.
   cuda::DeviceBlock cache_;
-  std::vector<cuda::DeviceBlock> pages_;
 
   // Where a decode step's rows stand, which its slots are made into on the device.
   cuda::DeviceBlock decodeTokens_;
@@ -119,12 +166,9 @@ class GpuRunner final : public StepRunner {
   std::vector<std::int32_t> uploadedSlots_;
   const PromptLayout promptLayout_;
   cuda::DeviceBlock promptRows_;
-  cuda::DeviceBlock hidden_[2];
-  // Rows of the hidden state whose logits are wanted.
-  cuda::DeviceBlock gathered_;
-  cuda::DeviceBlock logits_;
-  cuda::DeviceBlock sampleWorkspace_;
   cuda::DeviceBlock records_;
+  const ScratchLayout layout_;
+  MovableMemory scratch_;
 
   std::optional<PartChain> chain_;
   // Of prompts that are not captured.

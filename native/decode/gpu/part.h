@@ -39,6 +39,8 @@ class PartFactory {
   virtual ~PartFactory() = default;
   // With shapes of its own, so that a graph of it stays good. Epilogues are Range::decode for any rows.
   virtual std::unique_ptr<Part> make(std::size_t part, Range range) = 0;
+  // Device memory that all parts compute in.
+  virtual std::uint64_t scratchBytes() const noexcept = 0;
 };
 
 }  // namespace tensorrt_node::decode

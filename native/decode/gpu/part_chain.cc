@@ -1,11 +1,50 @@
 #include "part_chain.h"
 
+#include <algorithm>
+#include <optional>
+#include <stdexcept>
 #include <utility>
 
 namespace tensorrt_node::decode {
 
-PartChain::PartChain(const DecoderModel& model, std::shared_ptr<PartFactory> factory, const ChainMemory& memory)
-    : model_(model), factory_(std::move(factory)), memory_(memory) {}
+PartChain::PartChain(const DecoderModel& model, const weights::StepWeights& weights,
+                     std::shared_ptr<PartFactory> factory, const ChainMemory& memory)
+    : model_(model), weights_(weights), factory_(std::move(factory)), memory_(memory) {
+  if (weights.streamed(0) || weights.streamed(model.runs.size() - 1))
+    throw std::invalid_argument("the weights of a decoder's prologue and epilogue must stay on the device");
+  for (std::size_t run = 0; run + 1 < model.runs.size(); ++run) {
+    const bool streamed = weights.streamed(run);
+    if (ranges_.empty() || streamed || ranges_.back().streamed) {
+      ranges_.push_back({.first = run, .end = run + 1, .streamed = streamed});
+    } else {
+      ranges_.back().end = run + 1;
+    }
+  }
+}
+
+std::uint64_t PartChain::blankBytes() const noexcept {
+  std::uint64_t bytes = 0;
+  for (const std::size_t run : preparedRuns()) {
+    if (!weights_.streamed(run)) continue;
+    for (const WeightInput& input : model_.runs[run].weights) bytes = std::max(bytes, model_.weightBytes[input.weight]);
+  }
+  return bytes;
+}
+
+std::vector<std::size_t> PartChain::preparedRuns() const {
+  std::vector<std::size_t> runs;
+  for (std::size_t part = 0; part < model_.parts; ++part) {
+    std::optional<std::size_t> best;
+    for (std::size_t run = 0; run + 1 < model_.runs.size(); ++run) {
+      if (model_.runs[run].part != part || (best && !weights_.streamed(*best))) continue;
+      if (!best || !weights_.streamed(run)) best = run;
+    }
+    if (best) runs.push_back(*best);
+  }
+  // Each finds the hidden rows of one before it.
+  std::ranges::sort(runs);
+  return runs;
+}
 
 PartChain::Contexts PartChain::contexts(Range range) const {
   Contexts made;
@@ -46,21 +85,22 @@ std::unique_ptr<Part> PartChain::epilogue(std::int32_t rows) const {
   return part;
 }
 
-void PartChain::queue(Contexts& contexts, const RowInputs& inputs, const cuda::Stream& stream) const {
-  for (std::size_t index = 0; index + 1 < model_.runs.size(); ++index) queueRun(contexts, index, inputs, stream);
+void PartChain::queue(Contexts& contexts, const RunRange& range, const RowInputs& inputs,
+                      const cuda::Stream& stream) const {
+  for (std::size_t index = range.first; index < range.end; ++index) queueRun(contexts, index, inputs, 0, stream);
 }
 
-void PartChain::prepare(Contexts& contexts, const RowInputs& inputs, const cuda::Stream& stream) const {
-  std::vector<char> prepared(model_.parts, 0);
-  for (std::size_t index = 0; index + 1 < model_.runs.size(); ++index)
-    if (std::exchange(prepared[model_.runs[index].part], 1) == 0) queueRun(contexts, index, inputs, stream);
+void PartChain::prepare(Contexts& contexts, const RowInputs& inputs, CUdeviceptr blank,
+                        const cuda::Stream& stream) const {
+  for (const std::size_t run : preparedRuns())
+    queueRun(contexts, run, inputs, weights_.streamed(run) ? blank : 0, stream);
 }
 
-void PartChain::queueRun(Contexts& contexts, std::size_t index, const RowInputs& inputs,
+void PartChain::queueRun(Contexts& contexts, std::size_t index, const RowInputs& inputs, CUdeviceptr blank,
                          const cuda::Stream& stream) const {
   const PartRun& run = model_.runs[index];
   Part& part = *contexts.parts_[run.part];
-  bindWeights(part, run);
+  bindWeights(part, index, blank);
   if (index == 0) {
     part.bind(tensor::tokens, inputs.tokens);
   } else {
@@ -76,14 +116,15 @@ void PartChain::queueRun(Contexts& contexts, std::size_t index, const RowInputs&
 }
 
 void PartChain::queueEpilogue(Part& epilogue, CUdeviceptr hidden, const cuda::Stream& stream) const {
-  bindWeights(epilogue, model_.runs.back());
+  bindWeights(epilogue, model_.runs.size() - 1, 0);
   epilogue.bind(tensor::hidden, hidden);
   epilogue.bind(tensor::logits, memory_.logits);
   epilogue.enqueue(stream);
 }
 
-void PartChain::bindWeights(Part& part, const PartRun& run) const {
-  for (const WeightInput& input : run.weights) part.bind(input.name, model_.weights[input.weight].address());
+void PartChain::bindWeights(Part& part, std::size_t index, CUdeviceptr blank) const {
+  for (const WeightInput& input : model_.runs[index].weights)
+    part.bind(input.name, blank != 0 ? blank : weights_.address(index, input.weight));
 }
 
 }  // namespace tensorrt_node::decode
