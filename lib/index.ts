@@ -22,6 +22,7 @@ export {AbortError, type ErrorCode, FormatError, OptionError, TensorrtNodeError,
 export {type BuildModelOptions, type BuildModelResult, buildModel} from './generate/build_model.js';
 export {type LoadOptions, loadModel} from './generate/load.js';
 export type {LanguageModel} from './generate/model.js';
+export {type ModelPlan, type PlanModelOptions, type PlannedBlock, type PlannedContext, planModel} from './generate/plan_model.js';
 export type {Session, SessionPosition} from './generate/session.js';
 export type {
   Finish,

@@ -12,6 +12,7 @@ import {exitCodeOf, printError} from './errors.js';
 import {generateCommand} from './generate.js';
 import {importCommand} from './import.js';
 import {inspectCommand} from './inspect.js';
+import {planCommand} from './plan.js';
 import {runCommand} from './run.js';
 
 // A reader that closes early, such as `head`, has what it wanted; commands at work notice by themselves.
@@ -30,7 +31,17 @@ const program = new Command('tensorrt-node')
   .version(version)
   .showHelpAfterError('(--help shows all options)')
   .enablePositionalOptions();
-for (const command of [inspectCommand(), buildCommand(), importCommand(), generateCommand(), chatCommand(), runCommand(), benchCommand()]) {
+const commands = [
+  inspectCommand(),
+  buildCommand(),
+  importCommand(),
+  planCommand(),
+  generateCommand(),
+  chatCommand(),
+  runCommand(),
+  benchCommand(),
+];
+for (const command of commands) {
   program.addCommand(command.copyInheritedSettings(program));
 }
 for (const command of withSubcommands(program)) {

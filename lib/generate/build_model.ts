@@ -94,9 +94,9 @@ export async function buildModel(source: string, options: BuildModelOptions = {}
   await checkTarget(output, target);
   let built: PartPlans = new Map();
   await writeFolder(output, target, async (folder) => {
-    const prepared = await prepare(folder);
-    await writeDecoderFolder(folder, resolve(output), {modelPath, ...prepared, maxContext, maxBatch, deterministic});
-    built = prepared.plans;
+    const {index, plans} = await prepare(folder);
+    await writeDecoderFolder(folder, resolve(output), {modelPath, index, plans, maxContext, maxBatch, deterministic});
+    built = plans;
   });
   return result(built);
 }

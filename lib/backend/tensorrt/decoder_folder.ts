@@ -97,9 +97,11 @@ export async function readDecoderFolder(
     }),
   );
   const plans = new Map<string, Partial<Record<RowRange, Uint8Array>>>();
+  let scratchBytes = 0;
   for (const {part, range} of manifest.plans) {
     throwIfAborted(signal);
-    const {plan} = await loadPlan(join(folder, planFolder(part, range)), target, {signal});
+    const {plan, manifest: of} = await loadPlan(join(folder, planFolder(part, range)), target, {signal});
+    scratchBytes = Math.max(scratchBytes, of.deviceMemoryBytes);
     plans.set(part, {...plans.get(part), [range]: plan});
   }
   for (const {name} of index.parts) {
@@ -107,7 +109,7 @@ export async function readDecoderFolder(
       throw new FormatError('ERR_MANIFEST', join(folder, MANIFEST_FILE), `'plans' has none for '${name}'`, again);
     }
   }
-  return {index, plans: plans as Map<string, ByRange<Uint8Array>>};
+  return {index, plans: plans as Map<string, ByRange<Uint8Array>>, scratchBytes};
 }
 
 async function sha256Of(file: string, signal?: AbortSignal): Promise<string> {

@@ -12,13 +12,15 @@ import type {ModelLimits} from '../backend.js';
 export interface DecoderMemoryOptions extends ModelLimits {
   environment: Pick<BuildEnvironment, 'addon' | 'device'>;
   deterministic?: boolean;
+  /** Bytes that the engines compute in, where they are there. */
+  scratchBytes?: number;
   /** Default: in VRAM what fits, the rest in RAM, what does not fit there on disk. */
   placement?: CheckedPlacement;
 }
 
 /** Of what is free now. Throws DoesNotFitError, OptionError where a placement's function answers no tier, CudaError. */
 export function decoderMemory(index: DecoderIndex, options: DecoderMemoryOptions): MemoryPlan {
-  const {environment, maxBatch, maxContext, deterministic = false, placement = {}} = options;
+  const {environment, maxBatch, maxContext, deterministic = false, placement = {}, scratchBytes} = options;
   const {addon, device} = environment;
   const {freeBytes} = translated(() => new addon.Device(device).memory());
   return planMemory({
@@ -28,6 +30,7 @@ export function decoderMemory(index: DecoderIndex, options: DecoderMemoryOptions
     maxContext,
     deterministic,
     placement,
+    scratchBytes,
     free: {gpuBytes: freeBytes, ramBytes: pinnableBytes()},
   });
 }

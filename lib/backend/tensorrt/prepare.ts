@@ -36,6 +36,8 @@ export interface PrepareOptions {
 export interface PreparedDecoder {
   index: DecoderIndex;
   plans: PartPlans;
+  /** Bytes that the plans' engines compute in, sharing them. */
+  scratchBytes: number;
 }
 
 /** Each is a process that holds the GPU and a core. */
@@ -48,12 +50,20 @@ const HEAD_SIZES: readonly number[] = [64, 80, 96, 128, 256];
  * AbortError; what buildEngine throws, and onLowered.
  */
 export async function prepareDecoder(modelPath: string, options: PrepareOptions): Promise<PreparedDecoder> {
-  const {maxContext, type, signal} = options;
+  const lowered = await lowerModel(modelPath, options);
+  options.onLowered?.(lowered);
+  return {index: lowered, ...(await buildPlans(lowered, options))};
+}
+
+/** Throws as prepareDecoder does before it builds. */
+export async function lowerModel(
+  modelPath: string,
+  {maxContext, type, signal}: Pick<PrepareOptions, 'maxContext' | 'type' | 'signal'>,
+): Promise<LoweredDecoder> {
   const model = await readModel(modelPath, {signal});
   const lowered = await lowerDecoder(model, {type, maxPositions: maxContext, signal});
   checkShape(lowered.shape, maxContext, modelPath);
-  options.onLowered?.(lowered);
-  return {index: lowered, plans: await buildPlans(lowered, options)};
+  return lowered;
 }
 
 function checkShape({headSize, maxPositions, rotarySize}: DecoderShape, maxContext: number, modelPath: string): void {
@@ -68,7 +78,7 @@ function checkShape({headSize, maxPositions, rotarySize}: DecoderShape, maxConte
   }
 }
 
-async function buildPlans(lowered: LoweredDecoder, options: PrepareOptions): Promise<PartPlans> {
+async function buildPlans(lowered: LoweredDecoder, options: PrepareOptions): Promise<Omit<PreparedDecoder, 'index'>> {
   const ranges = rangesOf(options);
   const builds = lowered.parts.flatMap(({name, kind}) => {
     const models = lowered.models.get(name)!;
@@ -77,10 +87,11 @@ async function buildPlans(lowered: LoweredDecoder, options: PrepareOptions): Pro
   const progress = new BuildsProgress(builds.length, options.onProgress);
   const sizes = {slots: options.maxBatch, pagesPerSlot: Math.ceil(options.maxContext / lowered.shape.pageSize)};
   const plans = new Map<string, Partial<Record<RowRange, Uint8Array>>>(lowered.parts.map(({name}) => [name, {}]));
+  let scratchBytes = 0;
   await atOnce(BUILDS_AT_ONCE, builds, options.signal, async ({name, kind, range, model}, signal) => {
     const title = kind === 'block' ? `${name} (${range})` : name;
     const profiles = partProfiles(model, kind, range, sizes);
-    const {plan} = await buildEngine(model, {
+    const {plan, manifest} = await buildEngine(model, {
       name: title,
       device: options.device,
       typing: 'strong',
@@ -90,10 +101,11 @@ async function buildPlans(lowered: LoweredDecoder, options: PrepareOptions): Pro
       onProgress: (each) => progress.at(title, each),
     });
     plans.get(name)![range] = await readFile(plan);
+    scratchBytes = Math.max(scratchBytes, manifest.deviceMemoryBytes);
     progress.finish();
   });
   throwIfAborted(options.signal);
-  return plans as Map<string, ByRange<Uint8Array>>;
+  return {plans: plans as Map<string, ByRange<Uint8Array>>, scratchBytes};
 }
 
 /** What is built of a part that has models for all ranges. */

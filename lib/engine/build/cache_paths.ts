@@ -32,9 +32,14 @@ export function cachePaths(folder: string): CachePaths {
 
 /** Timings count for one version of TensorRT on one kind of GPU: 'tensorrt-10.6.0-nvidia-h100-80gb-hbm3-9.0.timings'. */
 export function timingCacheName({tensorrtVersion, gpu}: Pick<BuildEnvironment, 'tensorrtVersion' | 'gpu'>): string {
-  const name = gpu.name
+  return `tensorrt-${tensorrtVersion}-${cacheName(gpu)}.timings`;
+}
+
+/** A kind of GPU in names of files: 'nvidia-h100-80gb-hbm3-9.0'. */
+export function cacheName({name, computeCapability}: BuildEnvironment['gpu']): string {
+  const words = name
     .toLowerCase()
     .replaceAll(/[^a-z0-9]+/g, '-')
     .replaceAll(/^-|-$/g, '');
-  return `tensorrt-${tensorrtVersion}-${name}-${gpu.computeCapability}.timings`;
+  return `${words}-${computeCapability}`;
 }
