@@ -134,6 +134,55 @@ export interface NativeDecoderStats {
   decodeRows: number;
   /** Of those, the ones that chose nothing because their slot had ended. */
   wastedRows: number;
+  /** Steps that ended with an error of their requests alone, as their weights could not be brought. */
+  lostSteps: number;
+  suspended: boolean;
+  weights: NativeWeightCounters;
+}
+
+/** What moving weights took since they were loaded; all 0 where all are in VRAM. Times in seconds. */
+export interface NativeWeightCounters {
+  /** Brought to a place in VRAM. */
+  blocks: number;
+  /** From pinned memory to those places. */
+  bytesCopied: number;
+  /** With a copy under way. */
+  copySeconds: number;
+  /** From disk. */
+  reads: number;
+  bytesRead: number;
+  /** Steps waited for copies. */
+  computeWaitSeconds: number;
+  /** Copies waited for a free place. */
+  prefetchWaitSeconds: number;
+  /** The thread that queues steps waited for the disk. */
+  hostWaitSeconds: number;
+  /** Times that copies began again out of turn, after failures. */
+  restarts: number;
+}
+
+/** Bytes. */
+export interface NativeDecoderMemory {
+  /** In VRAM: weights that stay there, places of those that do not, and what these pass through when they need conversion. */
+  weightsBytes: number;
+  placesBytes: number;
+  stagingBytes: number;
+  /** In VRAM: keys and values, and what steps compute in. */
+  cacheBytes: number;
+  scratchBytes: number;
+  /** In pinned memory: weights, what weights from disk pass through, and keys and values of a suspended decoder. */
+  pinnedWeightsBytes: number;
+  pinnedStagingBytes: number;
+  pinnedCacheBytes: number;
+  /** Weights that are read from disk in each step, as they are in VRAM. */
+  diskBytes: number;
+}
+
+export interface NativeSuspendOptions {
+  /** Requests that have begun end as usual, and those that wait bring the decoder back; else all fail with ERR_BUSY. */
+  finishRunning: boolean;
+  /** Weights are kept in pinned memory; else they are read from their files again. */
+  keepRam: boolean;
 }
 
 export interface NativeDecoder {
@@ -147,8 +196,18 @@ export interface NativeDecoder {
   disposeSequence(id: number): void;
   /** Logits after each token, [tokens, vocabularySize]. */
   score(tokens: Int32Array): Promise<Float32Array>;
-  /** Bytes of device memory. */
-  memory(): {weightsBytes: number; cacheBytes: number};
+  memory(): NativeDecoderMemory;
+  /** As of the last step. */
+  stats(): NativeDecoderStats;
+  /**
+   * Gives VRAM back once nothing runs: weights, keys and values, and what steps compute in. What sequences hold of keys
+   * and values stays, if there is pinned memory for it. Rejects with ERR_OUT_OF_MEMORY where there is none for the
+   * weights, ERR_CUDA where the driver has no virtual memory, ERR_BUSY where resume() comes before: all is as it was then.
+   * What is asked of a suspended decoder brings it back, or fails with what resume() would reject with.
+   */
+  suspend(options: NativeSuspendOptions): Promise<void>;
+  /** Rejects with ERR_OUT_OF_MEMORY, or as file system calls do, and is suspended still. */
+  resume(): Promise<void>;
   /** Ends all requests as disposed of, and frees the GPU. */
   dispose(): Promise<void>;
 }
@@ -157,8 +216,6 @@ export interface NativeDecoder {
 export interface MeasuredDecoder extends NativeDecoder {
   /** As `submit`, of tokens that only the addon sees. Seconds from the first to the last. */
   count(id: number, tokens: Int32Array, maxNewTokens: number, sampling: NativeDecoderSampling): Promise<{tokens: number; seconds: number}>;
-  /** As of the last step. */
-  stats(): NativeDecoderStats;
 }
 
 export interface DecoderAddon {

@@ -1,7 +1,15 @@
 import {describe, expect, it} from 'vitest';
 
 import {GREEDY} from '../../../test/support/greedy.js';
-import type {NativeDecoder, NativeDecoderListener, NativeDecoderSampling, NativeDecoderTokens} from '../../native/decoder_addon.js';
+import type {
+  NativeDecoder,
+  NativeDecoderListener,
+  NativeDecoderMemory,
+  NativeDecoderSampling,
+  NativeDecoderStats,
+  NativeDecoderTokens,
+  NativeSuspendOptions,
+} from '../../native/decoder_addon.js';
 import type {BackendListener, BackendRequest, TokenEvent} from '../backend.js';
 import {TensorrtBackend} from './tensorrt_backend.js';
 
@@ -40,8 +48,29 @@ class FakeDecoder implements NativeDecoder {
     if (this.refusal !== undefined) throw this.refusal;
     return Float32Array.from(tokens);
   }
-  memory(): {weightsBytes: number; cacheBytes: number} {
-    return {weightsBytes: 0, cacheBytes: 0};
+  memory(): NativeDecoderMemory {
+    return {
+      weightsBytes: 1,
+      placesBytes: 10,
+      stagingBytes: 100,
+      cacheBytes: 2,
+      scratchBytes: 3,
+      pinnedWeightsBytes: 4,
+      pinnedStagingBytes: 40,
+      pinnedCacheBytes: 5,
+      diskBytes: 6,
+    };
+  }
+  stats(): NativeDecoderStats {
+    throw nativeError('ERR_DISPOSED', 'gone');
+  }
+  async suspend(options: NativeSuspendOptions): Promise<void> {
+    if (this.refusal !== undefined) throw this.refusal;
+    this.calls.push(['suspend', options]);
+  }
+  async resume(): Promise<void> {
+    if (this.refusal !== undefined) throw this.refusal;
+    this.calls.push(['resume']);
   }
   async dispose(): Promise<void> {
     this.calls.push(['dispose']);
@@ -270,4 +299,64 @@ describe('disposal', () => {
     expect(heard.events).toEqual([[{token: 4}], disposed]);
     expect(decoder.calls.slice(1)).toEqual([['dispose']]);
   });
+});
+
+describe('suspended', () => {
+  const failureOf = async (backend: TensorrtBackend) => {
+    const heard = new Heard();
+    backend.submit(requestOf(), heard);
+    await Promise.resolve();
+    return heard.events[0];
+  };
+
+  it('takes nothing until it is resumed', async () => {
+    const {backend, decoder} = await open();
+    await backend.suspend();
+    expect(decoder.calls).toEqual([['suspend', {finishRunning: true, keepRam: true}]]);
+    expect(await failureOf(backend)).toMatchObject({code: 'ERR_SUSPENDED'});
+    await expect(backend.score(Uint32Array.of(1))).rejects.toMatchObject({code: 'ERR_SUSPENDED'});
+    await backend.resume();
+    backend.submit(requestOf(), new Heard());
+    expect(decoder.calls.map(([call]) => call)).toEqual(['suspend', 'resume', 'submit']);
+  });
+
+  it('is refused while something runs', async () => {
+    const {backend, decoder, tell} = await open();
+    backend.submit(requestOf(), new Heard());
+    await expect(backend.suspend()).rejects.toMatchObject({code: 'ERR_BUSY'});
+    tell({request: 1, tokens: Int32Array.of(), ending: {reason: 'length', timings: TIMINGS}});
+    const scoring = backend.score(Uint32Array.of(1));
+    await expect(backend.suspend()).rejects.toMatchObject({code: 'ERR_BUSY'});
+    await scoring;
+    expect(decoder.calls.map(([call]) => call)).toEqual(['submit']);
+    await backend.suspend();
+  });
+
+  it('is what it was where that fails', async () => {
+    const {backend, decoder} = await open();
+    decoder.refusal = nativeError('ERR_OUT_OF_MEMORY', 'cuMemHostAlloc failed');
+    await expect(backend.suspend()).rejects.toMatchObject({name: 'CudaError', code: 'ERR_OUT_OF_MEMORY'});
+    decoder.refusal = undefined;
+    backend.submit(requestOf(), new Heard());
+    expect(decoder.calls.map(([call]) => call)).toEqual(['submit']);
+    const other = await open();
+    await other.backend.suspend();
+    other.decoder.refusal = nativeError('ERR_OUT_OF_MEMORY', 'cuMemCreate failed');
+    await expect(other.backend.resume()).rejects.toMatchObject({name: 'CudaError', code: 'ERR_OUT_OF_MEMORY'});
+    expect(await failureOf(other.backend)).toMatchObject({code: 'ERR_SUSPENDED'});
+  });
+});
+
+it('tells what it holds where', async () => {
+  const {backend} = await open();
+  expect(backend.memory()).toEqual([
+    {what: 'weights', where: 'gpu', bytes: 111},
+    {what: 'weights', where: 'pinned', bytes: 44},
+    {what: 'cache', where: 'gpu', bytes: 2},
+    {what: 'cache', where: 'pinned', bytes: 5},
+    {what: 'scratch', where: 'gpu', bytes: 3},
+  ]);
+  expect(() => backend.stats()).toThrow(expect.objectContaining({code: 'ERR_DISPOSED'}));
+  await backend[Symbol.asyncDispose]();
+  expect(backend.memory()).toEqual([]);
 });

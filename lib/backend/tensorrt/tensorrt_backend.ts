@@ -3,12 +3,18 @@
 import type {DecoderShape} from '../../decoder/lowered_decoder.js';
 import type {BuildEnvironment} from '../../engine/build/environment.js';
 import {messageOf, OptionError, TensorrtNodeError, throwIfAborted} from '../../errors.js';
-import type {NativeDecoder, NativeDecoderListener, NativeDecoderRequest, NativeDecoderTokens} from '../../native/decoder_addon.js';
+import type {
+  NativeDecoder,
+  NativeDecoderListener,
+  NativeDecoderRequest,
+  NativeDecoderStats,
+  NativeDecoderTokens,
+} from '../../native/decoder_addon.js';
 import {translated, typed} from '../../native/errors.js';
 import type {OnProgress} from '../../progress.js';
 import type {CheckedPlacement} from '../../weights/placement_option.js';
 import type {MemoryPlan} from '../../weights/plan_memory.js';
-import type {Backend, BackendListener, BackendRequest, BackendRequestHandle, ModelLimits, TokenEvent} from '../backend.js';
+import type {Backend, BackendListener, BackendRequest, BackendRequestHandle, MemoryPart, ModelLimits, TokenEvent} from '../backend.js';
 import {readDecoderFolder} from './decoder_folder.js';
 import type {DecoderFolder} from './decoder_manifest.js';
 import {decoderMemory} from './decoder_memory.js';
@@ -53,6 +59,9 @@ export class TensorrtBackend implements Backend {
   #closing: Promise<void> | undefined;
   /** Why nothing can be asked of the decoder any more. */
   #ended: TensorrtNodeError | undefined;
+  #scores = 0;
+  /** Or being suspended, or resumed. */
+  #suspended = false;
 
   private constructor(
     private readonly decoder: NativeDecoder,
@@ -73,7 +82,7 @@ export class TensorrtBackend implements Backend {
         await prepareDecoder(modelPath, {...options, device: environment.device, onLowered: (index) => void decoderMemory(index, options)});
     throwIfAborted(signal);
     const {addon, gpu, tensorrtVersion} = environment;
-    const request = requestFor(prepared, decoderMemory(prepared.index, {...options, scratchBytes: prepared.scratchBytes}), options);
+    const request = requestFor(prepared, decoderMemory(prepared.index, options), options);
     return TensorrtBackend.open((listener, loadOptions) => loadNativeDecoder(addon, request, listener, loadOptions), {
       limits: {maxContext, maxBatch},
       shape: prepared.index.shape,
@@ -108,7 +117,7 @@ export class TensorrtBackend implements Backend {
   submit(request: BackendRequest, listener: BackendListener): BackendRequestHandle {
     const id = this.#nextId++;
     try {
-      if (this.#ended !== undefined) throw this.#ended;
+      this.#check();
       const {tokens, maxNewTokens, sequence, logprobs} = request;
       this.decoder.submit(id, Int32Array.from(tokens), maxNewTokens, nativeSampling(request), sequence);
       this.#requests.set(id, {listener, logprobs: logprobs !== undefined});
@@ -139,12 +148,61 @@ export class TensorrtBackend implements Backend {
   }
 
   async score(tokens: Uint32Array): Promise<Float32Array> {
+    this.#check();
+    this.#scores++;
     try {
-      if (this.#ended !== undefined) throw this.#ended;
       return await this.decoder.score(Int32Array.from(tokens));
     } catch (error) {
       throw errorOf(error);
+    } finally {
+      this.#scores--;
     }
+  }
+
+  memory(): readonly MemoryPart[] {
+    if (this.#ended !== undefined) return [];
+    const bytes = this.decoder.memory();
+    return [
+      {what: 'weights', where: 'gpu', bytes: bytes.weightsBytes + bytes.placesBytes + bytes.stagingBytes},
+      {what: 'weights', where: 'pinned', bytes: bytes.pinnedWeightsBytes + bytes.pinnedStagingBytes},
+      {what: 'cache', where: 'gpu', bytes: bytes.cacheBytes},
+      {what: 'cache', where: 'pinned', bytes: bytes.pinnedCacheBytes},
+      {what: 'scratch', where: 'gpu', bytes: bytes.scratchBytes},
+    ];
+  }
+
+  async suspend(): Promise<void> {
+    this.#check();
+    if (this.#requests.size > 0 || this.#scores > 0) throw new TensorrtNodeError('ERR_BUSY', 'the model has requests under way');
+    this.#suspended = true;
+    try {
+      await this.decoder.suspend({finishRunning: true, keepRam: true});
+    } catch (error) {
+      this.#suspended = false;
+      throw errorOf(error);
+    }
+  }
+
+  async resume(): Promise<void> {
+    if (this.#ended !== undefined) throw this.#ended;
+    try {
+      await this.decoder.resume();
+      this.#suspended = false;
+    } catch (error) {
+      throw errorOf(error);
+    }
+  }
+
+  /** Of the scheduler, and of weights that move. */
+  stats(): NativeDecoderStats {
+    if (this.#ended !== undefined) throw this.#ended;
+    return translated(() => this.decoder.stats());
+  }
+
+  /** Throws where nothing can be asked now. */
+  #check(): void {
+    if (this.#ended !== undefined) throw this.#ended;
+    if (this.#suspended) throw new TensorrtNodeError('ERR_SUSPENDED', 'the model is suspended', 'resume it first');
   }
 
   [Symbol.asyncDispose](): Promise<void> {
