@@ -82,7 +82,7 @@ export class TensorrtBackend implements Backend {
         await prepareDecoder(modelPath, {...options, device: environment.device, onLowered: (index) => void decoderMemory(index, options)});
     throwIfAborted(signal);
     const {addon, gpu, tensorrtVersion} = environment;
-    const request = requestFor(prepared, decoderMemory(prepared.index, options), options);
+    const request = requestFor(prepared, decoderMemory(prepared.index, {...options, scratchBytes: prepared.scratchBytes}), options);
     return TensorrtBackend.open((listener, loadOptions) => loadNativeDecoder(addon, request, listener, loadOptions), {
       limits: {maxContext, maxBatch},
       shape: prepared.index.shape,
