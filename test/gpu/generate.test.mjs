@@ -185,6 +185,8 @@ describe('what cannot be had is refused', {skip: onTensorrt}, () => {
   test('a cache that does not fit, and it fits again when there is room', async () => {
     const positions = 131072;
     const folder = await tinyModel(positions);
+    // Building takes memory of the GPU too.
+    await (await loadModel(folder, {backend, maxContext: positions, maxBatch: 1})).dispose();
     const device = Device.open(0);
     const stream = device.createStream('hoard');
     // A sequence of this model takes 128 MiB. The pool takes powers of two as they are.
