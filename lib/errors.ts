@@ -21,6 +21,7 @@ export type ErrorCode =
   | 'ERR_BUSY'
   | 'ERR_SUSPENDED'
   | 'ERR_TIMEOUT'
+  | 'ERR_MEMORY_PRESSURE'
   | 'ERR_BACKEND'
   | 'ERR_ADDON'
   | 'ERR_CUDA'

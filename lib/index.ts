@@ -57,6 +57,20 @@ export type {ChatMessage} from './tokenizer/chat.js';
 export type {TextTokenizer} from './tokenizer/tokenizer.js';
 export type {ByteSize} from './weights/byte_size.js';
 export {DoesNotFitError, type FittingOptions} from './weights/does_not_fit.js';
+export type {GpuReading} from './weights/monitor/gpu_reading.js';
+export type {MemoryHolder} from './weights/monitor/holders.js';
+export type {HostReading} from './weights/monitor/host_reading.js';
+export {
+  type AdmitOptions,
+  createMemoryMonitor,
+  type MemoryMonitor,
+  type MemoryMonitorEvents,
+  type MemoryMonitorOptions,
+  MemoryPressureError,
+  type MemoryReading,
+  type WatermarkEvent,
+} from './weights/monitor/memory_monitor.js';
+export type {WatermarkRange} from './weights/monitor/watermark.js';
 export type {Placement, PlacementBlock, PlacementLimits, Tier} from './weights/placement_option.js';
 export {createModelRegistry} from './weights/registry/create.js';
 export type {ModelLease} from './weights/registry/lease.js';

@@ -12,6 +12,7 @@ import {exitCodeOf, printError} from './errors.js';
 import {generateCommand} from './generate.js';
 import {importCommand} from './import.js';
 import {inspectCommand} from './inspect.js';
+import {memoryCommand} from './memory.js';
 import {planCommand} from './plan.js';
 import {runCommand} from './run.js';
 
@@ -40,6 +41,7 @@ const commands = [
   chatCommand(),
   runCommand(),
   benchCommand(),
+  memoryCommand(),
 ];
 for (const command of commands) {
   program.addCommand(command.copyInheritedSettings(program));

@@ -1,7 +1,7 @@
 /** `loadModel`: from a folder to a model that answers. */
 
 import {availableParallelism} from 'node:os';
-import {resolve} from 'node:path';
+import {basename, resolve} from 'node:path';
 
 import type {Backend, ModelLimits} from '../backend/backend.js';
 import {CpuBackend} from '../backend/cpu/cpu_backend.js';
@@ -11,6 +11,7 @@ import {OptionError, TensorrtNodeError, throwIfAborted, UnsupportedError} from '
 import {abortSignal, callback, integer, object, oneOf} from '../options.js';
 import type {OnProgress} from '../progress.js';
 import {loadTokenizer, type TextTokenizer} from '../tokenizer/tokenizer.js';
+import {addMemoryHolder} from '../weights/monitor/holders.js';
 import {checkPlacement, type Placement} from '../weights/placement_option.js';
 import {checkModelOptions, contextLimit, DEFAULT_MAX_BATCH} from './limits.js';
 import {LanguageModel} from './model.js';
@@ -119,7 +120,16 @@ export async function openModel(source: string, options: LoadOptions, found?: ()
   const limits = engines
     ? checkLimits(engines.manifest, options)
     : {maxContext: contextLimit(config, options.maxContext), maxBatch, deterministic};
-  return {tokenizer, config, modelPath, loadBackend: (hooks) => loadBackend(modelPath, limits, engines, {...options, ...hooks})};
+  return {
+    tokenizer,
+    config,
+    modelPath,
+    async loadBackend(hooks) {
+      const backend = await loadBackend(modelPath, limits, engines, {...options, ...hooks});
+      addMemoryHolder(basename(folder), backend);
+      return backend;
+    },
+  };
 }
 
 /** Throws OptionError. */

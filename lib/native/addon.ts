@@ -10,6 +10,11 @@ export interface Addon extends EngineAddon, Partial<DecoderAddon> {
   devices(): NativeDeviceInfo[];
   /** The machine's GPUs in the order of the PCI bus, from NVML and without starting CUDA; undefined without NVML. */
   gpuModels(): NativeGpuModel[] | undefined;
+  /**
+   * Memory and PCIe traffic of those of the GPUs that tell, read on a thread within 50 milliseconds a GPU. Makes no CUDA
+   * context. An older addon has it not.
+   */
+  gpuMemory?(gpus: readonly {ordinal: number; pciBusId: string}[]): Promise<NativeGpuMemory[]>;
   /** Opens libnvinfer from the first candidate, a path or a bare name, that serves. */
   openTensorrt(candidates: readonly string[]): NativeTensorrt;
   /** Detaches a buffer of `allocatePinned` and gives its memory back. */
@@ -51,6 +56,21 @@ export interface NativeGpuModel {
   computeMinor: number;
   /** In multi-instance mode, where CUDA sees parts of it under other names. */
   divided: boolean;
+}
+
+/** Bytes. */
+export interface NativeGpuMemory {
+  ordinal: number;
+  /** Of the whole card, other processes included. */
+  totalBytes: number;
+  usedBytes: number;
+  freeBytes: number;
+  /** Over PCIe, of all processes; undefined where the card does not tell. */
+  receivedBytesPerSecond?: number;
+  sentBytesPerSecond?: number;
+  /** Of this process, once it uses the GPU. */
+  pinnedPool?: Pick<PoolStats, 'reservedBytes' | 'usedBytes'>;
+  devicePool?: Pick<PoolStats, 'reservedBytes' | 'usedBytes'>;
 }
 
 export interface NativeTensorrt {

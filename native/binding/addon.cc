@@ -6,6 +6,7 @@
 #include "engine_object.h"
 #include "errors.h"
 #include "file_lock.h"
+#include "gpu_memory.h"
 #include "instance.h"
 #include "objects.h"
 #include "system.h"
@@ -24,6 +25,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   exports.Set("driverVersion", Napi::Function::New<driverVersion>(env, "driverVersion"));
   exports.Set("gpuModels", Napi::Function::New<gpuModels>(env, "gpuModels"));
   exports.Set("devices", Napi::Function::New<devices>(env, "devices"));
+  exports.Set("gpuMemory", Napi::Function::New<gpuMemory>(env, "gpuMemory"));
   exports.Set("openTensorrt", Napi::Function::New<openTensorrt>(env, "openTensorrt"));
   exports.Set("buildEngine", Napi::Function::New<buildEngine>(env, "buildEngine"));
   exports.Set("mergeTimingCache", Napi::Function::New<mergeTimingCache>(env, "mergeTimingCache"));

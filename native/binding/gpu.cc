@@ -8,20 +8,40 @@
 
 namespace tensorrt_node::binding {
 
-std::shared_ptr<Gpu> Gpu::open(int ordinal) {
-  static std::mutex mutex;
+namespace {
+
+struct KnownGpus {
+  std::mutex mutex;
   // Weak, so that the last thread to leave frees the pools while the driver still works, not at process exit.
-  static std::map<int, std::weak_ptr<Gpu>> gpus;
+  std::map<int, std::weak_ptr<Gpu>> gpus;
+
+  static KnownGpus& instance() {
+    static KnownGpus known;
+    return known;
+  }
+};
+
+}  // namespace
+
+std::shared_ptr<Gpu> Gpu::open(int ordinal) {
   if (const cuda::LoadOutcome outcome = cuda::load(); !outcome.ready())
     throw cuda::CudaError(CUDA_ERROR_NOT_INITIALIZED, "cuInit", outcome.problem, outcome.hint);
-  const std::lock_guard lock(mutex);
-  std::weak_ptr<Gpu>& known = gpus[ordinal];
+  KnownGpus& all = KnownGpus::instance();
+  const std::lock_guard lock(all.mutex);
+  std::weak_ptr<Gpu>& known = all.gpus[ordinal];
   std::shared_ptr<Gpu> gpu = known.lock();
   if (gpu == nullptr) {
     gpu = std::make_shared<Gpu>(ordinal);
     known = gpu;
   }
   return gpu;
+}
+
+std::shared_ptr<Gpu> Gpu::opened(int ordinal) {
+  KnownGpus& all = KnownGpus::instance();
+  const std::lock_guard lock(all.mutex);
+  const auto found = all.gpus.find(ordinal);
+  return found == all.gpus.end() ? nullptr : found->second.lock();
 }
 
 std::shared_ptr<const kernels::Kernels> Gpu::loadKernels() {

@@ -15,6 +15,9 @@ struct Gpu {
   // The one of this ordinal, made if no thread has it yet; loads the driver if that was not done. Throws CudaError.
   static std::shared_ptr<Gpu> open(int ordinal);
 
+  // The same, or null where nobody has it: nothing is made for it.
+  static std::shared_ptr<Gpu> opened(int ordinal);
+
   explicit Gpu(int ordinal) : context(cuda::Context::retain(ordinal)) {}
 
   std::shared_ptr<const cuda::Context> context;

@@ -12,6 +12,16 @@ namespace {
 // nvml.h is not among the headers that a build has.
 using Device = struct nvmlDevice*;
 constexpr int success = 0;
+constexpr int pcieSent = 0;
+constexpr int pcieReceived = 1;
+// Of nvmlDeviceGetPcieThroughput.
+constexpr std::uint64_t bytesPerUnit = 1024;
+
+struct MemoryInfo {
+  unsigned long long total;
+  unsigned long long free;
+  unsigned long long used;
+};
 
 template <typename Function>
 void find(void* library, const char* symbol, Function& function) {
@@ -30,11 +40,21 @@ struct Nvml::Functions {
   int (*name)(Device, char*, unsigned) = nullptr;
   int (*computeCapability)(Device, int*, int*) = nullptr;
   int (*mode)(Device, unsigned*, unsigned*) = nullptr;
+  int (*handleByBus)(const char*, Device*) = nullptr;
+  int (*memory)(Device, MemoryInfo*) = nullptr;
+  int (*pcieThroughput)(Device, int, unsigned*) = nullptr;
   bool started = false;
 
   bool complete() const noexcept {
     return initialise != nullptr && shutDown != nullptr && driverVersion != nullptr && count != nullptr &&
            handle != nullptr && name != nullptr && computeCapability != nullptr;
+  }
+
+  // Null where there is none.
+  Device at(const std::string& pciBusId) const noexcept {
+    Device device = nullptr;
+    if (handleByBus == nullptr || handleByBus(pciBusId.c_str(), &device) != success) return nullptr;
+    return device;
   }
 };
 
@@ -56,6 +76,9 @@ std::optional<Nvml> Nvml::open(const std::string& path) {
   find(library, "nvmlDeviceGetName", functions->name);
   find(library, "nvmlDeviceGetCudaComputeCapability", functions->computeCapability);
   find(library, "nvmlDeviceGetMigMode", functions->mode);
+  find(library, "nvmlDeviceGetHandleByPciBusId_v2", functions->handleByBus);
+  find(library, "nvmlDeviceGetMemoryInfo", functions->memory);
+  find(library, "nvmlDeviceGetPcieThroughput", functions->pcieThroughput);
   if (!functions->complete() || functions->initialise() != success) return std::nullopt;
   functions->started = true;
   return Nvml(std::move(functions));
@@ -89,6 +112,26 @@ std::optional<std::vector<GpuModel>> Nvml::gpus() const {
     found.push_back(std::move(gpu));
   }
   return found;
+}
+
+std::optional<CardMemory> Nvml::memory(const std::string& pciBusId) const {
+  const Device device = functions_->at(pciBusId);
+  MemoryInfo info{};
+  if (device == nullptr || functions_->memory == nullptr || functions_->memory(device, &info) != success)
+    return std::nullopt;
+  return CardMemory{info.total, info.used, info.free};
+}
+
+std::optional<PcieTraffic> Nvml::pcieTraffic(const std::string& pciBusId) const {
+  const Device device = functions_->at(pciBusId);
+  unsigned sent = 0;
+  unsigned received = 0;
+  if (device == nullptr || functions_->pcieThroughput == nullptr ||
+      functions_->pcieThroughput(device, pcieSent, &sent) != success ||
+      functions_->pcieThroughput(device, pcieReceived, &received) != success) {
+    return std::nullopt;
+  }
+  return PcieTraffic{received * bytesPerUnit, sent * bytesPerUnit};
 }
 
 }  // namespace tensorrt_node::cuda

@@ -1,6 +1,7 @@
 // NVIDIA's management library, which tells of the machine's GPUs without starting CUDA: 20 ms where cuInit takes 200.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -17,6 +18,19 @@ struct GpuModel {
   bool divided = false;
 };
 
+// Bytes of a whole card, other processes included.
+struct CardMemory {
+  std::uint64_t totalBytes = 0;
+  std::uint64_t usedBytes = 0;
+  std::uint64_t freeBytes = 0;
+};
+
+// Bytes a second over PCIe, seen from the card, of all processes.
+struct PcieTraffic {
+  std::uint64_t received = 0;
+  std::uint64_t sent = 0;
+};
+
 class Nvml {
  public:
   // Nothing without the library, or where it does not start.
@@ -26,6 +40,10 @@ class Nvml {
   std::optional<std::string> driverVersion() const;
   // Nothing unless each of them tells all that is asked.
   std::optional<std::vector<GpuModel>> gpus() const;
+  // Of the card at "0000:3B:00.0"; nothing where it does not tell.
+  std::optional<CardMemory> memory(const std::string& pciBusId) const;
+  // The same. It is measured while this waits, about 40 milliseconds.
+  std::optional<PcieTraffic> pcieTraffic(const std::string& pciBusId) const;
 
  private:
   struct Functions;
