@@ -1,45 +1,24 @@
 // Files: locks that exclude, writes that are whole or not at all, errors that name call and path.
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <csignal>
 #include <thread>
 
 #include "check.h"
+#include "file_size_limit.h"
 #include "files/error.h"
 #include "files/file_lock.h"
 #include "files/whole_file.h"
 #include "temporary_folder.h"
 
 namespace files = tensorrt_node::files;
+using test::FileSizeLimit;
 
 namespace {
 
 std::span<const std::byte> bytes(std::string_view text) {
   return std::as_bytes(std::span(text.data(), text.size()));
 }
-
-// Writes beyond this many bytes fail with EFBIG, as they do with ENOSPC on a full disk.
-class FileSizeLimit {
- public:
-  explicit FileSizeLimit(rlim_t most) {
-    ::getrlimit(RLIMIT_FSIZE, &before_);
-    const rlimit limit{most, before_.rlim_max};
-    ::setrlimit(RLIMIT_FSIZE, &limit);
-    handler_ = std::signal(SIGXFSZ, SIG_IGN);
-  }
-  ~FileSizeLimit() {
-    ::setrlimit(RLIMIT_FSIZE, &before_);
-    std::signal(SIGXFSZ, handler_);
-  }
-  FileSizeLimit(const FileSizeLimit&) = delete;
-  FileSizeLimit& operator=(const FileSizeLimit&) = delete;
-
- private:
-  rlimit before_{};
-  void (*handler_)(int) = SIG_DFL;
-};
 
 // Whether another process could take the lock.
 bool freeForOthers(const std::string& path) {

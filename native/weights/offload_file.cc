@@ -6,7 +6,9 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstdio>
+#include <filesystem>
 #include <string_view>
+#include <system_error>
 #include <type_traits>
 #include <vector>
 
@@ -98,6 +100,12 @@ std::string offloadPath(const std::string& folder, std::span<const Matrix> matri
 bool isOffloaded(const std::string& path, std::uint64_t bytes) noexcept {
   struct stat status {};
   return ::stat(path.c_str(), &status) == 0 && static_cast<std::uint64_t>(status.st_size) == bytes;
+}
+
+void makeFolder(const std::string& folder) {
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  if (error) throw files::FileError("mkdir", folder, error.value());
 }
 
 void offload(const std::string& path, const HostBlock& block) {

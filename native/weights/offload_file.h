@@ -21,6 +21,9 @@ std::string offloadPath(const std::string& folder, std::span<const Matrix> matri
 // Whether the file is there, with as many bytes.
 bool isOffloaded(const std::string& path, std::uint64_t bytes) noexcept;
 
+// Makes the folder where there is none. Throws FileError.
+void makeFolder(const std::string& folder);
+
 // Writes the block, which has offloadBytes(); readers see all of it or nothing. Throws FileError, with nothing left
 // behind: ENOSPC for a full disk.
 void offload(const std::string& path, const HostBlock& block);

@@ -110,17 +110,16 @@ class Store::State {
     if (!evicted()) return;
     try {
       mapAndFill();
+      // What the next step begins with comes first.
+      if (prefetcher_ && restoring_) prefetcher_->stream().wait(restored_);
     } catch (...) {
       settle();
+      restoring_ = false;
       range_->unmap();
       throw;
     }
     evicted_.store(false);
-    if (prefetcher_) {
-      // What the next step begins with comes first.
-      if (restoring_) prefetcher_->stream().wait(restored_);
-      prefetcher_->resume();
-    }
+    if (prefetcher_) prefetcher_->resume();
     count();
   }
 
@@ -156,6 +155,7 @@ class Store::State {
       const bool ready = std::ranges::all_of(
           block.weights, [&](const PlacedWeight& placed) { return readyAsStored(matrices_[placed.weight]); });
       if (!ready && !options_.offloadFolder.empty()) {
+        makeFolder(options_.offloadFolder);
         each.file = offloadPath(options_.offloadFolder, matrices_, block);
       } else {
         each.plan = planReads(matrices_, block, options_.chunkBytes);
