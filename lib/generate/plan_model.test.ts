@@ -6,31 +6,27 @@ import {planModel} from './plan_model.js';
 
 const folder = temporaryFolder();
 const model = () => folder('chat');
-beforeAll(() => languageModelFolder(model(), {externalData: 'model.data'}));
+beforeAll(() => languageModelFolder(model(), {layerCount: 6, externalData: 'model.data'}));
 const MACHINE = {gpuMemory: '4GiB', ram: '1GiB'} as const;
 
 describe('planModel', () => {
   it('places every block, and adds up', async () => {
     const plan = await planModel(model(), MACHINE);
-    expect(plan.blocks.map(({name, tier}) => [name, tier])).toEqual([
-      ['prologue', 'gpu'],
-      ['layer 0', 'gpu'],
-      ['layer 1', 'gpu'],
-      ['epilogue', 'gpu'],
-      ['shared', 'gpu'],
-    ]);
+    const layers = Array.from({length: 6}, (_, layer) => `layer ${layer}`);
+    expect(plan.blocks.map(({name}) => name)).toEqual(['prologue', ...layers, 'epilogue', 'shared']);
+    expect(new Set(plan.blocks.map(({tier}) => tier))).toEqual(new Set(['gpu']));
     const {weightsBytes, placesBytes, cacheBytes, stepsBytes, scratchBytes, runtimeBytes, modelBytes, ...gpu} = plan.gpu;
     expect(weightsBytes + placesBytes + cacheBytes + stepsBytes + scratchBytes + runtimeBytes).toBe(modelBytes);
     expect(gpu).toEqual({totalBytes: 4 * 2 ** 30, usedBytes: 530 * 2 ** 20, scratch: 'estimated'});
-    expect(plan).toMatchObject({maxContext: 256, maxBatch: 8, type: 'float16', layers: 2, ram: {availableBytes: 2 ** 30, pinnedBytes: 0}});
+    expect(plan).toMatchObject({maxContext: 256, maxBatch: 8, type: 'float16', layers: 6, ram: {availableBytes: 2 ** 30, pinnedBytes: 0}});
     expect(plan.speeds.weightReads.source).toBe('assumed');
     expect(plan.tokensPerSecond.all).toBeGreaterThan(plan.tokensPerSecond.one);
   });
 
   it('asks a function, and tells what passes through VRAM', async () => {
-    const placement = ({index}: {index: number}) => (index === 0 ? 'ram' : 'disk') as 'ram' | 'disk';
+    const placement = ({index}: {index: number}) => (['gpu', 'gpu', 'ram', 'disk', 'ram', 'disk'] as const)[index]!;
     const plan = await planModel(model(), {...MACHINE, placement});
-    expect(plan.blocks.slice(1, 3).map(({tier}) => tier)).toEqual(['ram', 'disk']);
+    expect(plan.blocks.slice(1, 7).map(({tier}) => tier)).toEqual(['gpu', 'gpu', 'ram', 'disk', 'ram', 'disk']);
     expect(plan).toMatchObject({places: 2, ram: {pinnedBytes: expect.any(Number)}, disk: {stepBytes: expect.any(Number)}});
     // Files hold float32, offloaded weights are halves.
     const offloaded = await planModel(model(), {...MACHINE, placement, offloadFolder: folder('fast')});
@@ -48,7 +44,7 @@ describe('planModel', () => {
   });
 
   it('refuses what does not fit, with what does', async () => {
-    await expect(planModel(model(), {...MACHINE, placement: {gpu: '1MiB'}})).rejects.toMatchObject({
+    await expect(planModel(model(), {...MACHINE, placement: {gpu: '1kB'}})).rejects.toMatchObject({
       code: 'ERR_DOES_NOT_FIT',
       nearest: {placement: {gpu: expect.stringMatching(/^\d+MiB$/)}},
     });

@@ -154,6 +154,7 @@ export async function planModel(source: string, options: PlanModelOptions = {}):
   const scratchBytes = engines && (await scratchOf(engines));
   const described = await planningMachine({...options, ...checked});
   throwIfAborted(signal);
+  const offloaded = options.offloadFolder !== undefined;
   const demand: MemoryDemand = {
     shape: lowered.shape,
     weights: decoderWeights(lowered),
@@ -163,11 +164,11 @@ export async function planModel(source: string, options: PlanModelOptions = {}):
     placement: checked.placement,
     scratchBytes,
     free: {gpuBytes: described.gpu.totalBytes - described.gpu.usedBytes, ramBytes: described.ramBytes},
+    offloaded,
   };
   const memory = planMemory(demand);
   const readsDisk = options.measure || memory.placed.bytes.disk > 0;
   const machine = readsDisk ? await withDiskSpeed(described, filesOf(lowered), signal) : described;
-  const offloaded = options.offloadFolder !== undefined;
   const longest = Math.max(maxContext, engines ? maxContext : (config.maxPositionEmbeddings ?? maxContext));
   return {
     model: modelPath,
@@ -188,14 +189,14 @@ export async function planModel(source: string, options: PlanModelOptions = {}):
       modelBytes: modelBytes(memory),
     },
     ram: {availableBytes: machine.ramBytes, pinnedBytes: pinnedBytesOf(memory.placed)},
-    disk: {stepBytes: diskBytes(demand.weights, memory, offloaded)},
+    disk: {stepBytes: memory.placed.bytes.disk},
     places: memory.placed.places,
     speeds: machine.speeds,
     tokensPerSecond: {
-      one: tokensPerSecond(demand, memory, machine, {streams: 1, contextTokens: SHORT_CONTEXT, offloaded}),
-      all: tokensPerSecond(demand, memory, machine, {streams: maxBatch, contextTokens: SHORT_CONTEXT, offloaded}),
+      one: tokensPerSecond(demand, memory, machine, {streams: 1, contextTokens: SHORT_CONTEXT}),
+      all: tokensPerSecond(demand, memory, machine, {streams: maxBatch, contextTokens: SHORT_CONTEXT}),
     },
-    contexts: contextsUpTo(longest, maxContext).map((tokens) => contextOf(demand, machine, tokens, offloaded)),
+    contexts: contextsUpTo(longest, maxContext).map((tokens) => contextOf(demand, machine, tokens)),
   };
 }
 
@@ -239,23 +240,16 @@ function modelBytes({gpu}: MemoryPlan): number {
   return Object.values(gpu).reduce((sum, bytes) => sum + bytes, RUNTIME_BYTES);
 }
 
-function diskBytes({runs}: DecoderWeights, {placed}: MemoryPlan, offloaded: boolean): number {
-  return runs.reduce(
-    (sum, {bytes, storedBytes, index}) => sum + (placed.tiers[index] === 'disk' ? (offloaded ? bytes : storedBytes) : 0),
-    0,
-  );
-}
-
 function tokensPerSecond(
-  {shape, weights, maxBatch, deterministic}: MemoryDemand,
+  {shape, weights, maxBatch, deterministic, offloaded}: MemoryDemand,
   {placed}: MemoryPlan,
   {speeds}: PlannedMachine,
-  how: {streams: number; contextTokens: number; offloaded: boolean},
+  how: {streams: number; contextTokens: number},
 ): number {
   const {narrowRows} = stepLimits({maxBatch, deterministic});
   const {weightReads, hostToDevice, disk} = speeds;
   const rates = {weightReads: weightReads.bytesPerSecond, hostToDevice: hostToDevice.bytesPerSecond, disk: disk.bytesPerSecond};
-  return how.streams / stepSeconds({shape, weights, placed, speeds: rates, narrowRows, ...how});
+  return how.streams / stepSeconds({shape, weights, placed, speeds: rates, narrowRows, offloaded, ...how});
 }
 
 function contextsUpTo(longest: number, asked: number): number[] {
@@ -264,7 +258,7 @@ function contextsUpTo(longest: number, asked: number): number[] {
   return [...new Set([...lengths, asked, longest])].sort((a, b) => a - b);
 }
 
-function contextOf(demand: MemoryDemand, machine: PlannedMachine, tokens: number, offloaded: boolean): PlannedContext {
+function contextOf(demand: MemoryDemand, machine: PlannedMachine, tokens: number): PlannedContext {
   const {layers, kvHeads, headSize, pageSize} = demand.shape;
   const pagesEach = Math.ceil(tokens / pageSize);
   const sequenceBytes = 2 * layers * kvHeads * headSize * 2 * pagesEach * pageSize;
@@ -278,7 +272,7 @@ function contextOf(demand: MemoryDemand, machine: PlannedMachine, tokens: number
         cacheBytes: memory.gpu.cache,
         gpuBytes: modelBytes(memory),
         residentLayers: demand.weights.runs.filter(({kind, index}) => kind === 'block' && memory.placed.tiers[index] === 'gpu').length,
-        tokensPerSecond: tokensPerSecond(demand, memory, machine, {streams: 1, contextTokens: tokens, offloaded}),
+        tokensPerSecond: tokensPerSecond(demand, memory, machine, {streams: 1, contextTokens: tokens}),
       },
     };
   } catch (error) {

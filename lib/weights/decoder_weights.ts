@@ -1,7 +1,7 @@
 /** What the weights of a decoder's runs weigh: the units that are placed in VRAM, RAM or on disk. */
 
 import type {DecoderIndex, DecoderPart, Execution} from '../decoder/lowered_decoder.js';
-import {type StoredBytes, type WeightRef, weightByteLength} from '../decoder/weight_ref.js';
+import {type StoredBytes, type WeightRef, type WeightRows, weightByteLength} from '../decoder/weight_ref.js';
 
 export interface RunWeights {
   /** Place in the order of runs. */
@@ -15,6 +15,8 @@ export interface RunWeights {
   bytes: number;
   /** Bytes of them in the model's files, where they may be quantized. */
   storedBytes: number;
+  /** Bytes of VRAM that making the largest of them from what is stored takes; 0 if all are stored as they are wanted. */
+  stagingBytes: number;
   /** Bytes that a step of one token reads for it, those that other runs take too included. */
   readBytes: number;
 }
@@ -45,6 +47,7 @@ export function decoderWeights({parts, sequence, weights}: DecoderIndex): Decode
       ...(execution.layer === undefined ? {} : {layer: execution.layer}),
       bytes: size(own, weightByteLength),
       storedBytes: size(own, storedBytes),
+      stagingBytes: Math.max(0, ...own.map((weight) => stagingBytes(weights[weight]!))),
       readBytes: size(readInStep(kind, execution), (weight) => weightByteLength(weight)),
     };
   });
@@ -59,12 +62,27 @@ function readInStep(kind: DecoderPart['kind'], {weights}: Execution): number[] {
 }
 
 function storedBytes({rows}: WeightRef): number {
-  const length = (stored: StoredBytes | undefined) => (stored === undefined ? 0 : 'inline' in stored ? 0 : stored.length);
-  return rows.reduce(
-    (sum, part) =>
-      sum + (part.kind === 'dense' ? length(part.data) : length(part.codes) + length(part.scales) + length(part.zeroPoints?.data)),
-    0,
-  );
+  return rows.reduce((sum, part) => sum + partsOf(part).reduce((bytes, stored) => bytes + lengthOf(stored), 0), 0);
+}
+
+/** As native/weights reads pieces that need conversion: each whole, its parts aligned. */
+function stagingBytes({type, rows}: WeightRef): number {
+  const converted = rows.filter((part) => part.kind === 'quantized' || part.transposed || part.type !== type);
+  return Math.max(0, ...converted.map((part) => partsOf(part).reduce((sum, stored) => sum + aligned(sizeOf(stored)), 0)));
+}
+
+function partsOf(part: WeightRows): StoredBytes[] {
+  if (part.kind === 'dense') return [part.data];
+  return part.zeroPoints === undefined ? [part.codes, part.scales] : [part.codes, part.scales, part.zeroPoints.data];
+}
+
+function sizeOf(stored: StoredBytes): number {
+  return 'inline' in stored ? stored.inline.byteLength : stored.length;
+}
+
+/** In files. */
+function lengthOf(stored: StoredBytes): number {
+  return 'inline' in stored ? 0 : stored.length;
 }
 
 function aligned(bytes: number): number {

@@ -6,10 +6,13 @@ import {DoesNotFitError} from './does_not_fit.js';
 import {memoryOption} from './format_memory.js';
 import type {Amount, CheckedPlacement, PlacementBlock, Tier} from './placement_option.js';
 
-/** Bytes that weights may have. */
+/** What weights may have. */
 export interface WeightsRoom {
+  /** Bytes. */
   gpuBytes: number;
   ramBytes: number;
+  /** Whether what is on disk and not in the form that steps take is kept there once more, in that form. */
+  offloaded: boolean;
 }
 
 export interface PlacedRuns {
@@ -18,13 +21,16 @@ export interface PlacedRuns {
   /** Places in VRAM that the runs which are not there take turns in, and bytes of each; 0 of 0 if all are there. */
   places: number;
   placeBytes: number;
-  /** What stays in VRAM, shared weights included; pinned blocks; what is read from disk in each step, as it lies in memory. */
-  bytes: {resident: number; ram: number; disk: number};
+  /**
+   * What stays in VRAM, shared weights included; VRAM for what is converted on its way from disk; pinned blocks, and pinned
+   * memory that what is read from disk passes through; what is read from disk in each step, as it lies there.
+   */
+  bytes: {resident: number; staging: number; ram: number; diskStaging: number; disk: number};
 }
 
-/** VRAM is mapped in pieces of this size. */
+/** VRAM of a model's weights is mapped in pieces of this size. */
 const MAPPED_PIECE = 2 ** 21;
-/** Pinned memory that what is read from disk passes through: StoreOptions::stagedChunks times chunkBytes in native/weights. */
+/** StoreOptions::stagedChunks times chunkBytes in native/weights. */
 const DISK_STAGING_BYTES = 12 * 8 * 2 ** 20;
 
 /**
@@ -41,59 +47,48 @@ const DISK_STAGING_BYTES = 12 * 8 * 2 ** 20;
  * Throws DoesNotFitError; OptionError where a function's answer is no tier.
  */
 export function placeRuns(weights: DecoderWeights, placement: CheckedPlacement, room: WeightsRoom): PlacedRuns {
-  return 'choose' in placement ? chosen(weights, placement.choose, room) : within(weights, limited(placement, room), room);
+  return 'choose' in placement ? chosen(weights, placement.choose, room) : within(weights, placement, room);
 }
 
 /** VRAM that placeRuns needs at least, with everything that can be elsewhere elsewhere. */
-export function leastGpuBytes(weights: DecoderWeights): number {
+export function leastGpuBytes(weights: DecoderWeights, room: Omit<WeightsRoom, 'gpuBytes'>): number {
   const layers = movable(weights);
-  return fixedBytes(weights) + Math.min(...layers.map((_, resident) => split(layers, resident).gpuBytes), sum(layers.map(residentBytes)));
+  return Math.min(...layers.map((_, resident) => gpuBytesOf(split(weights, layers, resident, room))), allGpuBytes(weights));
 }
 
 /** VRAM for all weights. */
 export function allGpuBytes(weights: DecoderWeights): number {
-  return fixedBytes(weights) + sum(movable(weights).map(residentBytes));
+  return mapped(weights.runs.reduce((sum, {bytes}) => sum + bytes, weights.sharedBytes));
 }
 
 /**
- * Places for so many streamed layers. The i-th has place i modulo their number, in every step the same, so that captured
- * work stays good. Two let a copy go on while a layer is computed; more only help where computing takes about as long as
- * copying. After the last layer the first comes again: with one layer too many for whole rounds both would have the same
- * place, and the copy would wait for the computing.
+ * Places for so many streamed layers, which take turns in them: as placesFor in native/weights/places.h. Two let a copy go on
+ * while a layer is computed; with an odd number of layers the last of a step and the first of the next would have the same of
+ * two. None for so few layers that places for them would take as much as they do: they stay in VRAM.
  */
 export function placesFor(streamed: number): number {
-  if (streamed < 2) return streamed;
-  let places = 2;
-  while (streamed % places === 1) places++;
-  return places;
+  return streamed <= 3 ? 0 : 2 + (streamed % 2);
 }
 
 export function gpuBytesOf({bytes, places, placeBytes}: PlacedRuns): number {
-  return bytes.resident + places * placeBytes;
+  return mapped(bytes.resident + places * placeBytes + bytes.staging);
 }
 
-/** Of pinned host memory, staging included. */
+/** Of pinned host memory. */
 export function pinnedBytesOf({bytes}: PlacedRuns): number {
-  return bytes.ram + (bytes.disk > 0 ? DISK_STAGING_BYTES : 0);
+  return bytes.ram + bytes.diskStaging;
 }
 
-function limited({gpu, ram}: {gpu?: Amount; ram?: Amount}, room: WeightsRoom): WeightsRoom {
-  return {
-    gpuBytes: Math.min(gpu?.(room.gpuBytes) ?? Infinity, room.gpuBytes),
-    ramBytes: Math.min(ram?.(room.ramBytes) ?? Infinity, room.ramBytes),
-  };
-}
-
-function within(weights: DecoderWeights, {gpuBytes, ramBytes}: WeightsRoom, free: WeightsRoom): PlacedRuns {
+function within(weights: DecoderWeights, {gpu, ram}: {gpu?: Amount; ram?: Amount}, room: WeightsRoom): PlacedRuns {
+  const gpuBytes = Math.min(gpu?.(room.gpuBytes) ?? Infinity, room.gpuBytes);
+  const limits = {...room, ramBytes: Math.min(ram?.(room.ramBytes) ?? Infinity, room.ramBytes)};
   const layers = movable(weights);
-  const room = gpuBytes - fixedBytes(weights);
-  if (sum(layers.map(residentBytes)) <= room) return placed(weights, new Map());
-  for (let resident = layers.length - 1; resident >= 0; resident--) {
-    const {streamed, gpuBytes: needed} = split(layers, resident);
-    if (needed <= room) return placed(weights, tiersOf(streamed, ramBytes));
+  for (let resident = layers.length; resident >= 0; resident--) {
+    const found = split(weights, layers, resident, limits);
+    if (gpuBytesOf(found) <= gpuBytes) return found;
   }
-  const least = leastGpuBytes(weights);
-  const nearest = least > free.gpuBytes ? undefined : {placement: {gpu: memoryOption(least)}};
+  const least = leastGpuBytes(weights, limits);
+  const nearest = least > room.gpuBytes ? undefined : {placement: {gpu: memoryOption(least)}};
   throw new DoesNotFitError('gpu', least, gpuBytes, 'what of the weights is in VRAM at a time', nearest);
 }
 
@@ -106,30 +101,30 @@ function chosen(weights: DecoderWeights, choose: (block: PlacementBlock) => Tier
     }
     if (tier !== 'gpu') tiers.set(run, tier);
   }
-  const result = placed(weights, tiers);
+  const result = placed(weights, tiers, room);
   const needed = {gpu: gpuBytesOf(result), ram: pinnedBytesOf(result)};
   if (needed.gpu > room.gpuBytes) throw new DoesNotFitError('gpu', needed.gpu, room.gpuBytes, 'the placement', {placement: 'auto'});
   if (needed.ram > room.ramBytes) throw new DoesNotFitError('ram', needed.ram, room.ramBytes, 'the placement', {placement: 'auto'});
   return result;
 }
 
-/** Those that stay, spread evenly, and the VRAM that they and the others' places take. */
-function split(layers: readonly RunWeights[], resident: number): {streamed: RunWeights[]; gpuBytes: number} {
+/** With so many layers in VRAM, spread evenly, and of the others as many in RAM as fit. */
+function split(weights: DecoderWeights, layers: readonly RunWeights[], resident: number, room: Omit<WeightsRoom, 'gpuBytes'>): PlacedRuns {
   const streamed = spread(layers, layers.length - resident);
-  const others = new Set(streamed);
-  const places = placesFor(streamed.length) * placeBytesFor(streamed);
-  return {streamed, gpuBytes: sum(layers.filter((each) => !others.has(each)).map(residentBytes)) + places};
+  return placed(weights, tiersOf(streamed, room.ramBytes), room);
 }
 
 /** As many as fit are in RAM, the others on disk. */
 function tiersOf(streamed: readonly RunWeights[], ramBytes: number): Map<number, Tier> {
-  for (let count = 0; count <= streamed.length; count++) {
+  const all = sum(streamed.map(({bytes}) => bytes));
+  for (let count = 0; count < streamed.length; count++) {
     const disk = new Set(spread(streamed, count));
-    const ram = sum(streamed.filter((each) => !disk.has(each)).map(({bytes}) => bytes)) + (count > 0 ? DISK_STAGING_BYTES : 0);
-    // Staging is needed whatever else there is.
-    if (ram <= ramBytes || count === streamed.length) return new Map(streamed.map((each) => [each.index, disk.has(each) ? 'disk' : 'ram']));
+    const onDisk = sum([...disk].map(({bytes}) => bytes));
+    if (all - onDisk + (count > 0 ? DISK_STAGING_BYTES : 0) > ramBytes) continue;
+    return new Map(streamed.map((each) => [each.index, disk.has(each) ? 'disk' : 'ram']));
   }
-  return new Map();
+  // Staging is needed whatever there is.
+  return new Map(streamed.map((each) => [each.index, 'disk']));
 }
 
 /** `count` of the items, as far from each other as can be. */
@@ -137,38 +132,32 @@ function spread<T>(items: readonly T[], count: number): T[] {
   return items.filter((_, at) => Math.floor(((at + 1) * count) / items.length) > Math.floor((at * count) / items.length));
 }
 
-function placed(weights: DecoderWeights, others: ReadonlyMap<number, Tier>): PlacedRuns {
-  const layers = movable(weights);
-  const streamed = layers.filter(({index}) => others.has(index));
-  const of = (tier: Tier) => sum(streamed.flatMap(({index, bytes}) => (others.get(index) === tier ? [bytes] : [])));
+function placed(weights: DecoderWeights, wanted: ReadonlyMap<number, Tier>, {offloaded}: Omit<WeightsRoom, 'gpuBytes'>): PlacedRuns {
+  const places = placesFor(wanted.size);
+  const others = places === 0 ? new Map<number, Tier>() : wanted;
+  const of = (tier: Tier) => weights.runs.filter(({index}) => (others.get(index) ?? 'gpu') === tier);
+  const disk = of('disk');
   return {
     tiers: weights.runs.map(({index}) => others.get(index) ?? 'gpu'),
-    places: placesFor(streamed.length),
-    placeBytes: placeBytesFor(streamed),
+    places,
+    placeBytes: Math.max(0, ...[...of('ram'), ...disk].map(({bytes}) => bytes)),
     bytes: {
-      resident: fixedBytes(weights) + sum(layers.filter(({index}) => !others.has(index)).map(residentBytes)),
-      ram: of('ram'),
-      disk: of('disk'),
+      resident: weights.sharedBytes + sum(of('gpu').map(({bytes}) => bytes)),
+      staging: offloaded ? 0 : Math.max(0, ...disk.map(({stagingBytes}) => stagingBytes)),
+      ram: sum(of('ram').map(({bytes}) => bytes)),
+      diskStaging: disk.length > 0 ? DISK_STAGING_BYTES : 0,
+      disk: sum(disk.map((run) => diskBytes(run, offloaded))),
     },
   };
 }
 
+/** Read from disk in a step. */
+export function diskBytes({bytes, storedBytes, stagingBytes}: RunWeights, offloaded: boolean): number {
+  return offloaded && stagingBytes > 0 ? bytes : storedBytes;
+}
+
 function movable({runs}: DecoderWeights): RunWeights[] {
   return runs.filter(({kind, bytes}) => kind === 'block' && bytes > 0);
-}
-
-/** Of what stays in VRAM whatever the placement. */
-function fixedBytes(weights: DecoderWeights): number {
-  const movables = new Set(movable(weights));
-  return mapped(weights.sharedBytes) + sum(weights.runs.flatMap((run) => (movables.has(run) ? [] : [residentBytes(run)])));
-}
-
-function residentBytes({bytes}: {bytes: number}): number {
-  return mapped(bytes);
-}
-
-function placeBytesFor(streamed: readonly RunWeights[]): number {
-  return mapped(Math.max(0, ...streamed.map(({bytes}) => bytes)));
 }
 
 function mapped(bytes: number): number {

@@ -32,6 +32,7 @@ const run = (index: number, kind: RunWeights['kind'], bytes: number): RunWeights
   kind,
   bytes,
   storedBytes: bytes,
+  stagingBytes: 0,
   readBytes: bytes,
 });
 /** 16 GiB and a half. */
@@ -50,6 +51,7 @@ const demand = (changes: Partial<MemoryDemand> = {}): MemoryDemand => ({
   maxBatch: 8,
   deterministic: false,
   placement: {},
+  offloaded: false,
   free: {gpuBytes: 79 * GIB, ramBytes: 100 * GIB},
   ...changes,
 });

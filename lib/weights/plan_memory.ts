@@ -19,6 +19,8 @@ export interface MemoryDemand {
   placement: CheckedPlacement;
   /** Bytes that are free, of the GPU and of host memory that may be pinned. */
   free: {gpuBytes: number; ramBytes: number};
+  /** Whether there is an offload folder. */
+  offloaded: boolean;
   /** Bytes that the engines compute in. Default: estimated. */
   scratchBytes?: number;
 }
@@ -28,7 +30,7 @@ export interface MemoryPlan {
   /** Of keys and values: enough for all sequences at their longest, or as many as fit, and for one at least. */
   pages: number;
   steps: StepLimits;
-  /** Bytes of the GPU. */
+  /** Bytes of the GPU. `places`: what weights that do not stay pass through. */
   gpu: {weights: number; places: number; cache: number; steps: number; scratch: number};
 }
 
@@ -81,7 +83,7 @@ function isLimit(placement: CheckedPlacement, availableBytes: number): boolean {
 }
 
 function planned(demand: MemoryDemand): MemoryPlan {
-  const {shape, weights, maxBatch, placement, free} = demand;
+  const {shape, weights, maxBatch, placement, free, offloaded} = demand;
   const steps = stepLimits(demand);
   const pagesPerSequence = Math.ceil(demand.maxContext / shape.pageSize);
   const wanted = maxBatch * pagesPerSequence;
@@ -93,17 +95,22 @@ function planned(demand: MemoryDemand): MemoryPlan {
   const reserved = Math.max(Math.min(RESERVED, free.gpuBytes * RESERVED_SHARE), taken.steps + taken.scratch + runtime);
   const room = free.gpuBytes - reserved;
   const least = cacheBytes(shape, pagesPerSequence);
-  const place = (cache: number) => placeRuns(weights, placement, {gpuBytes: room - cache, ramBytes: free.ramBytes});
+  const place = (cache: number) => placeRuns(weights, placement, {gpuBytes: room - cache, ramBytes: free.ramBytes, offloaded});
   const resident = !('choose' in placement) && placement.gpu === undefined && allGpuBytes(weights) + least <= room;
   // With fewest weights in VRAM, unless they all are.
-  const pages = pagesIn(shape, room - (resident ? allGpuBytes(weights) : leastGpuBytes(weights)), wanted);
+  const pages = pagesIn(
+    shape,
+    room - (resident ? allGpuBytes(weights) : leastGpuBytes(weights, {ramBytes: free.ramBytes, offloaded})),
+    wanted,
+  );
   const placed = place('choose' in placement || resident ? least : cacheBytes(shape, Math.max(pages, pagesPerSequence)));
   const cached = pagesIn(shape, room - gpuBytesOf(placed), wanted);
+  const passing = placed.places * placed.placeBytes + placed.bytes.staging;
   return {
     placed,
     pages: cached,
     steps,
-    gpu: {weights: placed.bytes.resident, places: placed.places * placed.placeBytes, cache: cacheBytes(shape, cached), ...taken},
+    gpu: {weights: gpuBytesOf(placed) - passing, places: passing, cache: cacheBytes(shape, cached), ...taken},
   };
 }
 
@@ -120,7 +127,7 @@ function nearest(demand: MemoryDemand): FittingOptions | undefined {
   };
   if (!isAuto && fits({placement: {}})) {
     if ('choose' in placement) return {placement: 'auto'};
-    const gpu = memoryOption(leastGpuBytes(demand.weights));
+    const gpu = memoryOption(leastGpuBytes(demand.weights, {ramBytes: demand.free.ramBytes, offloaded: demand.offloaded}));
     return {placement: {gpu}};
   }
   for (const maxBatch of [demand.maxBatch, 1]) {

@@ -12,6 +12,7 @@ const run = (index: number, kind: RunWeights['kind'], bytes: number, storedBytes
   kind,
   bytes,
   storedBytes,
+  stagingBytes: storedBytes === bytes ? 0 : storedBytes,
   readBytes: kind === 'prologue' ? 0 : bytes,
 });
 const decoder = (layers: number, layerBytes: number, headBytes: number, stored?: number): DecoderWeights => ({
@@ -28,7 +29,11 @@ const SMALL = {weights: decoder(30, 7.078e6, 56.6e6), shape: {layers: 30, kvHead
 
 const demand = (model: Pick<StepDemand, 'weights' | 'shape'>, changes: Partial<StepDemand> & {placement?: unknown} = {}): StepDemand => ({
   ...model,
-  placed: placeRuns(model.weights, checkPlacement(changes.placement ?? 'auto'), {gpuBytes: 1e12, ramBytes: 1e12}),
+  placed: placeRuns(model.weights, checkPlacement(changes.placement ?? 'auto'), {
+    gpuBytes: 1e12,
+    ramBytes: 1e12,
+    offloaded: changes.offloaded ?? false,
+  }),
   speeds: ASSUMED_SPEEDS,
   streams: 1,
   contextTokens: 64,
@@ -83,7 +88,7 @@ describe('with weights that pass through', () => {
   });
 
   it('waits where one place serves two layers in a row', () => {
-    const two = demand(LARGE, {placement: ({index}: {index: number}): Tier => (index < 2 ? 'ram' : 'gpu')});
+    const two = demand(LARGE, {placement: ({index}: {index: number}): Tier => (index < 4 ? 'ram' : 'gpu')});
     const one = {...two, placed: {...two.placed, places: 1}};
     expect(stepSeconds(one)).toBeGreaterThan(stepSeconds(two));
   });

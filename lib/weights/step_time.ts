@@ -2,7 +2,7 @@
 
 import type {DecoderShape} from '../decoder/lowered_decoder.js';
 import type {DecoderWeights} from './decoder_weights.js';
-import type {PlacedRuns} from './place_runs.js';
+import {diskBytes, type PlacedRuns} from './place_runs.js';
 import type {Speeds} from './speeds.js';
 
 export interface StepDemand {
@@ -57,9 +57,8 @@ export function stepSeconds(demand: StepDemand): number {
   for (let step = 0; step < 4; step++) {
     before = computed;
     for (const [run, seconds] of compute.entries()) {
-      const place = count % placed.places;
       if (placed.tiers[run] !== 'gpu') {
-        ({copied, read} = arrival(demand, run, Math.max(copied, freed[place]!), read));
+        ({copied, read} = arrival(demand, run, Math.max(copied, freed[count % placed.places]!), read));
         computed = Math.max(computed, copied);
       }
       computed += seconds;
@@ -76,10 +75,11 @@ function arrival(
   start: number,
   diskFree: number,
 ): {copied: number; read: number} {
-  const {bytes, storedBytes} = weights.runs[run]!;
+  const weighed = weights.runs[run]!;
+  const {bytes} = weighed;
   const onTheWay = start + bytes / speeds.hostToDevice;
   if (placed.tiers[run] !== 'disk') return {copied: onTheWay, read: diskFree};
-  const length = offloaded ? bytes : storedBytes;
+  const length = diskBytes(weighed, offloaded);
   // Its beginning may be read ahead, the rest as the copy makes room for it.
   const read = Math.max(diskFree + length / speeds.disk, start + Math.max(0, length - STAGED_BYTES) / speeds.disk);
   return {copied: Math.max(onTheWay, read), read};

@@ -9,10 +9,13 @@ import {randomTensors, tinyConfig} from './random_checkpoint.js';
 import {byteLevelTokenizer} from './tokenizers.js';
 
 /** `headDim`: 64 has kernels, 48 has none. Trained for 256 positions. */
-export async function languageModelFolder(folder: string, {headDim = 64, externalData}: {headDim?: number; externalData?: string} = {}) {
+export async function languageModelFolder(
+  folder: string,
+  {headDim = 64, layerCount = 2, externalData}: {headDim?: number; layerCount?: number; externalData?: string} = {},
+) {
   const {tokenizerJson, tokenizerConfig} = byteLevelTokenizer();
   await mkdir(folder);
-  const config = tinyConfig({headDim, vocabSize: 272, maxPositionEmbeddings: 256});
+  const config = tinyConfig({headDim, layerCount, vocabSize: 272, maxPositionEmbeddings: 256});
   await writeModel(buildDecoder(config, randomTensors(config), {dtype: 'fp32'}), join(folder, 'model.onnx'), {externalData});
   const files = {
     'config.json': {model_type: 'llama', max_position_embeddings: 256},

@@ -16,6 +16,7 @@ export interface DecoderMemoryOptions extends ModelLimits {
   scratchBytes?: number;
   /** Default: in VRAM what fits, the rest in RAM, what does not fit there on disk. */
   placement?: CheckedPlacement;
+  offloadFolder?: string;
 }
 
 /** Of what is free now. Throws DoesNotFitError, OptionError where a placement's function answers no tier, CudaError. */
@@ -32,5 +33,6 @@ export function decoderMemory(index: DecoderIndex, options: DecoderMemoryOptions
     placement,
     scratchBytes,
     free: {gpuBytes: freeBytes, ramBytes: pinnableBytes()},
+    offloaded: options.offloadFolder !== undefined,
   });
 }
