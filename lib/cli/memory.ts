@@ -4,6 +4,7 @@ import {setTimeout} from 'node:timers/promises';
 
 import {Command} from 'commander';
 
+import {AbortError} from '../errors.js';
 import {UsageError} from './errors.js';
 import {withInterrupt} from './interrupt.js';
 import {number} from './options.js';
@@ -51,7 +52,7 @@ async function memory({watch = false, interval, json = false}: Flags): Promise<v
       try {
         await setTimeout((interval ?? 2) * 1000, undefined, {signal});
       } catch {
-        throw signal.reason;
+        throw new AbortError(signal.reason);
       }
     }
   });
