@@ -2,6 +2,7 @@
 
 import {join} from 'node:path';
 
+import {pageBytes} from '../backend/tensorrt/cache_pages.js';
 import {checkLimits, type DecoderFolder, findDecoderFolder, planFolder} from '../backend/tensorrt/decoder_manifest.js';
 import {stepLimits} from '../backend/tensorrt/step_limits.js';
 import type {LoweredDecoder} from '../decoder/lowered_decoder.js';
@@ -259,9 +260,8 @@ function contextsUpTo(longest: number, asked: number): number[] {
 }
 
 function contextOf(demand: MemoryDemand, machine: PlannedMachine, tokens: number): PlannedContext {
-  const {layers, kvHeads, headSize, pageSize} = demand.shape;
-  const pagesEach = Math.ceil(tokens / pageSize);
-  const sequenceBytes = 2 * layers * kvHeads * headSize * 2 * pagesEach * pageSize;
+  const pagesEach = Math.ceil(tokens / demand.shape.pageSize);
+  const sequenceBytes = pagesEach * pageBytes(demand.shape);
   try {
     const memory = planMemory({...demand, maxContext: tokens});
     return {

@@ -4,6 +4,7 @@ import {OptionError} from '../errors.js';
 import type {DecoderWeights, RunWeights} from './decoder_weights.js';
 import {DoesNotFitError} from './does_not_fit.js';
 import {memoryOption} from './format_memory.js';
+import {mappedBytes} from './mapped_bytes.js';
 import type {Amount, CheckedPlacement, PlacementBlock, Tier} from './placement_option.js';
 
 /** What weights may have. */
@@ -28,8 +29,6 @@ export interface PlacedRuns {
   bytes: {resident: number; staging: number; ram: number; diskStaging: number; disk: number};
 }
 
-/** VRAM of a model's weights is mapped in pieces of this size. */
-const MAPPED_PIECE = 2 ** 21;
 /** StoreOptions::stagedChunks times chunkBytes in native/weights. */
 const DISK_STAGING_BYTES = 12 * 8 * 2 ** 20;
 
@@ -58,7 +57,7 @@ export function leastGpuBytes(weights: DecoderWeights, room: Omit<WeightsRoom, '
 
 /** VRAM for all weights. */
 export function allGpuBytes(weights: DecoderWeights): number {
-  return mapped(weights.runs.reduce((sum, {bytes}) => sum + bytes, weights.sharedBytes));
+  return mappedBytes(weights.runs.reduce((sum, {bytes}) => sum + bytes, weights.sharedBytes));
 }
 
 /**
@@ -71,7 +70,7 @@ export function placesFor(streamed: number): number {
 }
 
 export function gpuBytesOf({bytes, places, placeBytes}: PlacedRuns): number {
-  return mapped(bytes.resident + places * placeBytes + bytes.staging);
+  return mappedBytes(bytes.resident + places * placeBytes + bytes.staging);
 }
 
 /** Of pinned host memory. */
@@ -158,10 +157,6 @@ export function diskBytes({bytes, storedBytes, stagingBytes}: RunWeights, offloa
 
 function movable({runs}: DecoderWeights): RunWeights[] {
   return runs.filter(({kind, bytes}) => kind === 'block' && bytes > 0);
-}
-
-function mapped(bytes: number): number {
-  return Math.ceil(bytes / MAPPED_PIECE) * MAPPED_PIECE;
 }
 
 function sum(values: readonly number[]): number {

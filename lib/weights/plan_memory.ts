@@ -6,6 +6,7 @@ import type {DecoderShape} from '../decoder/lowered_decoder.js';
 import type {DecoderWeights} from './decoder_weights.js';
 import {DoesNotFitError, type FittingOptions} from './does_not_fit.js';
 import {memoryOption} from './format_memory.js';
+import {mappedBytes} from './mapped_bytes.js';
 import {allGpuBytes, gpuBytesOf, leastGpuBytes, type PlacedRuns, placeRuns} from './place_runs.js';
 import type {CheckedPlacement} from './placement_option.js';
 
@@ -89,7 +90,7 @@ function planned(demand: MemoryDemand): MemoryPlan {
   const wanted = maxBatch * pagesPerSequence;
   const taken = {
     steps: stepBytes(shape, steps, pagesPerSequence),
-    scratch: demand.scratchBytes ?? estimatedScratchBytes(outputsOf(shape, weights), steps),
+    scratch: mappedBytes(demand.scratchBytes ?? estimatedScratchBytes(outputsOf(shape, weights), steps)),
   };
   const runtime = Math.min(RUNTIME_BYTES, free.gpuBytes * RUNTIME_SHARE);
   const reserved = Math.max(Math.min(RESERVED, free.gpuBytes * RESERVED_SHARE), taken.steps + taken.scratch + runtime);

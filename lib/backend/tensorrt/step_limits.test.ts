@@ -4,9 +4,10 @@ import {stepBytes} from './step_limits.js';
 
 it('counts hidden rows twice, gathered ones, logits and what choosing takes', () => {
   const limits = {slots: 8, decodeRows: 8, narrowRows: 16, prefillRows: 2048, scoreRows: 16};
-  // 2 x 16 MiB; 16 x 8 KiB; 16 x 192 KiB; 16 x (48 x 160 + 192 KiB) in 3.5 MiB; records; pages.
-  const MIB = 2 ** 20;
-  expect(stepBytes({hiddenSize: 4096, vocabularySize: 49152}, limits, 128)).toBe(32 * MIB + 128 * 1024 + 3 * MIB + 3.5 * MIB + 3072 + 4096);
+  const rows = (2 * 2048 + 16) * 8192 + 16 * (49152 * 4 + 48 * 160 + 49152 * 4);
+  expect(stepBytes({hiddenSize: 4096, vocabularySize: 49152}, limits, 128)).toBe(
+    Math.ceil(rows / 2 ** 21) * 2 ** 21 + 16 * 172 + 8 * 128 * 4,
+  );
 });
 
 it('grows with the slots, whose logits are wanted at once', () => {

@@ -1,8 +1,8 @@
 /** How large the steps of a decoder may be, and what of the GPU's memory they take beside weights and cache. */
 
 import type {DecoderShape} from '../../decoder/lowered_decoder.js';
+import {mappedBytes} from '../../weights/mapped_bytes.js';
 import type {ModelLimits} from '../backend.js';
-import {blockBytes} from './cache_pages.js';
 import {DETERMINISTIC_ROWS, MOST_ROWS} from './part_profile.js';
 
 /** As NativeDecoderRequest has them. */
@@ -31,7 +31,7 @@ const SAMPLE_PART_BYTES = 32 + 2 * 8 * 8;
 /** A row's record of what was chosen. */
 const RECORD_BYTES = 172;
 
-/** Bytes of the hidden rows, logits and tables that the runner in native/decode/gpu holds, as its pool takes them. */
+/** Bytes of the hidden rows, logits and tables that the runner in native/decode/gpu holds. */
 export function stepBytes(
   {hiddenSize, vocabularySize}: Pick<DecoderShape, 'hiddenSize' | 'vocabularySize'>,
   {slots, decodeRows, prefillRows, scoreRows}: StepLimits,
@@ -39,14 +39,7 @@ export function stepBytes(
 ): number {
   const rows = Math.max(prefillRows, decodeRows, scoreRows);
   const chosen = Math.max(decodeRows, slots, scoreRows);
-  const hidden = (count: number) => blockBytes(count * hiddenSize * 2);
+  const hidden = (2 * rows + chosen) * hiddenSize * 2;
   const sampled = Math.ceil(vocabularySize / SAMPLE_PART) * SAMPLE_PART_BYTES + Math.ceil(vocabularySize / 4) * 16;
-  return (
-    2 * hidden(rows) +
-    hidden(chosen) +
-    blockBytes(chosen * vocabularySize * 4) +
-    blockBytes(chosen * sampled) +
-    blockBytes(chosen * RECORD_BYTES) +
-    blockBytes(slots * pagesPerSlot * 4)
-  );
+  return mappedBytes(hidden + chosen * (vocabularySize * 4 + sampled)) + chosen * RECORD_BYTES + slots * pagesPerSlot * 4;
 }
