@@ -14,7 +14,6 @@
 #include "../decode/gpu/engine_parts.h"
 #include "../decode/gpu/gpu_runner.h"
 #include "../tensorrt/error.h"
-#include "../weights/loader.h"
 #include "../weights/store.h"
 #include "counted_requests.h"
 #include "decoder_request.h"
@@ -163,7 +162,7 @@ std::vector<decode::PartEngines> loadParts(const DecoderRequest& request, const 
 
 // How far what is done first, and then what is done next.
 struct LoadProgress {
-  weights::OnLoaded weights;
+  weights::OnStored weights;
   std::function<void(std::size_t done, std::size_t total)> graphs;
 };
 
@@ -191,6 +190,8 @@ DecoderObject::Parts loadNow(DecoderRequest& request, const LoadProgress& progre
   } catch (const weights::Stopped&) {
     throw tensorrt::AbortedError();
   }
+  // What weights were converted in is nobody's now, and may be gigabytes.
+  memory.device->trim();
   streamSteps(store->bytes(), request.options);
   parts.address = std::make_shared<DecoderObject::Address>(instance);
   auto runner = std::make_unique<decode::GpuRunner>(memory, std::move(request.model), store,

@@ -1,9 +1,10 @@
-// Matrices out of files, on the simulated driver.
-#include "weights/loader.h"
+// Matrices out of files and into the form that is wanted, on the simulated driver.
+#include "weights/matrix_loader.h"
 
 #include <cstdint>
 #include <cstring>
 #include <mutex>
+#include <numeric>
 #include <vector>
 
 #include "engines.h"
@@ -11,6 +12,7 @@
 #include "simulated.h"
 #include "temporary_folder.h"
 #include "weights/matrix.h"
+#include "weights/store.h"
 
 namespace cuda = tensorrt_node::cuda;
 namespace weights = tensorrt_node::weights;
@@ -25,10 +27,20 @@ std::string bytesOf(const std::vector<Value>& values) {
 
 // The simulated device's memory is the host's.
 template <typename Value>
-std::vector<Value> read(const cuda::DeviceBlock& block, std::size_t count) {
+std::vector<Value> read(const weights::Store& store, std::size_t weight, std::size_t count) {
   std::vector<Value> values(count);
-  std::memcpy(values.data(), reinterpret_cast<const void*>(block.address()), count * sizeof(Value));
+  std::memcpy(values.data(), reinterpret_cast<const void*>(store.address(0, weight)), count * sizeof(Value));
   return values;
+}
+
+// All of them resident, as one run's.
+std::unique_ptr<weights::Store> load(const tensorrt_node::tensorrt::DeviceMemory& memory,
+                                     const std::vector<weights::Matrix>& matrices,
+                                     const weights::OnStored& onStored = nullptr, std::stop_token stop = {}) {
+  std::vector<std::size_t> all(matrices.size());
+  std::iota(all.begin(), all.end(), std::size_t{0});
+  return weights::Store::load(memory, matrices, {{.weights = all, .tier = weights::Tier::vram}},
+                              {.threads = 3, .chunkBytes = 64}, onStored, std::move(stop));
 }
 
 weights::Source all(const std::string& path, std::uint64_t bytes, std::uint64_t offset = 0) {
@@ -47,8 +59,6 @@ std::vector<std::uint16_t> counted(std::size_t count) {
   for (std::size_t i = 0; i < count; ++i) values[i] = static_cast<std::uint16_t>(i * 7 + 1);
   return values;
 }
-
-constexpr weights::LoaderOptions smallChunks{.threads = 3, .chunkBytes = 64};
 
 }  // namespace
 
@@ -74,11 +84,11 @@ TEST(weights_come_in_pieces_from_files_and_memory) {
     last = done;
     total = of;
   };
-  const auto blocks = weights::load(test::memory(), matrices, onLoaded, {}, smallChunks);
+  const auto store = load(test::memory(), matrices, onLoaded);
   CHECK_EQUAL(last, 5U * 808);
   CHECK_EQUAL(total, 5U * 808);
   for (std::size_t i = 0; i < 5; ++i) {
-    const auto got = read<std::uint16_t>(blocks[i], 404);
+    const auto got = read<std::uint16_t>(*store, i, 404);
     for (std::size_t k = 0; k < 400; ++k) CHECK_EQUAL(got[k], values[100 * i + k]);
     CHECK_EQUAL(got[403], 0x0909);
   }
@@ -101,8 +111,8 @@ TEST(weights_are_brought_into_the_form_that_is_wanted) {
   codes.scales = all(file, 8, 0);
   codes.zeroPoint = 1;
   matrix.pieces = {transposed, cast, codes};
-  const auto blocks = weights::load(test::memory(), {&matrix, 1}, nullptr, {}, smallChunks);
-  CHECK(read<std::uint16_t>(blocks[0], 12) ==
+  const auto store = load(test::memory(), {matrix});
+  CHECK(read<std::uint16_t>(*store, 0, 12) ==
         std::vector<std::uint16_t>({0x3C00, 0x4200, 0x4500, 0x4000, 0x4400, 0x4600, 0x4400, 0x4500, 0x4600,
                                     // (1 - 1) * 1, (2 - 1) * 1, (3 - 1) * 2
                                     0, 0x3C00, 0x4400}));
@@ -121,7 +131,7 @@ TEST(weights_that_cannot_be_read_are_an_error_and_leave_nothing) {
        {std::pair(matrix(folder.file("none"), 10), "ENOENT"), std::pair(matrix(file, 102), "ENODATA")}) {
     const std::vector<weights::Matrix> matrices{matrix(file, 100), broken, matrix(file, 100)};
     try {
-      static_cast<void>(weights::load(memory, matrices, nullptr, {}, smallChunks));
+      static_cast<void>(load(memory, matrices));
       CHECK(false);
     } catch (const tensorrt_node::files::FileError& error) {
       CHECK_EQUAL(error.codeName(), code);
@@ -141,7 +151,7 @@ TEST(weights_are_given_up_when_asked_to) {
     const auto onLoaded = [&](std::uint64_t done, std::uint64_t) {
       if (done > 500) stop.request_stop();
     };
-    static_cast<void>(weights::load(test::memory(), {&matrix, 1}, onLoaded, stop.get_token(), smallChunks));
+    static_cast<void>(load(test::memory(), {matrix}, onLoaded, stop.get_token()));
   } catch (const weights::Stopped&) {
     stopped = true;
   }

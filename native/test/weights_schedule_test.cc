@@ -50,7 +50,7 @@ struct Disk {
 // Few of them, as files are slow to make.
 std::vector<test::StoreModel> models() {
   std::vector<test::StoreModel> made;
-  for (const std::size_t layers : {4, 5, 7, 8}) {
+  for (const std::size_t layers : {4, 5, 6}) {
     test::StoreModel& model = made.emplace_back();
     model.add(30);
     model.run({0}, Tier::vram);
@@ -86,6 +86,7 @@ class Schedule {
   Outcome run() {
     std::unique_ptr<weights::Store> store;
     weights::StoreOptions options{.threads = static_cast<unsigned>(1 + chance_.below(3)),
+                                  .readers = static_cast<unsigned>(1 + chance_.below(3)),
                                   .chunkBytes = 64 + chance_.below(1000),
                                   .stagedChunks = 2 + chance_.below(4),
                                   .places = chance_.oneIn(2) ? 0 : 2 + chance_.below(3),
@@ -95,7 +96,7 @@ class Schedule {
     };
     if (chance_.oneIn(4)) plantFault();
     if (!survives([&] { store = model_.load(memory_, options); })) store = model_.load(memory_, options);
-    for (std::uint64_t turn = 0, turns = 2 + chance_.below(5); turn < turns; ++turn) {
+    for (std::uint64_t turn = 0, turns = 1 + chance_.below(4); turn < turns; ++turn) {
       if (chance_.oneIn(3)) plantFault();
       disk_->failing = chance_.oneIn(4);
       if (chance_.oneIn(4)) {
@@ -174,7 +175,7 @@ class Schedule {
 TEST(store_survives_random_schedules) {
   std::vector<test::StoreModel> all = models();
   Outcome sum;
-  for (std::uint64_t seed = 1; seed <= 1000; ++seed) {
+  for (std::uint64_t seed = 1; seed <= 2000; ++seed) {
     std::string problem;
     try {
       const Outcome outcome = Schedule(all[seed % all.size()], seed).run();

@@ -35,7 +35,7 @@ test::StoreModel layersOf(const std::vector<Tier>& tiers, bool converted = false
 
 // Reads of some hundred bytes, and memory in small pieces.
 weights::StoreOptions smallReads() {
-  return {.threads = 2, .chunkBytes = 300, .stagedChunks = 3, .pieceBytes = 1};
+  return {.threads = 2, .readers = 2, .chunkBytes = 300, .stagedChunks = 3, .pieceBytes = 1};
 }
 
 std::size_t used(const cuda::Context& context) {

@@ -1,8 +1,10 @@
 #include "direct_file.h"
 
 #include <fcntl.h>
+#include <sys/uio.h>
 
 #include <cerrno>
+#include <memory>
 #include <utility>
 
 #include "../files/error.h"
@@ -20,6 +22,12 @@ int openFile(const std::string& path, int flags) noexcept {
 }
 
 }  // namespace
+
+std::span<std::byte> alignedRoom(std::span<std::byte> memory, std::size_t bytes) noexcept {
+  void* begin = memory.data();
+  std::size_t space = memory.size();
+  return {static_cast<std::byte*>(std::align(directAlignment, bytes, begin, space)), bytes};
+}
 
 DirectFile::DirectFile(std::string path, ReadFunction read)
     : path_(std::move(path)),
@@ -42,10 +50,31 @@ std::span<std::byte> DirectFile::read(std::uint64_t offset, std::size_t bytes, s
     if (errno != EINVAL) throw files::FileError("pread", path_, errno);
     direct_.store(false, std::memory_order_relaxed);
   }
-  const ssize_t got = readSome(buffered_.number(), to.first(bytes), offset, bytes);
-  if (got < 0) throw files::FileError("pread", path_, errno);
-  if (static_cast<std::size_t>(got) < bytes) throw files::FileError("pread", path_, ENODATA);
+  readBuffered(offset, to.first(bytes));
   return to.first(bytes);
+}
+
+bool DirectFile::readCached(std::uint64_t offset, std::span<std::byte> to) const {
+  if (!direct()) {
+    readBuffered(offset, to);
+    return true;
+  }
+  while (!to.empty()) {
+    const iovec part{to.data(), to.size()};
+    const ssize_t count = preadv2(buffered_.number(), &part, 1, static_cast<off_t>(offset), RWF_NOWAIT);
+    if (count < 0 && errno == EINTR) continue;
+    // Not cached, not known to be, or beyond the end: a direct read says what there is to say.
+    if (count <= 0) return false;
+    offset += static_cast<std::uint64_t>(count);
+    to = to.subspan(static_cast<std::size_t>(count));
+  }
+  return true;
+}
+
+void DirectFile::readBuffered(std::uint64_t offset, std::span<std::byte> to) const {
+  const ssize_t got = readSome(buffered_.number(), to, offset, to.size());
+  if (got < 0) throw files::FileError("pread", path_, errno);
+  if (static_cast<std::size_t>(got) < to.size()) throw files::FileError("pread", path_, ENODATA);
 }
 
 ssize_t DirectFile::readSome(int file, std::span<std::byte> to, std::uint64_t offset, std::size_t least) const {

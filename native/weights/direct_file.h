@@ -25,6 +25,9 @@ constexpr std::size_t directRoom(std::size_t bytes) noexcept {
   return (bytes + directAlignment - 1) / directAlignment * directAlignment + directAlignment;
 }
 
+// The part of some memory that such a read wants; the memory is larger by directAlignment where it is not aligned.
+std::span<std::byte> alignedRoom(std::span<std::byte> memory, std::size_t bytes) noexcept;
+
 // Safe from any thread.
 class DirectFile {
  public:
@@ -37,11 +40,16 @@ class DirectFile {
   // Throws FileError; ENODATA for a file that is shorter.
   std::span<std::byte> read(std::uint64_t offset, std::size_t bytes, std::span<std::byte> to) const;
 
+  // The same where no such read is needed: true, with `to` filled, when the page cache has all of it or reads cannot go
+  // past it. Throws FileError.
+  bool readCached(std::uint64_t offset, std::span<std::byte> to) const;
+
   const std::string& path() const noexcept { return path_; }
   // Whether reads go past the page cache, as far as is known.
   bool direct() const noexcept { return direct_.load(std::memory_order_relaxed); }
 
  private:
+  void readBuffered(std::uint64_t offset, std::span<std::byte> to) const;
   // Reads until `least` bytes are there; -1 with errno.
   ssize_t readSome(int file, std::span<std::byte> to, std::uint64_t offset, std::size_t least) const;
 

@@ -1,7 +1,10 @@
 #include "matrix_loader.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <atomic>
+#include <cstring>
 #include <memory>
 #include <thread>
 #include <utility>
@@ -9,7 +12,6 @@
 
 #include "../cuda/driver.h"
 #include "convert_piece.h"
-#include "source_reader.h"
 
 namespace tensorrt_node::weights {
 
@@ -17,6 +19,11 @@ namespace {
 
 std::uint64_t bytesOf(const Matrix& matrix, const Piece& piece) noexcept {
   return static_cast<std::uint64_t>(piece.rows * matrix.columns) * elementBytes(matrix.type);
+}
+
+// Null for what is in memory already.
+std::unique_ptr<const DirectFile> opened(const Source& source) {
+  return source.inlined != nullptr ? nullptr : std::make_unique<const DirectFile>(source.path, ::pread);
 }
 
 }  // namespace
@@ -29,9 +36,11 @@ std::uint64_t bytesToRead(const Matrix& matrix) noexcept {
 
 MatrixLoader::MatrixLoader(const tensorrt::DeviceMemory& memory, const kernels::Kernels& kernels, LoadJob& job,
                            std::size_t chunkBytes)
-    : memory_(memory), kernels_(kernels), job_(job), stream_(memory.context, "weights") {
+    : memory_(memory), kernels_(kernels), job_(job), chunkBytes_(chunkBytes), stream_(memory.context, "weights") {
+  const std::size_t room = directRoom(chunkBytes);
   for (Chunk& chunk : chunks_) {
-    chunk.pinned = memory.pinned->allocate(chunkBytes);
+    chunk.pinned = memory.pinned->allocate(room + directAlignment);
+    chunk.room = alignedRoom(chunk.pinned.bytes(), room);
     chunk.copied.emplace(memory.context);
   }
 }
@@ -39,7 +48,7 @@ MatrixLoader::MatrixLoader(const tensorrt::DeviceMemory& memory, const kernels::
 void MatrixLoader::toDevice(const Matrix& matrix, CUdeviceptr to) {
   for (const Piece& piece : matrix.pieces) {
     if (readyAsStored(matrix, piece)) {
-      copy(piece.values, to);
+      copyToDevice(piece.values, to);
     } else {
       convert(matrix, piece, to);
     }
@@ -51,20 +60,11 @@ void MatrixLoader::toHost(const Matrix& matrix, const HostBlock& to, std::uint64
   for (const Piece& piece : matrix.pieces) {
     const std::uint64_t bytes = bytesOf(matrix, piece);
     if (readyAsStored(matrix, piece)) {
-      SourceReader reader(piece.values);
-      for (std::uint64_t done = 0; done < bytes;) {
-        // In parts, for the sake of progress.
-        const std::span<std::byte> part =
-            to.at(offset + done, std::min<std::uint64_t>(bytes - done, chunks_[0].pinned.size()));
-        cuda::noteHostAccess(part.data(), part.size(), true);
-        const std::size_t got = reader.read(part);
-        job_.add(got);
-        done += part.size();
-      }
+      copyToHost(piece.values, to, offset);
     } else {
       cuda::DeviceBlock made = memory_.device->allocate(static_cast<std::size_t>(bytes), stream_);
       convert(matrix, piece, made.address());
-      copyToHost(stream_, to, offset, made.address(), bytes);
+      weights::copyToHost(stream_, to, offset, made.address(), bytes);
     }
     offset += bytes;
   }
@@ -82,24 +82,60 @@ void MatrixLoader::convert(const Matrix& matrix, const Piece& piece, CUdeviceptr
 cuda::DeviceBlock MatrixLoader::staged(const Source& source) {
   if (source.bytes == 0) return {};
   cuda::DeviceBlock block = memory_.device->allocate(static_cast<std::size_t>(source.bytes), stream_);
-  copy(source, block.address());
+  copyToDevice(source, block.address());
   return block;
 }
 
-void MatrixLoader::copy(const Source& source, CUdeviceptr to) {
-  SourceReader reader(source);
+void MatrixLoader::copyToDevice(const Source& source, CUdeviceptr to) {
+  const std::unique_ptr<const DirectFile> file = opened(source);
   for (std::uint64_t done = 0; done < source.bytes;) {
-    Chunk& chunk = chunks_[turn_++ % chunks_.size()];
-    if (chunk.used) chunk.copied->wait();
-    cuda::noteHostAccess(chunk.pinned.data(), chunk.pinned.size(), true);
-    const std::size_t bytes = reader.read(chunk.pinned.bytes());
-    cuda::check(cuda::driver().cuMemcpyHtoDAsync(to + done, chunk.pinned.data(), bytes, stream_.handle()),
-                "cuMemcpyHtoDAsync", stream_.name());
+    Chunk& chunk = nextChunk();
+    const std::span<const std::byte> bytes = read(source, file.get(), done, chunk);
+    // The driver would make the host wait for memory that is not pinned.
+    std::byte* from = chunk.room.data();
+    if (file == nullptr) {
+      std::memcpy(from, bytes.data(), bytes.size());
+    } else {
+      from += bytes.data() - chunk.room.data();
+    }
+    cuda::check(cuda::driver().cuMemcpyHtoDAsync(to + done, from, bytes.size(), stream_.handle()), "cuMemcpyHtoDAsync",
+                stream_.name());
     stream_.record(*chunk.copied);
     chunk.used = true;
-    done += bytes;
-    job_.add(bytes);
+    done += bytes.size();
+    job_.add(bytes.size());
   }
+}
+
+void MatrixLoader::copyToHost(const Source& source, const HostBlock& to, std::uint64_t offset) {
+  const std::unique_ptr<const DirectFile> file = opened(source);
+  for (std::uint64_t done = 0; done < source.bytes;) {
+    const std::span<std::byte> part = to.at(offset + done, std::min<std::uint64_t>(source.bytes - done, chunkBytes_));
+    cuda::noteHostAccess(part.data(), part.size(), true);
+    if (file == nullptr || !file->readCached(source.offset + done, part)) {
+      const std::span<const std::byte> bytes = read(source, file.get(), done, nextChunk());
+      std::memcpy(part.data(), bytes.data(), std::min(bytes.size(), part.size()));
+    }
+    done += part.size();
+    job_.add(part.size());
+  }
+}
+
+MatrixLoader::Chunk& MatrixLoader::nextChunk() {
+  Chunk& chunk = chunks_[turn_++ % chunks_.size()];
+  if (chunk.used) chunk.copied->wait();
+  cuda::noteHostAccess(chunk.pinned.data(), chunk.pinned.size(), true);
+  return chunk;
+}
+
+std::span<const std::byte> MatrixLoader::read(const Source& source, const DirectFile* file, std::uint64_t offset,
+                                              const Chunk& chunk) const {
+  const auto bytes = static_cast<std::size_t>(std::min<std::uint64_t>(source.bytes - offset, chunkBytes_));
+  const std::uint64_t from = source.offset + offset;
+  if (file == nullptr) return std::span(*source.inlined).subspan(static_cast<std::size_t>(from), bytes);
+  const std::span<std::byte> part = chunk.room.first(bytes);
+  if (file->readCached(from, part)) return part;
+  return file->read(from, bytes, chunk.room);
 }
 
 void loadTogether(const tensorrt::DeviceMemory& memory, std::span<const LoadTask> tasks, LoadJob& job, unsigned threads,

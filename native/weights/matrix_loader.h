@@ -16,6 +16,7 @@
 #include "../cuda/stream.h"
 #include "../kernels/kernels.h"
 #include "../tensorrt/engine.h"
+#include "direct_file.h"
 #include "host_block.h"
 #include "load_job.h"
 #include "matrix.h"
@@ -39,6 +40,7 @@ class MatrixLoader {
  private:
   struct Chunk {
     cuda::PinnedBlock pinned;
+    std::span<std::byte> room;
     // The copy out of it.
     std::optional<cuda::Event> copied;
     bool used = false;
@@ -46,11 +48,18 @@ class MatrixLoader {
 
   void convert(const Matrix& matrix, const Piece& piece, CUdeviceptr to);
   cuda::DeviceBlock staged(const Source& source);
-  void copy(const Source& source, CUdeviceptr to);
+  void copyToDevice(const Source& source, CUdeviceptr to);
+  void copyToHost(const Source& source, const HostBlock& to, std::uint64_t offset);
+  // A chunk that no copy uses any more.
+  Chunk& nextChunk();
+  // The source's next bytes, from `offset` on: in the chunk, or where the source has them.
+  std::span<const std::byte> read(const Source& source, const DirectFile* file, std::uint64_t offset,
+                                  const Chunk& chunk) const;
 
   const tensorrt::DeviceMemory& memory_;
   const kernels::Kernels& kernels_;
   LoadJob& job_;
+  const std::size_t chunkBytes_;
   cuda::Stream stream_;
   std::array<Chunk, 2> chunks_;
   std::size_t turn_ = 0;

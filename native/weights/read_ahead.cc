@@ -8,16 +8,6 @@
 
 namespace tensorrt_node::weights {
 
-namespace {
-
-std::span<std::byte> alignedPart(const cuda::PinnedBlock& block, std::size_t bytes) noexcept {
-  void* begin = block.data();
-  std::size_t space = block.size();
-  return {static_cast<std::byte*>(std::align(directAlignment, bytes, begin, space)), bytes};
-}
-
-}  // namespace
-
 ReadAhead::ReadAhead(const std::shared_ptr<const cuda::Context>& context, cuda::PinnedPool& pinned,
                      std::vector<const ReadChunk*> chunks, const ReadAheadOptions& options)
     : chunks_(std::move(chunks)) {
@@ -32,7 +22,7 @@ ReadAhead::ReadAhead(const std::shared_ptr<const cuda::Context>& context, cuda::
   for (std::size_t i = 0; i < slots_.capacity(); ++i) {
     // A page more than needed, where the memory is not aligned.
     cuda::PinnedBlock memory = pinned.allocate(room + directAlignment);
-    const std::span<std::byte> part = alignedPart(memory, room);
+    const std::span<std::byte> part = alignedRoom(memory.bytes(), room);
     slots_.push_back({.memory = std::move(memory),
                       .room = part,
                       .copied = cuda::Event(context),

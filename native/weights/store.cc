@@ -238,7 +238,7 @@ class Store::State {
     }
     prefetcher_.emplace(
         memory_, std::move(blocks), range_->address() + layout_.stagingOffset(),
-        ReadAheadOptions{.threads = options_.threads, .slots = options_.stagedChunks, .read = options_.read});
+        ReadAheadOptions{.threads = options_.readers, .slots = options_.stagedChunks, .read = options_.read});
     prefetcher_->resume();
   }
 

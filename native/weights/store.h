@@ -27,8 +27,10 @@ struct StoreRun {
 };
 
 struct StoreOptions {
-  // Threads that load, and that read what is streamed from disk.
+  // Threads that load.
   unsigned threads = 4;
+  // Threads that read what is streamed from disk: reads under way at once.
+  unsigned readers = 8;
   // Bytes of a read.
   std::size_t chunkBytes = std::size_t{8} << 20;
   // Reads that may be under way, or done and not yet copied, while disk blocks are streamed.
