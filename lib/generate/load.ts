@@ -11,7 +11,9 @@ import {OptionError, TensorrtNodeError, throwIfAborted, UnsupportedError} from '
 import {abortSignal, callback, integer, object, oneOf} from '../options.js';
 import type {OnProgress} from '../progress.js';
 import {loadTokenizer, type TextTokenizer} from '../tokenizer/tokenizer.js';
+import {AdmittedBackend} from '../weights/monitor/admitted_backend.js';
 import {addMemoryHolder} from '../weights/monitor/holders.js';
+import {MemoryMonitor} from '../weights/monitor/memory_monitor.js';
 import {checkPlacement, type Placement} from '../weights/placement_option.js';
 import {checkModelOptions, contextLimit, DEFAULT_MAX_BATCH} from './limits.js';
 import {LanguageModel} from './model.js';
@@ -59,6 +61,8 @@ export interface LoadOptions {
    * Default 0: this backend is the reference for all others.
    */
   accuracyLevel?: 0 | 4;
+  /** Lets requests in: while memory is short they wait or are refused, as its options say. Default: none. */
+  monitor?: MemoryMonitor;
   signal?: AbortSignal;
   onProgress?: OnProgress;
 }
@@ -88,14 +92,14 @@ export interface OpenedModel {
  */
 export async function loadModel(source: string, options: LoadOptions = {}): Promise<LanguageModel> {
   checkLoadOptions(source, options);
-  const {signal, onProgress} = options;
+  const {signal, onProgress, monitor} = options;
   const step = (done: number, detail: string) => onProgress?.({phase: 'load', done, total: 2, unit: 'steps', detail});
   const {tokenizer, config, loadBackend} = await openModel(source, options, () => step(0, 'tokenizer'));
   step(1, 'weights');
   const backend = await loadBackend({signal, onProgress});
   try {
     step(2, 'ready');
-    return new LanguageModel(backend, tokenizer, config);
+    return new LanguageModel(monitor ? new AdmittedBackend(backend, monitor) : backend, tokenizer, config);
   } catch (error) {
     // The caller's function threw: nobody else will free the model.
     await backend[Symbol.asyncDispose]();
@@ -152,6 +156,9 @@ function checkOptions(options: LoadOptions): void {
   if (threads !== undefined) integer('threads', threads, {min: 1, max: 1024});
   if (accuracyLevel !== undefined && accuracyLevel !== 0 && accuracyLevel !== 4) {
     throw new OptionError('accuracyLevel', '0 or 4', accuracyLevel);
+  }
+  if (options.monitor !== undefined && !(options.monitor instanceof MemoryMonitor)) {
+    throw new OptionError('monitor', 'what createMemoryMonitor made', options.monitor);
   }
   abortSignal(signal);
   if (onProgress !== undefined) callback('onProgress', onProgress);

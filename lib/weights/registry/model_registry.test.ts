@@ -9,6 +9,7 @@ import {answerOf, SimulatedMachine, type SimulatedModel} from '../../../test/sup
 import {TensorrtNodeError} from '../../errors.js';
 import type {LanguageModel} from '../../generate/model.js';
 import type {Session} from '../../generate/session.js';
+import {MemoryMonitor} from '../monitor/memory_monitor.js';
 import {ModelRegistry} from './model_registry.js';
 import {checkRegistryOptions, type ModelRegistryOptions} from './options.js';
 
@@ -306,6 +307,56 @@ describe('budgets', () => {
   });
 });
 
+describe('a monitor', () => {
+  const monitored = (admission: 'wait' | 'refuse') => {
+    const ram = {used: 0};
+    const monitor = new MemoryMonitor(
+      {admission, intervalMs: 5},
+      {
+        gpus: async () => ({reason: 'none'}),
+        host: () => ({totalBytes: 100, limitBytes: 100, availableBytes: 100 - ram.used, rssBytes: 1}),
+        holders: () => [],
+        now: Date.now,
+      },
+    );
+    const {machine, registry} = setUp({a: {size: 5, suspendable: false}, b: {size: 5, suspendable: false}}, {monitor});
+    return {ram, monitor, machine, registry};
+  };
+
+  it('has models that nobody uses make room while memory is short, and requests wait', async () => {
+    const {ram, monitor, machine, registry} = monitored('wait');
+    for (const name of ['a', 'b']) await registry.use(name, () => {});
+    const lease = await registry.acquire('b');
+    ram.used = 95;
+    await monitor.read();
+    const waiting = registry.use('a', (model) => ask(model));
+    // One who has a model goes on with it.
+    expect(await ask(lease.model)).toEqual(answerOf('b', PROMPT, 4));
+    while (machine.log.length < 3) await setImmediate();
+    expect(machine.log.slice(2)).toEqual(['unload a']);
+    ram.used = 10;
+    expect(await waiting).toEqual(answerOf('a', PROMPT, 4));
+    lease.release();
+    monitor.dispose();
+    await registry.dispose();
+    expect(monitor.listenerCount('reading')).toBe(0);
+  });
+
+  it('refuses requests, where it is told to', async () => {
+    const {ram, monitor, registry} = monitored('refuse');
+    const session = await registry.use('a', (model) => model.createSession());
+    ram.used = 95;
+    await monitor.read();
+    await expect(registry.use('b', () => {})).rejects.toMatchObject({code: 'ERR_MEMORY_PRESSURE', resource: 'ram'});
+    await expect(ask(session)).rejects.toMatchObject({code: 'ERR_MEMORY_PRESSURE'});
+    ram.used = 10;
+    // What was asked stays in the session.
+    expect(await ask(session)).toEqual(answerOf('a', [...PROMPT, ...PROMPT], 4));
+    monitor.dispose();
+    await registry.dispose();
+  });
+});
+
 describe('a removed model', () => {
   const settle = async () => {
     for (let turn = 0; turn < 5; turn++) await setImmediate();
@@ -373,6 +424,7 @@ describe('options', () => {
     ['an amount that is none', () => checkRegistryOptions({gpu: 'much'}), 'gpu'],
     ['an unknown one', () => checkRegistryOptions({vram: 5} as never), 'options.vram'],
     ['a negative time', () => checkRegistryOptions({timeout: -1}), 'timeout'],
+    ['a monitor that is none', () => checkRegistryOptions({monitor: {} as never}), 'monitor'],
     ['no name', () => registry.add('', '/x'), 'name'],
     ['a name that is taken', () => registry.add('a', '/x'), 'name'],
     ['no source', () => registry.add('x', ''), 'source'],

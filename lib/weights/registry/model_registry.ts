@@ -8,6 +8,7 @@ import {LanguageModel} from '../../generate/model.js';
 import {onAbort} from '../../on_abort.js';
 import {noOthers, object} from '../../options.js';
 import {DoesNotFitError} from '../does_not_fit.js';
+import {formatMemory} from '../format_memory.js';
 import {estimateNeeds} from './estimate.js';
 import {ModelLease} from './lease.js';
 import {
@@ -97,6 +98,7 @@ export class ModelRegistry implements AsyncDisposable {
     this.#options = options;
     this.#host = host;
     this.#policy = new Residency({budget: this.#budgetOf(options), turn: options.turn});
+    options.monitor?.on('reading', this.#relieve);
   }
 
   /**
@@ -111,7 +113,7 @@ export class ModelRegistry implements AsyncDisposable {
     noOthers('options.memory', object('options.memory', memory), ['gpu', 'ram']);
     const load: LoadOptions = {...rest, device: this.#options.device};
     if (load.backend === 'cpu') delete load.device;
-    for (const option of ['device', 'signal'] as const) {
+    for (const option of ['device', 'signal', 'monitor'] as const) {
       if (option in rest)
         throw new OptionError(`options.${option}`, "left out: it is the registry's, or the request's", (rest as LoadOptions)[option]);
     }
@@ -150,7 +152,7 @@ export class ModelRegistry implements AsyncDisposable {
   /**
    * The model, which stays in memory until the lease is released. Waits for its turn, and for it to be loaded.
    * Rejects with OptionError for an unknown name; TensorrtNodeError ERR_TIMEOUT, ERR_BUSY where too many wait,
-   * ERR_DISPOSED; DoesNotFitError for more than a budget; AbortError; and with what loading it throws, which is that
+   * ERR_DISPOSED; DoesNotFitError for more than a budget; MemoryPressureError of its monitor; AbortError; and with what loading it throws, which is that
    * request's alone: the next one loads it anew.
    */
   async acquire(name: string, options: AcquireOptions = {}): Promise<ModelLease> {
@@ -230,6 +232,7 @@ export class ModelRegistry implements AsyncDisposable {
 
   async #close(): Promise<void> {
     clearTimeout(this.#wake);
+    this.#options.monitor?.off('reading', this.#relieve);
     this.#closing.abort();
     const gone = new TensorrtNodeError('ERR_DISPOSED', 'the registry was disposed');
     for (const [ticket, waiter] of this.#waiters) {
@@ -250,7 +253,9 @@ export class ModelRegistry implements AsyncDisposable {
     }
     this.#waiting++;
     try {
-      await this.#granted(entry, signal, timeout);
+      const until = this.#host.now() + timeout;
+      await this.#options.monitor?.admit({signal});
+      await this.#granted(entry, signal, Math.max(0, until - this.#host.now()));
     } finally {
       this.#waiting--;
     }
@@ -399,6 +404,15 @@ export class ModelRegistry implements AsyncDisposable {
     }
   }
 
+  /** With each reading while memory is short, so that what it frees shows before more goes. */
+  readonly #relieve = (): void => {
+    if (this.#disposed) return;
+    for (const resource of this.#options.monitor!.short) {
+      const decision = this.#policy.relieve(resource);
+      if (decision !== undefined) this.#do(decision);
+    }
+  };
+
   #letGo(entry: Entry): void {
     entry.holders--;
     this.#decide();
@@ -416,10 +430,11 @@ export class ModelRegistry implements AsyncDisposable {
   }
 
   #timedOut({key, names}: Entry, timeout: number): Error {
+    const {held} = this;
     const state = this.#policy.has(key) ? this.#policy.status(key).state : 'unloaded';
     return new TensorrtNodeError(
       'ERR_TIMEOUT',
-      `model ${[...names].join(', ')} was not there after ${timeout} ms: it is ${state}, and others have ${JSON.stringify(this.held)} bytes`,
+      `model ${[...names].join(', ')} was not there after ${Math.round(timeout)} ms: it is ${state}, and models hold ${formatMemory(held.gpu)} of VRAM and ${formatMemory(held.ram)} of RAM`,
       'allow more time, raise the budgets, or let requests end sooner',
     );
   }

@@ -1,8 +1,10 @@
 /** What a model registry and its calls are told: checked, and what holds where its user does not say. */
 
+import {OptionError} from '../../errors.js';
 import type {LoadOptions} from '../../generate/load.js';
 import {abortSignal, integer, noOthers, number, object} from '../../options.js';
 import {type ByteSize, byteSize} from '../byte_size.js';
+import {MemoryMonitor} from '../monitor/memory_monitor.js';
 
 export interface BudgetOptions {
   /** VRAM for all models together. Default: 90% of the GPU's. */
@@ -21,12 +23,17 @@ export interface ModelRegistryOptions extends BudgetOptions {
    * Default 500: less is fairer to who waits, more moves weights less often.
    */
   turn?: number;
+  /**
+   * Lets requests in: while memory is short they wait or are refused as the monitor's options say, and models that nobody
+   * uses make room. Default: none.
+   */
+  monitor?: MemoryMonitor;
   /** Requests that may wait for a model; more are refused with ERR_BUSY. Default 1024. */
   maxWaiting?: number;
 }
 
 /** As of `loadModel`, with what it takes where that is known better than from the files' sizes. */
-export interface RegisteredModelOptions extends Omit<LoadOptions, 'device' | 'signal'> {
+export interface RegisteredModelOptions extends Omit<LoadOptions, 'device' | 'signal' | 'monitor'> {
   /** What the loaded model takes, until it has been loaded once. Default: its files' sizes. */
   memory?: BudgetOptions;
 }
@@ -44,18 +51,31 @@ export interface CheckedRegistryOptions {
   device: number;
   timeout: number;
   turn: number;
+  monitor: MemoryMonitor | undefined;
   maxWaiting: number;
 }
 
 /** Throws OptionError. */
 export function checkRegistryOptions(options: ModelRegistryOptions): CheckedRegistryOptions {
-  const {gpu, ram, device = 0, timeout = 60_000, turn = 500, maxWaiting = 1024} = object('options', options);
-  noOthers('options', options, ['gpu', 'ram', 'device', 'timeout', 'turn', 'maxWaiting'] satisfies (keyof ModelRegistryOptions)[]);
+  const {gpu, ram, device = 0, timeout = 60_000, turn = 500, monitor, maxWaiting = 1024} = object('options', options);
+  if (monitor !== undefined && !(monitor instanceof MemoryMonitor)) {
+    throw new OptionError('monitor', 'what createMemoryMonitor made', monitor);
+  }
+  noOthers('options', options, [
+    'gpu',
+    'ram',
+    'device',
+    'timeout',
+    'turn',
+    'monitor',
+    'maxWaiting',
+  ] satisfies (keyof ModelRegistryOptions)[]);
   return {
     ...checkBudget({gpu, ram}),
     device: integer('device', device, {min: 0, max: 1023}),
     timeout: milliseconds('timeout', timeout),
     turn: milliseconds('turn', turn),
+    monitor,
     maxWaiting: integer('maxWaiting', maxWaiting, {min: 0}),
   };
 }

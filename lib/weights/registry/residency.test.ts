@@ -427,6 +427,26 @@ describe('a lowered budget', () => {
   });
 });
 
+describe('relief', () => {
+  it('is one idle model at a time, the least recently used of those that hold what is short', () => {
+    const registry = new Instant({gpu: 12, ram: 12}, {a: onGpu(4), b: onGpu(4), c: onCpu(4), d: onGpu(4)});
+    for (const each of ['c', 'a', 'b']) registry.use(each);
+    registry.ask('d');
+    registry.run();
+    const {policy} = registry;
+    expect(policy.relieve('gpu')).toEqual({kind: 'suspend', model: 'a'});
+    // It is on its way.
+    expect(policy.relieve('gpu')).toBeUndefined();
+    policy.finished('a', {gpu: 0, ram: 4}, 9);
+    expect(policy.relieve('gpu')).toEqual({kind: 'suspend', model: 'b'});
+    policy.finished('b', {gpu: 0, ram: 4}, 9);
+    expect(policy.relieve('gpu')).toBeUndefined();
+    expect(policy.relieve('ram')).toEqual({kind: 'unload', model: 'c'});
+    policy.finished('c', {gpu: 0, ram: 0}, 9);
+    expect(registry.run()).toEqual([]);
+  });
+});
+
 describe('random schedules', () => {
   interface Use {
     model: string;

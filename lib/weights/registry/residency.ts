@@ -194,6 +194,17 @@ export class Residency {
     return true;
   }
 
+  /**
+   * What makes room of a kind that is short for another reason than these models: the idle one that was least recently
+   * used leaves the GPU, or RAM; undefined where none has any.
+   */
+  relieve(resource: keyof Memory): Decision | undefined {
+    const room = {...this.#budget, [resource]: this.held[resource] - 1};
+    const {victims} = this.#victims(NOTHING, isIdle, room);
+    const [victim] = this.#startable(victims);
+    return victim && this.#evict(victim);
+  }
+
   /** The next thing to do, which counts as begun; undefined until something changes or `wakeAt` has come. */
   next(now: number): Decision | undefined {
     const over = this.#overBudget();
@@ -290,29 +301,29 @@ export class Residency {
    * Whom to evict so that `more` fits, once what is under way is done: off the GPU least recently used first, to RAM
    * where that has room or can be given some, and from RAM likewise.
    */
-  #victims(more: Memory, mayGo: (entry: Entry) => boolean): {victims: Victim[]; enough: boolean} {
+  #victims(more: Memory, mayGo: (entry: Entry) => boolean, budget = this.#budget): {victims: Victim[]; enough: boolean} {
     const victims = new Map<Entry, Victim>();
     // Those under way may hold more than they will: that must be there too, or a step now would exceed the budget.
     let after = plus([...this.#entries.values()].map(chargeAfter).reduce(plus, NOTHING), more);
     const candidates = [...this.#entries.values()].filter(mayGo).sort(byAge);
     for (const entry of candidates) {
-      if (after.gpu <= this.#budget.gpu) break;
+      if (after.gpu <= budget.gpu) break;
       if (entry.memory.gpu === 0) continue;
       const {suspended} = entry.needs;
       // Suspending it would free nothing of what is short.
       const canSuspend = entry.state === 'ready' && suspended !== undefined;
-      const to = canSuspend && suspended.gpu < entry.memory.gpu && suspended.ram <= this.#budget.ram ? 'suspend' : 'unload';
+      const to = canSuspend && suspended.gpu < entry.memory.gpu && suspended.ram <= budget.ram ? 'suspend' : 'unload';
       victims.set(entry, {entry, to});
       after = plus(minus(after, entry.memory), to === 'suspend' ? suspended! : NOTHING);
     }
     for (const entry of candidates) {
-      if (after.ram <= this.#budget.ram) break;
+      if (after.ram <= budget.ram) break;
       const held = victims.get(entry)?.to === 'suspend' ? entry.needs.suspended! : victims.has(entry) ? NOTHING : entry.memory;
       if (held.ram === 0) continue;
       victims.set(entry, {entry, to: 'unload'});
       after = minus(after, held);
     }
-    return {victims: [...victims.values()], enough: fits(after, this.#budget)};
+    return {victims: [...victims.values()], enough: fits(after, budget)};
   }
 
   /** Of these the ones that nobody uses, and for whose copies in RAM there is room now; those that only free first. */

@@ -1,7 +1,7 @@
 /** A model of a registry as its users see it: there whenever they ask, after waiting for its turn. */
 
 import type {Backend, BackendListener, BackendRequest, BackendRequestHandle} from '../../backend/backend.js';
-import {AbortError, type TensorrtNodeError} from '../../errors.js';
+import {afterWaiting, submitAfter} from '../../backend/submit_after.js';
 import type {BackendFacts, ResidentModel} from './resident_model.js';
 
 /** While it lasts the model is in memory. */
@@ -35,26 +35,11 @@ export class SharedBackend implements Backend, BackendFacts {
 
   submit(request: BackendRequest, listener: BackendListener): BackendRequestHandle {
     if (this.held) return this.#run(this.doors.join(), 0, request, listener);
-    const began = performance.now();
-    const waiting = new AbortController();
-    let handle: BackendRequestHandle | undefined;
-    this.doors.enter(waiting.signal).then(
-      (use) => {
-        handle = this.#run(use, performance.now() - began, request, listener);
-        if (waiting.signal.aborted) handle.abort();
-      },
-      (error: TensorrtNodeError) => {
-        if (!(error instanceof AbortError)) return listener.failed(error);
-        listener.finished('aborted', {queue: performance.now() - began, prefill: 0, decode: 0, prefilledTokens: 0});
-      },
+    return submitAfter(
+      (signal) => this.doors.enter(signal),
+      (use, waited) => this.#run(use, waited, request, listener),
+      listener,
     );
-    return {
-      consumed: (tokens) => handle?.consumed(tokens),
-      abort: () => {
-        waiting.abort();
-        handle?.abort();
-      },
-    };
   }
 
   createSequence(): number {
@@ -82,15 +67,16 @@ export class SharedBackend implements Backend, BackendFacts {
   async [Symbol.asyncDispose](): Promise<void> {}
 
   #run(use: Use, waited: number, request: BackendRequest, listener: BackendListener): BackendRequestHandle {
+    const timed = afterWaiting(listener, waited);
     return this.model.submit(request, {
-      tokens: (batch) => listener.tokens(batch),
+      tokens: (batch) => timed.tokens(batch),
       finished(reason, timings) {
         use.release();
-        listener.finished(reason, {...timings, queue: timings.queue + waited});
+        timed.finished(reason, timings);
       },
       failed(error) {
         use.release(error);
-        listener.failed(error);
+        timed.failed(error);
       },
     });
   }
