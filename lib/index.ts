@@ -55,6 +55,7 @@ export {readModel} from './onnx/read.js';
 export type {OnProgress, Progress} from './progress.js';
 export type {ChatMessage} from './tokenizer/chat.js';
 export type {TextTokenizer} from './tokenizer/tokenizer.js';
+export {MemoryBudgetError, type MemoryBudgetOptions, setMemoryBudget} from './weights/budget.js';
 export type {ByteSize} from './weights/byte_size.js';
 export {DoesNotFitError, type FittingOptions} from './weights/does_not_fit.js';
 export type {GpuReading} from './weights/monitor/gpu_reading.js';

@@ -12,12 +12,13 @@ import type {
 } from '../../native/decoder_addon.js';
 import {translated, typed} from '../../native/errors.js';
 import type {OnProgress} from '../../progress.js';
+import type {MemoryAmounts, Reservation} from '../../weights/budget.js';
 import type {CheckedPlacement} from '../../weights/placement_option.js';
 import type {MemoryPlan} from '../../weights/plan_memory.js';
 import type {Backend, BackendListener, BackendRequest, BackendRequestHandle, MemoryPart, ModelLimits, TokenEvent} from '../backend.js';
 import {readDecoderFolder} from './decoder_folder.js';
 import type {DecoderFolder} from './decoder_manifest.js';
-import {decoderMemory} from './decoder_memory.js';
+import {decoderMemory, reserveMemory} from './decoder_memory.js';
 import {type LoadDecoderOptions, loadNativeDecoder} from './load_decoder.js';
 import {nativeRequest} from './native_request.js';
 import {type PreparedDecoder, prepareDecoder} from './prepare.js';
@@ -62,12 +63,15 @@ export class TensorrtBackend implements Backend {
   #scores = 0;
   /** Or being suspended, or resumed. */
   #suspended = false;
+  /** Bytes that it had of the GPU before it was suspended. */
+  #residentGpu = 0;
 
   private constructor(
     private readonly decoder: NativeDecoder,
     readonly limits: ModelLimits,
     readonly vocabSize: number,
     readonly description: string,
+    private readonly reservation: Reservation | undefined,
   ) {}
 
   /**
@@ -82,8 +86,11 @@ export class TensorrtBackend implements Backend {
         await prepareDecoder(modelPath, {...options, device: environment.device, onLowered: (index) => void decoderMemory(index, options)});
     throwIfAborted(signal);
     const {addon, gpu, tensorrtVersion} = environment;
-    const request = requestFor(prepared, decoderMemory(prepared.index, {...options, scratchBytes: prepared.scratchBytes}), options);
+    const memory = decoderMemory(prepared.index, {...options, scratchBytes: prepared.scratchBytes});
+    const request = requestFor(prepared, memory, options);
+    const reservation = reserveMemory(modelPath, memory, environment);
     return TensorrtBackend.open((listener, loadOptions) => loadNativeDecoder(addon, request, listener, loadOptions), {
+      reservation,
       limits: {maxContext, maxBatch},
       shape: prepared.index.shape,
       where: `TensorRT ${tensorrtVersion} on ${gpu.name}`,
@@ -104,13 +111,26 @@ export class TensorrtBackend implements Backend {
       limits,
       shape,
       where,
+      reservation,
       ...options
-    }: LoadDecoderOptions & {limits: ModelLimits; shape: Pick<DecoderShape, 'type' | 'vocabularySize'>; where: string},
+    }: LoadDecoderOptions & {
+      limits: ModelLimits;
+      shape: Pick<DecoderShape, 'type' | 'vocabularySize'>;
+      where: string;
+      /** Of the memory that it takes; given back when it is disposed of, or not made. */
+      reservation?: Reservation;
+    },
   ): Promise<TensorrtBackend> {
     // Nothing is told of before something is asked for, of the backend.
     let backend: TensorrtBackend | undefined;
-    const decoder = await load({tokens: (batches) => backend?.receive(batches)}, options);
-    backend = new TensorrtBackend(decoder, limits, shape.vocabularySize, `${where}, ${shape.type}`);
+    try {
+      const decoder = await load({tokens: (batches) => backend?.receive(batches)}, options);
+      backend = new TensorrtBackend(decoder, limits, shape.vocabularySize, `${where}, ${shape.type}`, reservation);
+    } catch (error) {
+      reservation?.[Symbol.dispose]();
+      throw error;
+    }
+    reservation?.settle(backend.#taken());
     return backend;
   }
 
@@ -174,23 +194,43 @@ export class TensorrtBackend implements Backend {
   async suspend(): Promise<void> {
     this.#check();
     if (this.#requests.size > 0 || this.#scores > 0) throw new TensorrtNodeError('ERR_BUSY', 'the model has requests under way');
+    const {gpu, ram} = this.#taken();
+    this.#residentGpu = gpu;
+    // What it frees of the GPU is known then; of its cache only what is in use takes RAM.
+    this.reservation?.resize({gpu, ram: ram + this.#bytes('weights', 'gpu')});
     this.#suspended = true;
     try {
       await this.decoder.suspend({finishRunning: true, keepRam: true});
     } catch (error) {
       this.#suspended = false;
       throw errorOf(error);
+    } finally {
+      this.reservation?.settle(this.#taken());
     }
   }
 
   async resume(): Promise<void> {
     if (this.#ended !== undefined) throw this.#ended;
+    this.reservation?.resize({gpu: this.#residentGpu, ram: this.#taken().ram});
     try {
       await this.decoder.resume();
       this.#suspended = false;
     } catch (error) {
       throw errorOf(error);
+    } finally {
+      this.reservation?.settle(this.#taken());
     }
+  }
+
+  /** What it has of the machine now. */
+  #taken(): MemoryAmounts {
+    const sum = (on: (where: MemoryPart['where']) => boolean) =>
+      this.memory().reduce((bytes, part) => bytes + (on(part.where) ? part.bytes : 0), 0);
+    return {gpu: sum((where) => where === 'gpu'), ram: sum((where) => where !== 'gpu')};
+  }
+
+  #bytes(what: MemoryPart['what'], where: MemoryPart['where']): number {
+    return this.memory().reduce((sum, part) => sum + (part.what === what && part.where === where ? part.bytes : 0), 0);
   }
 
   /** Of the scheduler, and of weights that move. */
@@ -217,7 +257,11 @@ export class TensorrtBackend implements Backend {
     // What the decoder still says of them is not heard.
     this.#requests.clear();
     for (const {listener} of requests) listener.failed(this.#ended);
-    await closing;
+    try {
+      await closing;
+    } finally {
+      this.reservation?.[Symbol.dispose]();
+    }
   }
 
   private receive(batches: readonly NativeDecoderTokens[]): void {
