@@ -21,11 +21,14 @@ export interface StepDemand {
 }
 
 /**
- * Seconds of a layer beside reading: its kernels begin and end, and its attention. Fitted, with the share of the reading
- * speed, to two models measured on an H100 that reads 3.05e12 bytes/s of weights: of 14.4e9 bytes in 32 layers a step of one
- * stream takes 5.05 ms, of 0.269e9 in 30 layers 0.408 ms; of 32 streams, by TensorRT's kernels, 8.48 ms and 1.17 ms.
+ * By the rows of a step: seconds of a layer beside reading, as its kernels begin and end and for its attention, and the share
+ * of the reading speed at which products read. Fitted to two models on an H100 that reads 3.05e12 bytes/s of weights: a step
+ * reads 14.4e9 bytes in 32 layers of the one, and 0.269e9 in 30 layers of the other (bench/results/generate.jsonl). Products
+ * for up to 4 rows take 5.05 ms and 0.408 ms; those for up to 32, with as many rows, 6.97 ms and 1.01 ms; TensorRT's 8.48 ms
+ * and 1.17 ms.
  */
-const NARROW = {layerSeconds: 10.6e-6, share: 1};
+const FEW_ROWS = {most: 4, layerSeconds: 10.6e-6, share: 1};
+const NARROW = {layerSeconds: 29.8e-6, share: 0.78};
 const WIDE = {layerSeconds: 34e-6, share: 0.64};
 /** Of the reading speed, for keys and values: the same 8B-shaped model takes 0.413 ms longer with 1.07e9 bytes of them. */
 const CACHE_SHARE = 0.85;
@@ -87,7 +90,7 @@ function arrival(
 
 function computeSeconds({shape, weights, speeds, streams, contextTokens, narrowRows}: StepDemand, run: number): number {
   const {kind, readBytes} = weights.runs[run]!;
-  const {layerSeconds, share} = streams <= narrowRows ? NARROW : WIDE;
+  const {layerSeconds, share} = streams <= FEW_ROWS.most ? FEW_ROWS : streams <= narrowRows ? NARROW : WIDE;
   const reading = readBytes / (speeds.weightReads * share);
   if (kind !== 'block') return reading;
   const cached = 2 * shape.kvHeads * shape.headSize * ELEMENT_BYTES * contextTokens * streams;
