@@ -4,7 +4,6 @@
 #include <sys/uio.h>
 
 #include <cerrno>
-#include <memory>
 #include <utility>
 
 #include "../files/error.h"
@@ -22,12 +21,6 @@ int openFile(const std::string& path, int flags) noexcept {
 }
 
 }  // namespace
-
-std::span<std::byte> alignedRoom(std::span<std::byte> memory, std::size_t bytes) noexcept {
-  void* begin = memory.data();
-  std::size_t space = memory.size();
-  return {static_cast<std::byte*>(std::align(directAlignment, bytes, begin, space)), bytes};
-}
 
 DirectFile::DirectFile(std::string path, ReadFunction read)
     : path_(std::move(path)),

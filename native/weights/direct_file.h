@@ -25,8 +25,10 @@ constexpr std::size_t directRoom(std::size_t bytes) noexcept {
   return (bytes + directAlignment - 1) / directAlignment * directAlignment + directAlignment;
 }
 
-// The part of some memory that such a read wants; the memory is larger by directAlignment where it is not aligned.
-std::span<std::byte> alignedRoom(std::span<std::byte> memory, std::size_t bytes) noexcept;
+// Bytes that can be read, from anywhere in the file, with so much memory; as many where that is next to nothing.
+constexpr std::size_t directShare(std::size_t room) noexcept {
+  return room <= 2 * directAlignment ? room : room / directAlignment * directAlignment - directAlignment;
+}
 
 // Safe from any thread.
 class DirectFile {
@@ -36,7 +38,8 @@ class DirectFile {
   DirectFile(const DirectFile&) = delete;
   DirectFile& operator=(const DirectFile&) = delete;
 
-  // Bytes `offset` to `offset + bytes` of the file, somewhere in `to`, which is aligned and has the room of them.
+  // Bytes `offset` to `offset + bytes` of the file, somewhere in `to`, which has the room of them and begins
+  // with a page, as pinned memory does.
   // Throws FileError; ENODATA for a file that is shorter.
   std::span<std::byte> read(std::uint64_t offset, std::size_t bytes, std::span<std::byte> to) const;
 

@@ -36,11 +36,13 @@ std::uint64_t bytesToRead(const Matrix& matrix) noexcept {
 
 MatrixLoader::MatrixLoader(const tensorrt::DeviceMemory& memory, const kernels::Kernels& kernels, LoadJob& job,
                            std::size_t chunkBytes)
-    : memory_(memory), kernels_(kernels), job_(job), chunkBytes_(chunkBytes), stream_(memory.context, "weights") {
-  const std::size_t room = directRoom(chunkBytes);
+    : memory_(memory),
+      kernels_(kernels),
+      job_(job),
+      chunkBytes_(directShare(chunkBytes)),
+      stream_(memory.context, "weights") {
   for (Chunk& chunk : chunks_) {
-    chunk.pinned = memory.pinned->allocate(room + directAlignment);
-    chunk.room = alignedRoom(chunk.pinned.bytes(), room);
+    chunk.pinned = memory.pinned->allocate(directRoom(chunkBytes_));
     chunk.copied.emplace(memory.context);
   }
 }
@@ -92,11 +94,11 @@ void MatrixLoader::copyToDevice(const Source& source, CUdeviceptr to) {
     Chunk& chunk = nextChunk();
     const std::span<const std::byte> bytes = read(source, file.get(), done, chunk);
     // The driver would make the host wait for memory that is not pinned.
-    std::byte* from = chunk.room.data();
+    std::byte* from = chunk.pinned.data();
     if (file == nullptr) {
       std::memcpy(from, bytes.data(), bytes.size());
     } else {
-      from += bytes.data() - chunk.room.data();
+      from += bytes.data() - chunk.pinned.data();
     }
     cuda::check(cuda::driver().cuMemcpyHtoDAsync(to + done, from, bytes.size(), stream_.handle()), "cuMemcpyHtoDAsync",
                 stream_.name());
@@ -133,9 +135,9 @@ std::span<const std::byte> MatrixLoader::read(const Source& source, const Direct
   const auto bytes = static_cast<std::size_t>(std::min<std::uint64_t>(source.bytes - offset, chunkBytes_));
   const std::uint64_t from = source.offset + offset;
   if (file == nullptr) return std::span(*source.inlined).subspan(static_cast<std::size_t>(from), bytes);
-  const std::span<std::byte> part = chunk.room.first(bytes);
+  const std::span<std::byte> part = chunk.pinned.bytes().first(bytes);
   if (file->readCached(from, part)) return part;
-  return file->read(from, bytes, chunk.room);
+  return file->read(from, bytes, chunk.pinned.bytes());
 }
 
 void loadTogether(const tensorrt::DeviceMemory& memory, std::span<const LoadTask> tasks, LoadJob& job, unsigned threads,

@@ -40,7 +40,6 @@ class MatrixLoader {
  private:
   struct Chunk {
     cuda::PinnedBlock pinned;
-    std::span<std::byte> room;
     // The copy out of it.
     std::optional<cuda::Event> copied;
     bool used = false;

@@ -20,11 +20,7 @@ ReadAhead::ReadAhead(const std::shared_ptr<const cuda::Context>& context, cuda::
   const std::size_t room = directRoom(largest);
   slots_.reserve(std::max<std::size_t>(options.slots, 2));
   for (std::size_t i = 0; i < slots_.capacity(); ++i) {
-    // A page more than needed, where the memory is not aligned.
-    cuda::PinnedBlock memory = pinned.allocate(room + directAlignment);
-    const std::span<std::byte> part = alignedRoom(memory.bytes(), room);
-    slots_.push_back({.memory = std::move(memory),
-                      .room = part,
+    slots_.push_back({.memory = pinned.allocate(room),
                       .copied = cuda::Event(context),
                       .used = false,
                       .bytes = {},
@@ -149,13 +145,13 @@ void ReadAhead::work() noexcept {
 
 void ReadAhead::fill(Slot& slot, const ReadChunk& chunk) {
   if (slot.used) slot.copied.wait();
-  cuda::noteHostAccess(slot.room.data(), slot.room.size(), true);
+  cuda::noteHostAccess(slot.memory.data(), slot.memory.size(), true);
   if (chunk.inlined == nullptr) {
-    slot.bytes = files_.at(chunk.path)->read(chunk.offset, chunk.bytes, slot.room);
+    slot.bytes = files_.at(chunk.path)->read(chunk.offset, chunk.bytes, slot.memory.bytes());
     return;
   }
-  std::memcpy(slot.room.data(), chunk.inlined->data() + chunk.offset, chunk.bytes);
-  slot.bytes = slot.room.first(chunk.bytes);
+  std::memcpy(slot.memory.data(), chunk.inlined->data() + chunk.offset, chunk.bytes);
+  slot.bytes = slot.memory.bytes().first(chunk.bytes);
 }
 
 }  // namespace tensorrt_node::weights

@@ -58,7 +58,6 @@ class ReadAhead {
  private:
   struct Slot {
     cuda::PinnedBlock memory;
-    std::span<std::byte> room;
     // The copies out of it.
     cuda::Event copied;
     bool used = false;

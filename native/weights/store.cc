@@ -158,7 +158,7 @@ class Store::State {
         makeFolder(options_.offloadFolder);
         each.file = offloadPath(options_.offloadFolder, matrices_, block);
       } else {
-        each.plan = planReads(matrices_, block, options_.chunkBytes);
+        each.plan = planReads(matrices_, block, directShare(options_.chunkBytes));
         stagingBytes_ = std::max(stagingBytes_, each.plan.stagingBytes);
       }
     }
@@ -166,7 +166,8 @@ class Store::State {
 
   void planReadsOfDisk() {
     for (Streamed& each : streamed_)
-      if (!each.file.empty()) each.plan = planReads(each.file, layout_.runs[each.run].block.bytes, options_.chunkBytes);
+      if (!each.file.empty())
+        each.plan = planReads(each.file, layout_.runs[each.run].block.bytes, directShare(options_.chunkBytes));
   }
 
   // Loads what is resident, what is in RAM, and, the first time, what the offload folder lacks.

@@ -31,7 +31,7 @@ struct StoreOptions {
   unsigned threads = 4;
   // Threads that read what is streamed from disk: reads under way at once.
   unsigned readers = 8;
-  // Bytes of a read.
+  // Pinned memory of a read.
   std::size_t chunkBytes = std::size_t{8} << 20;
   // Reads that may be under way, or done and not yet copied, while disk blocks are streamed.
   std::size_t stagedChunks = 12;
