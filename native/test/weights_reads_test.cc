@@ -4,6 +4,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <variant>
@@ -104,6 +105,21 @@ TEST(direct_reads_begin_and_end_anywhere) {
   CHECK_EQUAL(weights::directRoom(weights::directShare(8 << 20)), 8U << 20);
   const FileError missing = CHECK_THROWS(weights::DirectFile(folder.file("none"), ::pread), FileError);
   CHECK_EQUAL(missing.codeName(), "ENOENT");
+}
+
+// Where the system has no reads that only take what is cached, it is asked what that is.
+TEST(cached_parts_of_files_are_read_from_the_cache) {
+  const std::string text = counted(20'011);
+  std::vector<std::string> folders{std::filesystem::temp_directory_path().string()};
+  if (std::filesystem::exists("/dev/shm")) folders.emplace_back("/dev/shm");
+  for (const std::string& in : folders) {
+    const test::TemporaryFolder folder(in);
+    // What was just written is cached.
+    const weights::DirectFile file(folder.write("file", text), ::pread);
+    std::vector<std::byte> part(9000);
+    CHECK(file.readCached(5001, part));
+    CHECK(textOf(part) == text.substr(5001, 9000));
+  }
 }
 
 TEST(neighbours_in_a_file_are_read_together) {
