@@ -13,7 +13,7 @@ import {MemoryMonitor} from '../monitor/memory_monitor.js';
 import {ModelRegistry} from './model_registry.js';
 import {checkRegistryOptions, type ModelRegistryOptions} from './options.js';
 
-function setUp(models: Record<string, SimulatedModel>, options: ModelRegistryOptions = {}) {
+function setUp(models: Record<string, SimulatedModel>, options: ModelRegistryOptions = {}, limits = {gpu: 10, ram: 10}) {
   const machine = new SimulatedMachine(models);
   const registry = new ModelRegistry(checkRegistryOptions({gpu: 10, ram: 10, turn: 5, ...options}), {
     open: async (source) => machine.open(source),
@@ -21,7 +21,7 @@ function setUp(models: Record<string, SimulatedModel>, options: ModelRegistryOpt
       const {size, suspendable = true} = models[path.split('/').at(-1)!]!;
       return suspendable ? {ready: {gpu: size, ram: 0}, suspended: {gpu: 0, ram: size}} : {ready: {gpu: 0, ram: size}};
     },
-    memory: () => ({gpu: 10, ram: 10}),
+    memory: () => ({...limits}),
     now: () => performance.now(),
   });
   for (const name of Object.keys(models)) registry.add(name, `/models/${name}`);
@@ -294,6 +294,24 @@ describe('failures', () => {
 });
 
 describe('budgets', () => {
+  it("that are not given follow the machine's limits while models serve", async () => {
+    const limits = {gpu: 10, ram: 10};
+    const {registry, machine} = setUp({a: {size: 5, suspendable: false}, b: {size: 5, suspendable: false}}, {ram: undefined}, limits);
+    for (const name of ['a', 'b']) await registry.use(name, () => {});
+    expect(machine.held.ram).toBe(10);
+    limits.ram = 5;
+    registry.setBudget({});
+    while (machine.held.ram > 5) await setImmediate();
+    limits.ram = 4;
+    registry.setBudget({});
+    await expect(registry.use('b', () => {})).rejects.toMatchObject({code: 'ERR_DOES_NOT_FIT', availableBytes: 4});
+    limits.ram = 10;
+    registry.setBudget({gpu: 3});
+    expect(await registry.use('b', (model) => ask(model))).toEqual(answerOf('b', PROMPT, 4));
+    expect(registry.budget).toEqual({gpu: 3, ram: 10});
+    await registry.dispose();
+  });
+
   it('may be changed at any time', async () => {
     const {registry, machine} = setUp({a: {size: 5}, b: {size: 5}});
     for (const name of ['a', 'b']) await registry.use(name, () => {});

@@ -68,6 +68,8 @@ interface Waiter {
   reject(error: Error): void;
 }
 
+/** A limit of the machine's, such as a control group's, may be changed while models serve. */
+const BUDGET_INTERVAL_MS = 1000;
 /** After these a backend may answer nothing any more. */
 const FATAL = new Set(['ERR_BACKEND', 'ERR_CUDA', 'ERR_TENSORRT']);
 
@@ -88,6 +90,9 @@ export class ModelRegistry implements AsyncDisposable {
   readonly #forgotten = new FinalizationRegistry<Entry>((entry) => this.#letGo(entry));
   readonly #closing = new AbortController();
   readonly #lost = new FinalizationRegistry<Use>((use) => use.release());
+  /** Budgets that were given; the others follow the machine's limits. */
+  #set: {gpu: number | undefined; ram: number | undefined};
+  #budgetRead = -Infinity;
   #waiting = 0;
   #wake: NodeJS.Timeout | undefined;
   #deciding = false;
@@ -97,7 +102,8 @@ export class ModelRegistry implements AsyncDisposable {
   constructor(options: CheckedRegistryOptions, host: RegistryHost) {
     this.#options = options;
     this.#host = host;
-    this.#policy = new Residency({budget: this.#budgetOf(options), turn: options.turn});
+    this.#set = {gpu: options.gpu, ram: options.ram};
+    this.#policy = new Residency({budget: this.#budgetNow(), turn: options.turn});
     options.monitor?.on('reading', this.#relieve);
   }
 
@@ -211,11 +217,15 @@ export class ModelRegistry implements AsyncDisposable {
     return this.#policy.held;
   }
 
-  /** Changes budgets: what is over a lower one goes as soon as nobody uses it. Throws OptionError. */
+  /**
+   * Changes budgets: what is over a lower one goes as soon as nobody uses it. One that was never given follows the
+   * machine's limits, in the same way. Throws OptionError.
+   */
   setBudget(budget: BudgetOptions): void {
     noOthers('budget', object('budget', budget), ['gpu', 'ram']);
-    const {gpu = this.budget.gpu, ram = this.budget.ram} = checkBudget(budget, 'budget.');
-    this.#policy.budget = {gpu, ram};
+    const {gpu = this.#set.gpu, ram = this.#set.ram} = checkBudget(budget, 'budget.');
+    this.#set = {gpu, ram};
+    this.#budgetRead = -Infinity;
     this.#decide();
   }
 
@@ -340,6 +350,7 @@ export class ModelRegistry implements AsyncDisposable {
   #decide(): void {
     // Doing may change something at once.
     if (this.#deciding || this.#disposed) return;
+    if (this.#host.now() - this.#budgetRead >= BUDGET_INTERVAL_MS) this.#policy.budget = this.#budgetNow();
     this.#deciding = true;
     try {
       for (let decision = this.#next(); decision !== undefined; decision = this.#next()) this.#do(decision);
@@ -407,6 +418,7 @@ export class ModelRegistry implements AsyncDisposable {
   /** With each reading while memory is short, so that what it frees shows before more goes. */
   readonly #relieve = (): void => {
     if (this.#disposed) return;
+    this.#decide();
     for (const resource of this.#options.monitor!.short) {
       const decision = this.#policy.relieve(resource);
       if (decision !== undefined) this.#do(decision);
@@ -418,9 +430,11 @@ export class ModelRegistry implements AsyncDisposable {
     this.#decide();
   }
 
-  #budgetOf({gpu, ram, device}: CheckedRegistryOptions): Memory {
+  #budgetNow(): Memory {
+    this.#budgetRead = this.#host.now();
+    const {gpu, ram} = this.#set;
     if (gpu !== undefined && ram !== undefined) return {gpu, ram};
-    const there = this.#host.memory(device);
+    const there = this.#host.memory(this.#options.device);
     return {gpu: gpu ?? there.gpu, ram: ram ?? there.ram};
   }
 
