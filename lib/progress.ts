@@ -9,6 +9,8 @@ export interface Progress {
   total?: number;
   /** What a unit is. */
   unit: 'bytes' | 'tensors' | 'steps' | 'tokens' | 'batches';
+  /** Of phases in bytes, where it is known: how fast they have come since the phase began. */
+  bytesPerSecond?: number;
   /** What the work is at, for people: a tensor's or a file's name. */
   detail?: string;
 }

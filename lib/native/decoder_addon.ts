@@ -179,7 +179,7 @@ export interface NativeDecoderMemory {
 }
 
 export interface NativeSuspendOptions {
-  /** Requests that have begun end as usual, and those that wait bring the decoder back; else all fail with ERR_BUSY. */
+  /** Requests that have begun end as usual, and those that wait bring the decoder back; else all fail with ERR_SUSPENDED. */
   finishRunning: boolean;
   /** Weights are kept in pinned memory; else they are read from their files again. */
   keepRam: boolean;
@@ -202,7 +202,7 @@ export interface NativeDecoder {
   /**
    * Gives VRAM back once nothing runs: weights, keys and values, and what steps compute in. What sequences hold of keys
    * and values stays, if there is pinned memory for it. Rejects with ERR_OUT_OF_MEMORY where there is none for the
-   * weights, ERR_CUDA where the driver has no virtual memory, ERR_BUSY where resume() comes before: all is as it was then.
+   * weights, ERR_CUDA where the driver has no virtual memory, ERR_SUSPENDED where resume() comes before: all is as it was then.
    * What is asked of a suspended decoder brings it back, or fails with what resume() would reject with.
    */
   suspend(options: NativeSuspendOptions): Promise<void>;

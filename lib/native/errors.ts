@@ -62,6 +62,7 @@ export function typed(error: unknown): unknown {
     case 'ERR_BUSY':
     case 'ERR_DISPOSED':
     case 'ERR_NOT_FOUND':
+    case 'ERR_SUSPENDED':
       return new TensorrtNodeError(code, message, hint, {cause: error});
     default:
       return error;

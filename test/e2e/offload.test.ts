@@ -2,7 +2,7 @@
 
 import {open, truncate} from 'node:fs/promises';
 
-import {TensorrtNodeError} from 'tensorrt-node';
+import {type Progress, TensorrtNodeError} from 'tensorrt-node';
 import {afterAll, beforeAll, describe, expect, it} from 'vitest';
 
 // Of the built package, whose addon and worker threads are loaded as they ship.
@@ -30,7 +30,7 @@ let modelPath: string;
 let cpu: Backend;
 let expected: number[][];
 
-type Options = Partial<Pick<TensorrtBackendOptions, 'modelPath' | 'maxBatch' | 'deterministic' | 'offloadFolder'>>;
+type Options = Partial<Pick<TensorrtBackendOptions, 'modelPath' | 'deterministic' | 'onProgress'>>;
 
 function load(choose: (block: PlacementBlock) => Tier, options: Options = {}): Promise<TensorrtBackend> {
   const environment = findTensorrt(0);
@@ -105,8 +105,8 @@ describe.each(Object.entries(PLACEMENTS))('weights %s', (_, choose) => {
     const {weights, decodeSteps, prefillSteps, lostSteps} = backend.stats();
     expect(lostSteps).toBe(0);
     const moving = tiers.filter((tier) => tier !== 'gpu');
-    // With a place for each, none moves.
-    const streamed = moving.length > placesFor(moving.length) ? moving : [];
+    // With places for as many, none moves.
+    const streamed = placesFor(moving.length)[0] === 0 ? [] : moving;
     // Those for the next step are on their way.
     expect(weights.blocks).toBeGreaterThanOrEqual(streamed.length * (decodeSteps + prefillSteps));
     expect(weights.blocks > 0).toBe(streamed.length > 0);
@@ -114,6 +114,15 @@ describe.each(Object.entries(PLACEMENTS))('weights %s', (_, choose) => {
     const gpu = backend.memory().find(({what, where}) => what === 'weights' && where === 'gpu');
     expect(gpu!.bytes).toBeGreaterThan(0);
   });
+});
+
+it('tells how far and how fast weights are read', async () => {
+  const told: Progress[] = [];
+  await using backend = await load(({index}) => (index === 0 ? 'gpu' : 'ram'), {onProgress: (each) => told.push(each)});
+  const reads = told.filter(({phase}) => phase === 'read');
+  expect(reads.at(-1)).toMatchObject({unit: 'bytes', done: reads.at(-1)!.total, detail: expect.stringMatching(/^weights, \d+\.\d GB\/s$/)});
+  expect(reads.at(-1)!.bytesPerSecond).toBeGreaterThan(0);
+  expect((await reply(backend, {tokens: PROMPTS[0]!})).tokens).toEqual(expected[0]);
 });
 
 it('is deterministic with weights that move', async () => {

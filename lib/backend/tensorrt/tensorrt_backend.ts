@@ -11,7 +11,7 @@ import type {
   NativeDecoderTokens,
 } from '../../native/decoder_addon.js';
 import {translated, typed} from '../../native/errors.js';
-import type {OnProgress} from '../../progress.js';
+import type {OnProgress, Progress} from '../../progress.js';
 import type {MemoryAmounts, Reservation} from '../../weights/budget.js';
 import type {CheckedPlacement} from '../../weights/placement_option.js';
 import type {MemoryPlan} from '../../weights/plan_memory.js';
@@ -39,7 +39,7 @@ export interface TensorrtBackendOptions extends ModelLimits {
   /** Where weights that are streamed from disk are kept in the form that steps take. Default: they are made of the model's files each time. */
   offloadFolder?: string;
   signal?: AbortSignal;
-  /** Phases 'build', in plans, where some are missing; 'read', in bytes of weights; 'capture', in graphs of steps. */
+  /** Phases 'build', in plans, where some are missing; 'read', in bytes of weights, with their speed; 'capture', in graphs of steps. */
   onProgress?: OnProgress;
 }
 
@@ -89,6 +89,7 @@ export class TensorrtBackend implements Backend {
     const memory = decoderMemory(prepared.index, {...options, scratchBytes: prepared.scratchBytes});
     const request = requestFor(prepared, memory, options);
     const reservation = reserveMemory(modelPath, memory, environment);
+    const readSpeed = byteSpeed();
     return TensorrtBackend.open((listener, loadOptions) => loadNativeDecoder(addon, request, listener, loadOptions), {
       reservation,
       limits: {maxContext, maxBatch},
@@ -98,7 +99,7 @@ export class TensorrtBackend implements Backend {
       onProgress: (what, done, total) =>
         onProgress?.(
           what === 'weights'
-            ? {phase: 'read', done, total, unit: 'bytes', detail: what}
+            ? {phase: 'read', done, total, unit: 'bytes', ...readSpeed(done)}
             : {phase: 'capture', done, total, unit: 'steps', detail: what},
         ),
     });
@@ -294,6 +295,18 @@ function requestFor(
     offloadFolder,
     limits: {...steps, pages, maxContext, maxWaiting: MOST_WAITING},
   });
+}
+
+/** Of bytes that have come by a call: since the first one. */
+function byteSpeed(): (done: number) => Pick<Progress, 'bytesPerSecond' | 'detail'> {
+  let first: {bytes: number; at: number} | undefined;
+  return (done) => {
+    const at = performance.now();
+    first ??= {bytes: done, at};
+    if (at <= first.at) return {detail: 'weights'};
+    const bytesPerSecond = (1000 * (done - first.bytes)) / (at - first.at);
+    return {bytesPerSecond, detail: `weights, ${(bytesPerSecond / 1e9).toFixed(1)} GB/s`};
+  };
 }
 
 function eventsOf({tokens, logprobs, topTokens, topLogprobs}: NativeDecoderTokens, wanted: boolean): TokenEvent[] {
