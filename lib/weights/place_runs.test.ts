@@ -2,7 +2,7 @@ import {describe, expect, it} from 'vitest';
 
 import type {DecoderWeights, RunWeights} from './decoder_weights.js';
 import {DoesNotFitError} from './does_not_fit.js';
-import {allGpuBytes, gpuBytesOf, leastGpuBytes, pinnedBytesOf, placeRuns, placesFor} from './place_runs.js';
+import {allGpuBytes, gpuBytesOf, leastGpuBytes, pinnedBytesOf, placeOf, placeRuns, placesFor} from './place_runs.js';
 import {checkPlacement, type Tier} from './placement_option.js';
 
 const MIB = 2 ** 20;
@@ -124,7 +124,7 @@ describe('a function', () => {
   });
 
   it('that sends away so few that their places would take as much leaves all in VRAM', () => {
-    const result = place(decoder(6), 1000, 1000, ({index}: {index: number}) => (index < 3 ? 'disk' : 'gpu'));
+    const result = place(decoder(6), 1000, 1000, ({index}: {index: number}) => (index < 2 ? 'disk' : 'gpu'));
     expect(letters(result)).toBe('gggggggg');
     expect(pinnedBytesOf(result)).toBe(0);
   });
@@ -141,15 +141,32 @@ describe('a function', () => {
   });
 });
 
-it.each([
-  [0, 0],
-  [3, 0],
-  [4, 2],
-  [5, 3],
-  [7, 3],
-  [32, 2],
-])('%d streamed layers take turns in %d places', (streamed, places) => {
-  expect(placesFor(streamed)).toBe(places);
+describe('places', () => {
+  it.each([
+    [0, [0]],
+    [2, [0]],
+    [3, [2]],
+    [4, [2]],
+    [5, [3, 2]],
+    [32, [2]],
+  ])('for %d streamed layers', (streamed, places) => {
+    expect(placesFor(streamed)).toEqual(places);
+  });
+
+  it('are three for an odd number where there is room for one more', () => {
+    expect(place(decoder(8), 60)).toMatchObject({places: 2, bytes: {ram: 50 * MIB}});
+    expect(place(decoder(8), 69)).toMatchObject({places: 2, bytes: {ram: 50 * MIB}});
+    const five = ({index}: {index: number}) => (index < 5 ? 'ram' : 'gpu');
+    expect(place(decoder(8), 69, 1000, five).places).toBe(2);
+    expect(place(decoder(8), 70, 1000, five).places).toBe(3);
+  });
+
+  it('never have a layer follow another in the same of three, over the end of a step too', () => {
+    for (let streamed = 5; streamed < 100; streamed += 2) {
+      const places = Array.from({length: streamed}, (_, layer) => placeOf(layer, streamed, 3));
+      expect(places.every((each, at) => each !== places.at(at - 1))).toBe(true);
+    }
+  });
 });
 
 describe('weights that must be converted', () => {

@@ -52,7 +52,8 @@ export function placeRuns(weights: DecoderWeights, placement: CheckedPlacement, 
 /** VRAM that placeRuns needs at least, with everything that can be elsewhere elsewhere. */
 export function leastGpuBytes(weights: DecoderWeights, room: Omit<WeightsRoom, 'gpuBytes'>): number {
   const layers = movable(weights);
-  return Math.min(...layers.map((_, resident) => gpuBytesOf(split(weights, layers, resident, room))), allGpuBytes(weights));
+  const splits = layers.flatMap((_, resident) => split(weights, layers, resident, room));
+  return Math.min(...splits.map(gpuBytesOf), allGpuBytes(weights));
 }
 
 /** VRAM for all weights. */
@@ -61,12 +62,19 @@ export function allGpuBytes(weights: DecoderWeights): number {
 }
 
 /**
- * Places for so many streamed layers, which take turns in them: as placesFor in native/weights/places.h. Two let a copy go on
- * while a layer is computed; with an odd number of layers the last of a step and the first of the next would have the same of
- * two. None for so few layers that places for them would take as much as they do: they stay in VRAM.
+ * Places for so many streamed layers, best first; none where they would take as much as the layers do, which then stay in
+ * VRAM. Two let a copy go on while a layer is computed. With an odd number of layers the last of a step and the first of the
+ * next have the same of two, and once a step a copy waits for a layer's computing; a third one avoids that, but is not worth
+ * a layer that would have to move for it, as that copy takes far longer.
  */
-export function placesFor(streamed: number): number {
-  return streamed <= 3 ? 0 : 2 + (streamed % 2);
+export function placesFor(streamed: number): number[] {
+  if (streamed <= 2) return [0];
+  return streamed > 3 && streamed % 2 === 1 ? [3, 2] : [2];
+}
+
+/** Of the `layer`-th of `streamed` layers, in every step the same: as placeOf in native/weights/places.h. */
+export function placeOf(layer: number, streamed: number, places: number): number {
+  return places >= 3 && streamed % places === 1 && layer === streamed - 1 ? 1 : layer % places;
 }
 
 export function gpuBytesOf({bytes, places, placeBytes}: PlacedRuns): number {
@@ -83,8 +91,8 @@ function within(weights: DecoderWeights, {gpu, ram}: {gpu?: Amount; ram?: Amount
   const limits = {...room, ramBytes: Math.min(ram?.(room.ramBytes) ?? Infinity, room.ramBytes)};
   const layers = movable(weights);
   for (let resident = layers.length; resident >= 0; resident--) {
-    const found = split(weights, layers, resident, limits);
-    if (gpuBytesOf(found) <= gpuBytes) return found;
+    const found = split(weights, layers, resident, limits).find((each) => gpuBytesOf(each) <= gpuBytes);
+    if (found !== undefined) return found;
   }
   const least = leastGpuBytes(weights, limits);
   const nearest = least > room.gpuBytes ? undefined : {placement: {gpu: memoryOption(least)}};
@@ -100,17 +108,24 @@ function chosen(weights: DecoderWeights, choose: (block: PlacementBlock) => Tier
     }
     if (tier !== 'gpu') tiers.set(run, tier);
   }
-  const result = placed(weights, tiers, room);
+  const ways = placesFor(tiers.size).map((places) => placed(weights, tiers, places, room));
+  const result = ways.find((each) => gpuBytesOf(each) <= room.gpuBytes) ?? ways.at(-1)!;
   const needed = {gpu: gpuBytesOf(result), ram: pinnedBytesOf(result)};
   if (needed.gpu > room.gpuBytes) throw new DoesNotFitError('gpu', needed.gpu, room.gpuBytes, 'the placement', {placement: 'auto'});
   if (needed.ram > room.ramBytes) throw new DoesNotFitError('ram', needed.ram, room.ramBytes, 'the placement', {placement: 'auto'});
   return result;
 }
 
-/** With so many layers in VRAM, spread evenly, and of the others as many in RAM as fit. */
-function split(weights: DecoderWeights, layers: readonly RunWeights[], resident: number, room: Omit<WeightsRoom, 'gpuBytes'>): PlacedRuns {
+/** With so many layers in VRAM, spread evenly, and of the others as many in RAM as fit; the ways to do that, best first. */
+function split(
+  weights: DecoderWeights,
+  layers: readonly RunWeights[],
+  resident: number,
+  room: Omit<WeightsRoom, 'gpuBytes'>,
+): PlacedRuns[] {
   const streamed = spread(layers, layers.length - resident);
-  return placed(weights, tiersOf(streamed, room.ramBytes), room);
+  const tiers = tiersOf(streamed, room.ramBytes);
+  return placesFor(streamed.length).map((places) => placed(weights, tiers, places, room));
 }
 
 /** As many as fit are in RAM, the others on disk. */
@@ -131,8 +146,12 @@ function spread<T>(items: readonly T[], count: number): T[] {
   return items.filter((_, at) => Math.floor(((at + 1) * count) / items.length) > Math.floor((at * count) / items.length));
 }
 
-function placed(weights: DecoderWeights, wanted: ReadonlyMap<number, Tier>, {offloaded}: Omit<WeightsRoom, 'gpuBytes'>): PlacedRuns {
-  const places = placesFor(wanted.size);
+function placed(
+  weights: DecoderWeights,
+  wanted: ReadonlyMap<number, Tier>,
+  places: number,
+  {offloaded}: Omit<WeightsRoom, 'gpuBytes'>,
+): PlacedRuns {
   const others = places === 0 ? new Map<number, Tier>() : wanted;
   const of = (tier: Tier) => weights.runs.filter(({index}) => (others.get(index) ?? 'gpu') === tier);
   const disk = of('disk');

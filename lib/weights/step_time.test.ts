@@ -98,6 +98,15 @@ describe('with weights that pass through', () => {
     expect(stepSeconds(one)).toBeGreaterThan(stepSeconds(two));
   });
 
+  it('waits for a layer once a step where an odd number takes turns in two places', () => {
+    const odd = demand(LARGE, {placement: ({index}: {index: number}): Tier => (index < 5 ? 'ram' : 'gpu')});
+    expect(odd.placed.places).toBe(3);
+    const layer = stepSeconds(demand(LARGE)) / 32;
+    const wait = stepSeconds({...odd, placed: {...odd.placed, places: 2}}) - stepSeconds(odd);
+    expect(wait).toBeGreaterThan(0);
+    expect(wait).toBeLessThan(32 * layer);
+  });
+
   it('takes as long as reading what is on disk, in the form that it has there', () => {
     const placement = ({index}: {index: number}): Tier => (index % 4 === 0 ? 'disk' : 'ram');
     const files = decoder(32, 436.2e6, 402.7e6, 110e6);

@@ -2,7 +2,7 @@
 
 import type {DecoderShape} from '../decoder/lowered_decoder.js';
 import type {DecoderWeights} from './decoder_weights.js';
-import {diskBytes, type PlacedRuns} from './place_runs.js';
+import {diskBytes, type PlacedRuns, placeOf} from './place_runs.js';
 import type {Speeds} from './speeds.js';
 
 export interface StepDemand {
@@ -52,7 +52,6 @@ export function stepSeconds(demand: StepDemand): number {
   let computed = 0;
   let copied = 0;
   let read = 0;
-  let count = 0;
   /** When the last runs in each place were computed. */
   const freed = new Array<number>(placed.places).fill(0);
   let before = 0;
@@ -60,12 +59,14 @@ export function stepSeconds(demand: StepDemand): number {
   for (let step = 0; step < 4; step++) {
     before = computed;
     for (const [run, seconds] of compute.entries()) {
-      if (placed.tiers[run] !== 'gpu') {
-        ({copied, read} = arrival(demand, run, Math.max(copied, freed[count % placed.places]!), read));
-        computed = Math.max(computed, copied);
+      const layer = streamed.indexOf(run);
+      if (layer < 0) {
+        computed += seconds;
+        continue;
       }
-      computed += seconds;
-      if (placed.tiers[run] !== 'gpu') freed[count++ % placed.places] = computed;
+      const place = placeOf(layer, streamed.length, placed.places);
+      ({copied, read} = arrival(demand, run, Math.max(copied, freed[place]!), read));
+      computed = freed[place] = Math.max(computed, copied) + seconds;
     }
   }
   return computed - before;
