@@ -228,6 +228,32 @@ describe('failures', () => {
     await registry.dispose();
   });
 
+  it('for want of memory that others have taken make idle models go, and nothing else', async () => {
+    const others = {taken: 6};
+    const crowded = (): SimulatedModel => ({
+      size: 3,
+      onStep(step) {
+        // Of a machine of 15.
+        if ((step === 'load' || step === 'resume') && machine.held.gpu + 3 + others.taken > 15) {
+          throw new TensorrtNodeError('ERR_OUT_OF_MEMORY', `${step} failed`);
+        }
+      },
+    });
+    const {registry, machine} = setUp({a: crowded(), b: crowded(), c: crowded(), d: crowded()}, {gpu: 15});
+    for (const name of ['a', 'b', 'c']) await registry.use(name, () => {});
+    const lease = await registry.acquire('b');
+    others.taken = 10;
+    expect(await registry.use('d', (model) => ask(model)).catch(({code}) => code)).toBe('ERR_OUT_OF_MEMORY');
+    // All that could go went.
+    expect(machine.log.slice(3)).toEqual(['load d', 'suspend a', 'load d', 'suspend c', 'load d']);
+    expect(registry.held).toEqual(machine.held);
+    others.taken = 9;
+    expect(await registry.use('d', (model) => ask(model))).toEqual(answerOf('d', PROMPT, 4));
+    expect(await ask(lease.model)).toEqual(answerOf('b', PROMPT, 4));
+    lease.release();
+    await registry.dispose();
+  });
+
   it('to come back end its requests, and it comes back with the next', async () => {
     const {registry, machine} = setUp({a: failing(['resume']), b: {size: 8}});
     for (const name of ['a', 'b']) await registry.use(name, () => {});

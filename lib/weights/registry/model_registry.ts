@@ -37,7 +37,7 @@ export interface RegisteredModel {
 /** What loads models, and says how much there is to load to: others in tests. */
 export interface RegistryHost {
   open(source: string, options: LoadOptions): Promise<OpenedModel>;
-  estimate(modelPath: string, options: LoadOptions): Promise<Needs>;
+  estimate(source: string, modelPath: string, options: LoadOptions): Promise<Needs>;
   /** The budgets where none were given. */
   memory(device: number): Memory;
   now(): number;
@@ -70,6 +70,7 @@ interface Waiter {
 
 /** A limit of the machine's, such as a control group's, may be changed while models serve. */
 const BUDGET_INTERVAL_MS = 1000;
+const NO_ROOM = new Set(['ERR_OUT_OF_MEMORY', 'ERR_DOES_NOT_FIT']);
 /** After these a backend may answer nothing any more. */
 const FATAL = new Set(['ERR_BACKEND', 'ERR_CUDA', 'ERR_TENSORRT']);
 
@@ -338,7 +339,7 @@ export class ModelRegistry implements AsyncDisposable {
   async #read(entry: Entry): Promise<Opened> {
     const {source, options, expected, key} = entry;
     const model = await this.#host.open(source, options);
-    const estimate = await this.#host.estimate(model.modelPath, options);
+    const estimate = await this.#host.estimate(source, model.modelPath, options);
     const ready = {gpu: expected.gpu ?? estimate.ready.gpu, ram: expected.ram ?? estimate.ready.ram};
     const resident = new ResidentModel(model.loadBackend, ready);
     entry.resident = resident;
@@ -401,7 +402,8 @@ export class ModelRegistry implements AsyncDisposable {
   async #step(kind: 'load' | 'resume' | 'suspend' | 'unload', entry: Entry): Promise<void> {
     const {key, resident} = entry;
     try {
-      await resident![kind](this.#closing.signal);
+      if (kind === 'load' || kind === 'resume') await this.#bring(kind, resident!);
+      else await resident![kind]();
       if (kind === 'unload') entry.broken = false;
       this.#policy.finished(key, resident!.memory(), this.#host.now());
     } catch (error) {
@@ -411,6 +413,21 @@ export class ModelRegistry implements AsyncDisposable {
       for (const ticket of this.#policy.waitingFor(key)) {
         this.#policy.cancel(ticket);
         this.#waiters.get(ticket)!.reject(error as Error);
+      }
+    }
+  }
+
+  /** Where the machine has less than the budgets say, as others have some of it, idle models go until there is room. */
+  async #bring(kind: 'load' | 'resume', resident: ResidentModel): Promise<void> {
+    for (;;) {
+      try {
+        return await resident[kind](this.#closing.signal);
+      } catch (error) {
+        if (!(error instanceof TensorrtNodeError) || !NO_ROOM.has(error.code)) throw error;
+        const resource = error instanceof DoesNotFitError ? error.memory : 'gpu';
+        const decision = this.#disposed ? undefined : this.#policy.relieve(resource);
+        if (decision === undefined) throw error;
+        await this.#step(decision.kind, this.#entries.get(decision.model)!);
       }
     }
   }

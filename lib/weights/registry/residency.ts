@@ -26,9 +26,15 @@ export interface Ticket {
   readonly since: number;
 }
 
+export interface Eviction {
+  kind: 'suspend' | 'unload';
+  model: string;
+}
+
 export type Decision =
   /** To be done, and answered with `finished` or `failed`. */
-  | {kind: 'load' | 'resume' | 'suspend' | 'unload'; model: string}
+  | {kind: 'load' | 'resume'; model: string}
+  | Eviction
   /** The model is ready; it is used until `release`. */
   | {kind: 'grant'; ticket: Ticket}
   /** What it needs is more than a budget. */
@@ -198,7 +204,7 @@ export class Residency {
    * What makes room of a kind that is short for another reason than these models: the idle one that was least recently
    * used leaves the GPU, or RAM; undefined where none has any.
    */
-  relieve(resource: keyof Memory): Decision | undefined {
+  relieve(resource: keyof Memory): Eviction | undefined {
     const room = {...this.#budget, [resource]: this.held[resource] - 1};
     const {victims} = this.#victims(NOTHING, isIdle, room);
     const [victim] = this.#startable(victims);
@@ -292,7 +298,7 @@ export class Residency {
     return {kind, model: entry.id};
   }
 
-  #evict({entry, to}: Victim): Decision {
+  #evict({entry, to}: Victim): Eviction {
     entry.state = to === 'suspend' ? 'suspending' : 'unloading';
     return {kind: to, model: entry.id};
   }
