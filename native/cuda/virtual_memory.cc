@@ -1,6 +1,7 @@
 #include "virtual_memory.h"
 
 #include <algorithm>
+#include <exception>
 #include <string>
 #include <utility>
 
@@ -28,15 +29,25 @@ bool VirtualMemory::supported(const Context& context) noexcept {
   const auto* table = driverIfLoaded();
   CUdevice device = 0;
   int value = 0;
-  return table != nullptr && table->cuDeviceGet(&device, context.ordinal()) == CUDA_SUCCESS &&
-         table->cuDeviceGetAttribute(&value, CU_DEVICE_ATTRIBUTE_VIRTUAL_MEMORY_MANAGEMENT_SUPPORTED, device) ==
-             CUDA_SUCCESS &&
-         value != 0;
+  if (table == nullptr || table->cuDeviceGet(&device, context.ordinal()) != CUDA_SUCCESS ||
+      table->cuDeviceGetAttribute(&value, CU_DEVICE_ATTRIBUTE_VIRTUAL_MEMORY_MANAGEMENT_SUPPORTED, device) !=
+          CUDA_SUCCESS ||
+      value == 0)
+    return false;
+  try {
+    VirtualMemory trial(std::shared_ptr<const Context>(std::shared_ptr<void>(), &context), 1, 1);
+    trial.map();
+    return true;
+  } catch (const CudaError& error) {
+    // There is such memory, if only there were any.
+    return error.result() == CUDA_ERROR_OUT_OF_MEMORY;
+  } catch (const std::exception&) {
+    return false;
+  }
 }
 
 VirtualMemory::VirtualMemory(std::shared_ptr<const Context> context, std::size_t bytes, std::size_t pieceBytes)
     : context_(std::move(context)) {
-  if (!supported(*context_)) fail(CUDA_ERROR_NOT_SUPPORTED, "cuMemAddressReserve", "the device has no virtual memory");
   const Current current(*context_);
   const CUmemAllocationProp kind = onDevice(context_->ordinal());
   std::size_t unit = 0;

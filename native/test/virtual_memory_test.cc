@@ -70,6 +70,14 @@ TEST(virtual_memory_that_cannot_be_had_leaves_nothing) {
   config.virtualMemory = 0;
   simulatorConfigure(&config);
   CHECK(!cuda::VirtualMemory::supported(*context));
+  config.virtualMemory = 1;
+  simulatorConfigure(&config);
+  CHECK(cuda::VirtualMemory::supported(*context));
+  // As in some containers.
+  simulatorFail("cuMemCreate", 1, 1, CUDA_ERROR_NOT_PERMITTED);
+  CHECK(!cuda::VirtualMemory::supported(*context));
+  config.virtualMemory = 0;
+  simulatorConfigure(&config);
   CHECK_EQUAL(CHECK_THROWS(cuda::VirtualMemory(context, 1), cuda::CudaError).result(), CUDA_ERROR_NOT_SUPPORTED);
 }
 
