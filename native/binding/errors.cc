@@ -52,7 +52,7 @@ Napi::Error toJavaScript(Napi::Env env, std::exception_ptr thrown) {
   } catch (const decode::QueueFullError& error) {
     return describe(env, "ERR_BUSY", error.what(), {}, {});
   } catch (const decode::SuspendedError& error) {
-    return describe(env, "ERR_BUSY", error.what(), {}, {});
+    return describe(env, "ERR_SUSPENDED", error.what(), {}, {});
   } catch (const decode::SamplingError& error) {
     return describe(env, "ERR_BACKEND", error.what(), {}, error.hint());
   } catch (const BusyError& error) {

@@ -94,11 +94,11 @@ std::size_t BlockExecution::bytes(std::string_view tensor) const {
   return tensorBytes(find(tensor).type, dims(tensor));
 }
 
-void BlockExecution::setScratch(const cuda::DeviceBlock& scratch) {
-  if (scratch.size() < scratchBytes_)
-    throw std::invalid_argument("the scratch memory has " + std::to_string(scratch.size()) + " bytes, the plan needs " +
+void BlockExecution::setScratch(CUdeviceptr address, std::size_t bytes) {
+  if (bytes < scratchBytes_)
+    throw std::invalid_argument("the scratch memory has " + std::to_string(bytes) + " bytes, the plan needs " +
                                 std::to_string(scratchBytes_));
-  context_->setDeviceMemoryV2(pointer(scratch.address()), static_cast<std::int64_t>(scratch.size()));
+  context_->setDeviceMemoryV2(pointer(address), static_cast<std::int64_t>(bytes));
 }
 
 void BlockExecution::setAddress(std::string_view tensor, CUdeviceptr address) {

@@ -43,10 +43,10 @@ class BlockExecution {
   std::size_t bytes(std::string_view tensor) const;
 
   // Scratch memory for the shapes, in bytes. Executions that never run at once, being queued on one stream, may share
-  // theirs. The block must stay as long as work that was queued with it, graphs included.
+  // theirs. The memory must be there whenever work that was queued with it runs, graphs included.
   std::size_t scratchBytes() const noexcept { return scratchBytes_; }
-  // Throws std::invalid_argument for a block that is too small.
-  void setScratch(const cuda::DeviceBlock& scratch);
+  // Throws std::invalid_argument for too few bytes.
+  void setScratch(CUdeviceptr address, std::size_t bytes);
 
   // Where an input or output is from the next enqueue() on; a multiple of 256 bytes for inputs. Throws TensorrtError,
   // std::invalid_argument for a name that there is not.

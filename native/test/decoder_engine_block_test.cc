@@ -39,7 +39,7 @@ struct Prologue {
     execution.setAddress("tokens", tokens.address());
     execution.setAddress("table", table.address());
     execution.setAddress("hidden_out", hidden.address());
-    execution.setScratch(scratch);
+    execution.setScratch(scratch.address(), scratch.size());
   }
 };
 
@@ -70,7 +70,8 @@ TEST(decoder_engine_blocks_want_all_of_their_memory) {
   Prologue prologue;
   prologue.setShapes(4);
   const cuda::DeviceBlock small = prologue.allocate(1);
-  const auto scratch = CHECK_THROWS((prologue.execution.setScratch(small), 0), std::invalid_argument);
+  const auto scratch =
+      CHECK_THROWS((prologue.execution.setScratch(small.address(), small.size()), 0), std::invalid_argument);
   CHECK_CONTAINS(std::string(scratch.what()), "the scratch memory has 1 bytes, the plan needs ");
   const auto unset = CHECK_THROWS((prologue.execution.enqueue(prologue.stream), 0), trt::TensorrtError);
   CHECK_EQUAL(unset.call(), "enqueueV3");
@@ -127,7 +128,7 @@ TEST(decoder_engine_blocks_that_share_scratch_belong_on_one_stream) {
     each->setAddress("w", w.address());
     each->setAddress("norm", norm.address());
     each->setAddress("y", y[at++].address());
-    each->setScratch(prologue.scratch);
+    each->setScratch(prologue.scratch.address(), prologue.scratch.size());
   }
   first.enqueue(prologue.stream);
   second.enqueue(prologue.stream);

@@ -119,8 +119,8 @@ void decodeUnderTheRunner(std::set<std::size_t> streamed) {
   const trt::DeviceMemory memory = test::memory();
   const toy::Weights weights = toy::makeWeights();
   Model model = modelOf(weights, memory, std::move(streamed));
-  decode::GpuRunner runner(memory, std::move(model.model), model.weights,
-                           std::make_shared<decode::EngineParts>(memory, enginesOf(memory)),
+  const auto parts = std::make_shared<decode::EngineParts>(memory, enginesOf(memory));
+  decode::GpuRunner runner(memory, std::move(model.model), model.weights, parts,
                            {.limits = limits, .narrowRows = narrowRows});
   std::vector<std::size_t> captured;
   runner.capture([&](std::size_t done, std::size_t total) {
@@ -148,6 +148,15 @@ void decodeUnderTheRunner(std::set<std::size_t> streamed) {
   take(runner.prefill(runs), 3);
   // Three are more than a few, two and one are not.
   for (int i = 0; i < 9; ++i) take(runner.decode(std::span(slots).first(3 - i % 3)), 3 - i % 3);
+  // Graphs are good when the memory that they were captured with is there again.
+  const std::vector<decode::Page> pages{1, 3, 5};
+  const std::uint64_t scratch = parts->scratchBytes();
+  CHECK(scratch > 0);
+  CHECK(runner.suspend(pages, true));
+  CHECK_EQUAL(parts->scratchBytes(), 0U);
+  runner.resume();
+  CHECK_EQUAL(parts->scratchBytes(), scratch);
+  for (int i = 0; i < 3; ++i) take(runner.decode(std::span(slots).first(3 - i)), static_cast<std::size_t>(3 - i));
   for (std::size_t i = 0; i < prompts.size(); ++i) checkGreedy(weights, prompts[i], replies[i]);
 }
 

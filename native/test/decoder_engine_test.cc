@@ -142,7 +142,7 @@ class Decoder {
       std::size_t bytes = 0;
       for (const auto* each : all) bytes = std::max(bytes, each->scratchBytes());
       scratch_ = decoder.allocate(bytes);
-      for (auto* each : all) each->setScratch(scratch_);
+      for (auto* each : all) each->setScratch(scratch_.address(), scratch_.size());
     }
 
     void queue() {

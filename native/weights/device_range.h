@@ -1,4 +1,4 @@
-// The VRAM of a model's weights: one range of addresses, whose memory can be given back where the driver allows that.
+// VRAM of a model: one range of addresses, whose memory can be given back where the driver allows that.
 #pragma once
 
 #include <cuda.h>
@@ -20,6 +20,8 @@ class DeviceRange {
   DeviceRange(const tensorrt::DeviceMemory& memory, std::size_t bytes, std::size_t pieceBytes);
 
   CUdeviceptr address() const noexcept { return virtual_ ? virtual_->address() : block_.address(); }
+  // Mapped or not; rounded up to what the driver maps at once.
+  std::size_t size() const noexcept { return virtual_ ? virtual_->size() : block_.size(); }
   bool movable() const noexcept { return virtual_.has_value(); }
 
   // Only where movable. No queued work may use it any more.

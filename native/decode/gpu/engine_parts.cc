@@ -14,7 +14,7 @@ namespace {
 
 class EnginePart final : public Part {
  public:
-  EnginePart(std::shared_ptr<const tensorrt::Engine> engine, std::shared_ptr<const cuda::DeviceBlock> scratch)
+  EnginePart(std::shared_ptr<const tensorrt::Engine> engine, std::shared_ptr<const MovableMemory> scratch)
       : scratch_(std::move(scratch)), execution_(engine, engine->info().name) {}
 
   void bind(const std::string& tensor, CUdeviceptr address) override { execution_.setAddress(tensor, address); }
@@ -28,14 +28,14 @@ class EnginePart final : public Part {
     if (changed_) {
       const std::vector<tensorrt::NamedShape> shapes(shapes_.begin(), shapes_.end());
       execution_.setShapes(shapes, stream);
-      execution_.setScratch(*scratch_);
+      execution_.setScratch(scratch_->address(), scratch_->size());
       changed_ = false;
     }
     execution_.enqueue(stream);
   }
 
  private:
-  const std::shared_ptr<const cuda::DeviceBlock> scratch_;
+  const std::shared_ptr<const MovableMemory> scratch_;
   tensorrt::BlockExecution execution_;
   std::map<std::string, tensorrt::Shape> shapes_;
   bool changed_ = true;
@@ -56,10 +56,7 @@ EngineParts::EngineParts(const tensorrt::DeviceMemory& memory, std::vector<PartE
   for (const PartEngines& part : engines_)
     for (const auto& engine : {part.decode, part.wide, part.prefill})
       if (engine != nullptr) bytes = std::max(bytes, scratchOf(*engine));
-  const cuda::Stream home(memory.context, "scratch");
-  scratch_ = std::make_shared<const cuda::DeviceBlock>(memory.device->allocate(static_cast<std::size_t>(bytes), home));
-  // What the block was used for before is done: any stream may have it.
-  home.synchronize();
+  scratch_ = std::make_shared<MovableMemory>(memory, static_cast<std::size_t>(bytes));
 }
 
 std::unique_ptr<Part> EngineParts::make(std::size_t part, Range range) {

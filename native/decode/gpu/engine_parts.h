@@ -4,8 +4,8 @@
 #include <memory>
 #include <vector>
 
-#include "../../cuda/device_pool.h"
 #include "../../tensorrt/engine.h"
+#include "movable_memory.h"
 #include "part.h"
 
 namespace tensorrt_node::decode {
@@ -24,11 +24,13 @@ class EngineParts final : public PartFactory {
   EngineParts(const tensorrt::DeviceMemory& memory, std::vector<PartEngines> engines);
 
   std::unique_ptr<Part> make(std::size_t part, Range range) override;
-  std::uint64_t scratchBytes() const noexcept override { return scratch_->size(); }
+  std::uint64_t scratchBytes() const noexcept override { return scratch_->bytes(); }
+  void give() noexcept override { scratch_->give(); }
+  void take() override { scratch_->take(); }
 
  private:
   const std::vector<PartEngines> engines_;
-  std::shared_ptr<const cuda::DeviceBlock> scratch_;
+  std::shared_ptr<MovableMemory> scratch_;
 };
 
 }  // namespace tensorrt_node::decode

@@ -104,7 +104,7 @@ GpuRunner::GpuRunner(tensorrt::DeviceMemory memory, DecoderModel model, std::sha
       promptLayout_(std::max(options.limits.prefillRows, options.limits.scoreRows),
                     std::max(promptRuns_, options.limits.slots), mostChosen(options.limits)),
       layout_(model_, options.limits),
-      scratch_(memory_, layout_.bytes, stream_) {
+      scratch_(memory_, layout_.bytes) {
   const RunnerLimits& limits = options_.limits;
   const auto allocate = [&](std::size_t bytes) {
     return memory_.device->allocate(std::max<std::size_t>(bytes, 1), stream_);
@@ -237,6 +237,7 @@ bool GpuRunner::suspend(std::span<const Page> pages, bool keepRam) {
   stream_.synchronize();
   pages_.give();
   scratch_.give();
+  parts_->give();
   return saved;
 }
 
@@ -244,10 +245,12 @@ void GpuRunner::resume() {
   try {
     pages_.take();
     scratch_.take();
+    parts_->take();
     weights_->restore();
   } catch (...) {
     pages_.give();
     scratch_.give();
+    parts_->give();
     throw;
   }
   pages_.restore();

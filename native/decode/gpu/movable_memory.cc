@@ -10,14 +10,22 @@ constexpr std::size_t pieceBytes = std::size_t{1} << 30;
 
 }  // namespace
 
-MovableMemory::MovableMemory(const tensorrt::DeviceMemory& memory, std::size_t bytes, const cuda::Stream& home) {
-  const std::size_t wanted = std::max<std::size_t>(bytes, 1);
-  if (cuda::VirtualMemory::supported(*memory.context)) {
-    moving_.emplace(memory.context, wanted, pieceBytes);
-    moving_->map();
-  } else {
-    fixed_ = memory.device->allocate(wanted, home);
+MovableMemory::MovableMemory(const tensorrt::DeviceMemory& memory, std::size_t bytes)
+    : range_(memory, std::max<std::size_t>(bytes, 1), pieceBytes) {}
+
+void MovableMemory::give() noexcept {
+  range_.unmap();
+  there_ = false;
+}
+
+void MovableMemory::take() {
+  try {
+    range_.map(nullptr);
+  } catch (...) {
+    range_.unmap();
+    throw;
   }
+  there_ = true;
 }
 
 }  // namespace tensorrt_node::decode

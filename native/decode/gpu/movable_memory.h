@@ -1,38 +1,38 @@
-// A piece of device memory that can be given up and taken again at the same address, where the driver can do that.
+// What a decoder has on the device beside weights: memory that can be given up and taken again at the same address,
+// where the driver can do that.
 #pragma once
 
 #include <cuda.h>
 
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 
-#include "../../cuda/device_pool.h"
-#include "../../cuda/stream.h"
-#include "../../cuda/virtual_memory.h"
 #include "../../tensorrt/engine.h"
+#include "../../weights/device_range.h"
 
 namespace tensorrt_node::decode {
 
-// For work on one stream. No queued work may use it when it goes.
+// For one thread.
 class MovableMemory {
  public:
   // Is there from the beginning. Throws CudaError.
-  MovableMemory(const tensorrt::DeviceMemory& memory, std::size_t bytes, const cuda::Stream& home);
+  MovableMemory(const tensorrt::DeviceMemory& memory, std::size_t bytes);
 
-  CUdeviceptr address() const noexcept { return moving_ ? moving_->address() : fixed_.address(); }
-  bool movable() const noexcept { return moving_.has_value(); }
+  CUdeviceptr address() const noexcept { return range_.address(); }
+  // There or not.
+  std::size_t size() const noexcept { return range_.size(); }
   // On the device now.
-  std::uint64_t bytes() const noexcept { return moving_ ? moving_->mappedBytes() : fixed_.size(); }
+  std::uint64_t bytes() const noexcept { return there_ ? range_.size() : 0; }
+  bool movable() const noexcept { return range_.movable(); }
 
   // With all that it holds. Only where it is movable, and no queued work uses it.
-  void give() noexcept { moving_->unmap(); }
+  void give() noexcept;
   // With whatever it holds then. Throws CudaError, and is not there then.
-  void take() { moving_->map(); }
+  void take();
 
  private:
-  std::optional<cuda::VirtualMemory> moving_;
-  cuda::DeviceBlock fixed_;
+  weights::DeviceRange range_;
+  bool there_ = true;
 };
 
 }  // namespace tensorrt_node::decode

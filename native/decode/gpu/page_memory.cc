@@ -19,7 +19,7 @@ PageMemory::PageMemory(const tensorrt::DeviceMemory& memory, const PageShape& sh
     : pools_(memory),
       shape_(shape),
       stream_(stream.share()),
-      memory_(memory, 2 * at(shape.layers) * at(shape.pages) * shape.pageBytes, stream) {}
+      memory_(memory, 2 * at(shape.layers) * at(shape.pages) * shape.pageBytes) {}
 
 CUdeviceptr PageMemory::address(std::int32_t layer, std::int32_t side) const noexcept {
   return sideAddress(2 * at(layer) + at(side));

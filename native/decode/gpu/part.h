@@ -39,8 +39,11 @@ class PartFactory {
   virtual ~PartFactory() = default;
   // With shapes of its own, so that a graph of it stays good. Epilogues are Range::decode for any rows.
   virtual std::unique_ptr<Part> make(std::size_t part, Range range) = 0;
-  // Device memory that all parts compute in.
+  // Device memory that all parts compute in, which is there now.
   virtual std::uint64_t scratchBytes() const noexcept = 0;
+  // As of MovableMemory: no part may be under way until it is taken again, with CudaError where it cannot be.
+  virtual void give() noexcept = 0;
+  virtual void take() = 0;
 };
 
 }  // namespace tensorrt_node::decode
