@@ -2,9 +2,11 @@
 #include "decode/gpu/gpu_runner.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cmath>
 #include <cstring>
+#include <future>
 #include <map>
 #include <random>
 #include <set>
@@ -14,6 +16,7 @@
 
 #include "cuda/error.h"
 #include "decode/scheduler.h"
+#include "decode_replies.h"
 #include "engines.h"
 #include "files/error.h"
 #include "halves.h"
@@ -136,7 +139,10 @@ class ToyFactory final : public PartFactory {
     return std::make_unique<ToyPart>(part, memory_);
   }
   std::uint64_t scratchBytes() const noexcept override { return 0; }
+  void give() noexcept override { given = true; }
+  void take() override { given = false; }
 
+  bool given = false;
   // Parts made for each range.
   std::map<Range, int> made;
 
@@ -603,4 +609,72 @@ TEST(gpu_runner_under_the_scheduler_gives_each_request_its_own_reply) {
   repliesUnderTheScheduler({});
   repliesUnderTheScheduler({1, 2, 3});
   repliesUnderTheScheduler({2});
+}
+
+// Requests that come and go, weights that do not come, and suspensions, while the device is as slow as chance has it.
+TEST(gpu_runner_streams_under_requests_of_all_kinds) {
+  Toy toy({1, 3});
+  test::slowDown(2'000, 10'000, 3);
+  // The scheduler's thread.
+  std::mt19937 failures(9);
+  std::atomic<int> lost = 0;
+  toy.weights->beforeAcquire = [&](std::size_t) {
+    if (failures() % 40 != 0) return;
+    ++lost;
+    throw tensorrt_node::files::FileError("pread", "model.onnx_data", EIO);
+  };
+  const auto replies = std::make_shared<test::Replies>();
+  SchedulerOptions options;
+  options.maxContext = 4 * pageTokens;
+  options.stepsInFlight = 1;
+  auto runner =
+      std::make_unique<GpuRunner>(toy.memory, std::move(toy.model), toy.weights,
+                                  std::make_shared<ToyFactory>(toy.memory), GpuRunnerOptions{.limits = limits});
+  runner->capture([](std::size_t, std::size_t) {});
+  Scheduler scheduler(std::move(runner), options, replies);
+  replies->heard = [&](const Batch& batch) {
+    scheduler.consumed(batch.request, static_cast<std::int32_t>(batch.tokens.size()));
+  };
+  constexpr RequestId count = 60;
+  std::mt19937 random(4);
+  int suspended = 0;
+  // Beginnings are shared by some.
+  const auto asked = [](RequestId id) {
+    return prompt(static_cast<std::int32_t>(3 + 13 * (id % 9)), static_cast<std::int32_t>(id % 5));
+  };
+  for (RequestId id = 0; id < count; ++id) {
+    Request request;
+    request.tokens = asked(id);
+    request.maxNewTokens = 6;
+    scheduler.submit(id, std::move(request));
+    if (random() % 4 == 0) {
+      replies->tokens(id, random() % 3);
+      scheduler.abort(id);
+    }
+    if (random() % 8 != 0) continue;
+    std::promise<bool> settled;
+    scheduler.suspend({.finishRunning = true, .keepRam = true},
+                      [&](std::exception_ptr error) { settled.set_value(!error); });
+    if (settled.get_future().get()) ++suspended;
+  }
+  int whole = 0;
+  int failed = 0;
+  for (RequestId id = 0; id < count; ++id) {
+    const auto reply = replies->ended(id);
+    checkGreedy(toy, asked(id), reply.tokens);
+    if (reply.end() == "length") {
+      CHECK_EQUAL(reply.tokens.size(), 6U);
+      ++whole;
+    } else if (reply.end() != "aborted") {
+      CHECK_EQUAL(reply.error<tensorrt_node::files::FileError>().number(), EIO);
+      ++failed;
+    }
+  }
+  const auto stats = scheduler.stats();
+  scheduler.stop(nullptr);
+  CHECK_EQUAL(replies->broken(), "");
+  CHECK(whole > 0 && failed > 0 && suspended > 0);
+  CHECK_EQUAL(stats.lostSteps, static_cast<std::uint64_t>(lost.load()));
+  CHECK_EQUAL(stats.slotsInUse, 0U);
+  CHECK_EQUAL(stats.pagesInUse, 0U);
 }
