@@ -58,8 +58,9 @@ std::span<std::byte> DirectFile::read(std::uint64_t offset, std::size_t bytes, s
     const ssize_t got = readSome(unbuffered_.number(), to.first(whole), offset - skipped, skipped + bytes);
     if (got >= 0 && static_cast<std::size_t>(got) < skipped + bytes) throw files::FileError("pread", path_, ENODATA);
     if (got >= 0) return to.subspan(skipped, bytes);
-    // Some file systems, and disks with larger sectors, refuse only here.
-    if (errno != EINVAL) throw files::FileError("pread", path_, errno);
+    // Some file systems, and disks with larger sectors, refuse only here; so do kernels that cannot hand a disk the
+    // memory that a driver has pinned.
+    if (errno != EINVAL && errno != EFAULT) throw files::FileError("pread", path_, errno);
     direct_.store(false, std::memory_order_relaxed);
   }
   readBuffered(offset, to.first(bytes));
