@@ -8,7 +8,9 @@
 #include <mutex>
 #include <optional>
 #include <stdexcept>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "../cuda/error.h"
 #include "../cuda/event.h"
@@ -192,6 +194,7 @@ class Store::State {
     for (const RunLayout& run : layout_.runs)
       if (!run.streamed) resident(run.block, run.offset);
     std::mutex oneBlock;
+    std::vector<std::string> written;
     for (Streamed& each : streamed_) {
       const BlockLayout& block = layout_.runs[each.run].block;
       if (each.tier != Tier::disk) {
@@ -202,7 +205,7 @@ class Store::State {
         });
       } else if (offloading && !each.file.empty() && !isOffloaded(each.file, offloadBytes(block))) {
         total += bytesOf(block);
-        tasks.push_back([this, &each, &block, &oneBlock](MatrixLoader& loader) {
+        tasks.push_back([this, &each, &block, &oneBlock, &written](MatrixLoader& loader) {
           // One at a time: it takes pinned memory that nobody has counted.
           const std::lock_guard lock(oneBlock);
           const HostBlock made(*memory_.pinned, offloadBytes(block));
@@ -214,11 +217,18 @@ class Store::State {
             throw;
           }
           offload(each.file, made);
+          written.push_back(each.file);
         });
       }
     }
     LoadJob job(total, onStored, std::move(stop));
-    loadTogether(memory_, tasks, job, options_.threads, options_.chunkBytes);
+    try {
+      loadTogether(memory_, tasks, job, options_.threads, options_.chunkBytes);
+    } catch (...) {
+      // On a disk that is full they would only be in the way.
+      for (const std::string& file : written) ::unlink(file.c_str());
+      throw;
+    }
   }
 
   void loadInto(const HostBlock& to, const BlockLayout& block, MatrixLoader& loader) const {
