@@ -22,6 +22,7 @@ export type ErrorCode =
   | 'ERR_SUSPENDED'
   | 'ERR_TIMEOUT'
   | 'ERR_MEMORY_PRESSURE'
+  | 'ERR_FILE'
   | 'ERR_BACKEND'
   | 'ERR_ADDON'
   | 'ERR_CUDA'

@@ -47,7 +47,7 @@ export {
   type TensorrtInspection,
 } from './inspect.js';
 export {formatInspection} from './inspect_format.js';
-export {CudaError, TensorrtError} from './native/errors.js';
+export {CudaError, FileError, TensorrtError} from './native/errors.js';
 export {fixInput} from './onnx/lower/fix_input.js';
 export {inlineConstantIfs} from './onnx/lower/inline_if.js';
 export type {Model} from './onnx/model.js';

@@ -35,6 +35,24 @@ export class TensorrtError extends TensorrtNodeError {
   }
 }
 
+/** A file of a model's weights that could not be read, or written to `offloadFolder`. */
+export class FileError extends TensorrtNodeError {
+  override readonly name = 'FileError';
+
+  constructor(
+    message: string,
+    readonly path: string,
+    /** The system call: 'write'. */
+    readonly call: string,
+    /** Its error: 'ENOSPC'. */
+    readonly result: string,
+    options?: ErrorOptions,
+  ) {
+    const full = result === 'ENOSPC' || result === 'EDQUOT' || result === 'EFBIG';
+    super('ERR_FILE', message, full ? 'make room there, or give another folder' : undefined, options);
+  }
+}
+
 /** What the addon's errors carry. */
 interface NativeError extends Error {
   code?: string;
@@ -67,6 +85,13 @@ export function typed(error: unknown): unknown {
     default:
       return error;
   }
+}
+
+/** The same, and a FileError for a system call that failed on a file. */
+export function typedWithFiles(error: unknown): unknown {
+  const {code, syscall, path, message} = error instanceof Error ? (error as NodeJS.ErrnoException) : {};
+  if (code === undefined || syscall === undefined || path === undefined || code.startsWith('ERR_')) return typed(error);
+  return new FileError(message!, path, syscall, code, {cause: error});
 }
 
 /** Runs `action`, turning the addon's errors into typed ones. */

@@ -188,7 +188,7 @@ it('a file that is cut short while serving ends the requests of that step, and a
     const outcomes = await Promise.allSettled(PROMPTS.map((tokens) => reply(backend, {tokens, maxNewTokens: 30})));
     const failures = outcomes.flatMap((each) => (each.status === 'rejected' ? [each.reason] : []));
     expect(failures.length).toBeGreaterThan(0);
-    for (const failure of failures) expect(failure).toMatchObject({code: 'ERR_BACKEND', message: expect.stringContaining('cut.onnx')});
+    for (const failure of failures) expect(failure).toMatchObject({code: 'ERR_FILE', message: expect.stringContaining('cut.onnx')});
     await file.write(whole, 0, whole.length, 0);
     expect(await answers(backend)).toEqual(expected);
     expect(backend.stats().lostSteps).toBeGreaterThan(0);

@@ -3,7 +3,7 @@
 import {AbortError, throwIfAborted} from '../../errors.js';
 import type {Addon} from '../../native/addon.js';
 import type {NativeDecoder, NativeDecoderListener, NativeDecoderRequest} from '../../native/decoder_addon.js';
-import {translated, typed} from '../../native/errors.js';
+import {translated, typedWithFiles} from '../../native/errors.js';
 import {addonTooOld} from '../../native/load.js';
 import {onAbort} from '../../on_abort.js';
 
@@ -13,7 +13,7 @@ export interface LoadDecoderOptions {
   onProgress?: (what: 'weights' | 'graphs', done: number, total: number) => void;
 }
 
-/** Throws TensorrtNodeError, ERR_ADDON for an addon that has no decoders; AbortError; what `onProgress` throws. */
+/** Throws CudaError, TensorrtError, FileError; TensorrtNodeError, ERR_ADDON for an addon that has no decoders; AbortError; what `onProgress` throws. */
 export async function loadNativeDecoder(
   addon: Pick<Addon, 'loadDecoder'>,
   request: NativeDecoderRequest,
@@ -42,7 +42,7 @@ export async function loadNativeDecoder(
     if (unwanted() !== undefined) await decoder.dispose();
     else return decoder;
   } catch (error) {
-    throw unwanted()?.error ?? typed(error);
+    throw unwanted()?.error ?? typedWithFiles(error);
   } finally {
     forget?.();
   }

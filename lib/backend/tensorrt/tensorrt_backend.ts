@@ -10,7 +10,7 @@ import type {
   NativeDecoderStats,
   NativeDecoderTokens,
 } from '../../native/decoder_addon.js';
-import {translated, typed} from '../../native/errors.js';
+import {translated, typedWithFiles} from '../../native/errors.js';
 import type {OnProgress, Progress} from '../../progress.js';
 import type {MemoryAmounts, Reservation} from '../../weights/budget.js';
 import type {CheckedPlacement} from '../../weights/placement_option.js';
@@ -324,7 +324,7 @@ function eventsOf({tokens, logprobs, topTokens, topLogprobs}: NativeDecoderToken
 
 /** Listeners get errors of this library. */
 function errorOf(thrown: unknown): Error {
-  const error = typed(thrown);
+  const error = typedWithFiles(thrown);
   if (error instanceof TensorrtNodeError || error instanceof OptionError) return error;
   return new TensorrtNodeError('ERR_BACKEND', messageOf(error), undefined, {cause: thrown});
 }
