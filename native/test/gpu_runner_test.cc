@@ -614,7 +614,7 @@ TEST(gpu_runner_under_the_scheduler_gives_each_request_its_own_reply) {
 // Requests that come and go, weights that do not come, and suspensions, while the device is as slow as chance has it.
 TEST(gpu_runner_streams_under_requests_of_all_kinds) {
   Toy toy({1, 3});
-  test::slowDown(2'000, 10'000, 3);
+  test::slowDown(500, 5'000, 3);
   // The scheduler's thread.
   std::mt19937 failures(9);
   std::atomic<int> lost = 0;
@@ -635,7 +635,7 @@ TEST(gpu_runner_streams_under_requests_of_all_kinds) {
   replies->heard = [&](const Batch& batch) {
     scheduler.consumed(batch.request, static_cast<std::int32_t>(batch.tokens.size()));
   };
-  constexpr RequestId count = 60;
+  constexpr RequestId count = 40;
   std::mt19937 random(4);
   int suspended = 0;
   // Beginnings are shared by some.

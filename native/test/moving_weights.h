@@ -86,9 +86,13 @@ class MovingWeights final : public weights::StepWeights {
     held_.reset();
     if (!leaveReleases) compute.record(*placeOf(run).released);
   }
-  void evict(const cuda::Stream&, bool keepRam) override {
+  void evict(const cuda::Stream& compute, bool keepRam) override {
     CHECK(!evicted);
     beforeEvict(keepRam);
+    // A step that was lost may be under way still.
+    cuda::Event passed(memory_.context);
+    compute.record(passed);
+    stream_.wait(passed);
     // What is there now is not there afterwards.
     for (std::size_t run = 0; run < resident_.size(); ++run)
       if (resident_[run]) cuda::fill(stream_, resident_[run], 0, resident_[run].size(), 0xff);
