@@ -22,10 +22,9 @@ export async function estimateNeeds(source: string, modelPath: string, options: 
       const machine = {gpuMemory: findDevice(environment.addon, device).totalBytes, ram: hostMemory().limitBytes};
       const {gpu, ram} = await planModel(source, {...limits, ...machine});
       const {weightsBytes, placesBytes, cacheBytes, stepsBytes, scratchBytes} = gpu;
-      const fixed = stepsBytes + scratchBytes;
       return {
-        ready: {gpu: weightsBytes + placesBytes + cacheBytes + fixed, ram: ram.pinnedBytes},
-        suspended: {gpu: fixed, ram: weightsBytes + cacheBytes + ram.pinnedBytes},
+        ready: {gpu: weightsBytes + placesBytes + cacheBytes + stepsBytes + scratchBytes, ram: ram.pinnedBytes},
+        suspended: {gpu: 0, ram: weightsBytes + cacheBytes + ram.pinnedBytes},
       };
     } catch (error) {
       // It is then run on the CPU, or loading it will tell.
