@@ -164,7 +164,7 @@ export async function planModel(source: string, options: PlanModelOptions = {}):
     deterministic,
     placement: checked.placement,
     scratchBytes,
-    free: {gpuBytes: described.gpu.totalBytes - described.gpu.usedBytes, ramBytes: described.ramBytes},
+    free: described.free,
     offloaded,
   };
   const memory = planMemory(demand);

@@ -9,7 +9,9 @@ import {findDevice} from '../native/find_device.js';
 import {requireAddon} from '../native/load.js';
 import type {PinnedBuffer} from '../native/pinned_buffer.js';
 import type {OnProgress} from '../progress.js';
+import {memoryBudget} from './budget.js';
 import {diskSpeed} from './disk_speed.js';
+import {hostMemory} from './host_memory.js';
 import {gpuSpeeds} from './measured_speeds.js';
 import {pinnableBytes} from './pinnable.js';
 import {ASSUMED_SPEEDS, type SpeedSource, type Speeds} from './speeds.js';
@@ -17,8 +19,10 @@ import {ASSUMED_SPEEDS, type SpeedSource, type Speeds} from './speeds.js';
 export interface PlannedMachine {
   /** Bytes. `name` is undefined for a GPU that need not be here. */
   gpu: {name?: string; totalBytes: number; usedBytes: number};
-  /** That may be pinned. */
+  /** Bytes that may be pinned. */
   ramBytes: number;
+  /** Bytes of both that a model may have: what is free, and left of this thread's budget. */
+  free: {gpuBytes: number; ramBytes: number};
   /** Bytes a second. */
   speeds: Record<keyof Speeds, {bytesPerSecond: number; source: SpeedSource}>;
   /** The GPU, where it is here. */
@@ -42,17 +46,24 @@ const CONTEXT_BYTES = 530 * 2 ** 20;
 export async function planningMachine({device = 0, gpuMemory, ram, signal, ...options}: MachineOptions): Promise<PlannedMachine> {
   const ramBytes = ram ?? pinnableBytes();
   if (gpuMemory !== undefined) {
-    return {gpu: {totalBytes: gpuMemory, usedBytes: Math.min(CONTEXT_BYTES, gpuMemory)}, ramBytes, speeds: assumed()};
+    const usedBytes = Math.min(CONTEXT_BYTES, gpuMemory);
+    return {gpu: {totalBytes: gpuMemory, usedBytes}, ramBytes, free: {gpuBytes: gpuMemory - usedBytes, ramBytes}, speeds: assumed()};
   }
   const found = findGpu(device);
   const open = Device.open(device);
   const {freeBytes, totalBytes} = open.memory();
+  const {gpu: gpuBytes, ram: leftOfRam} = memoryBudget.left(
+    device,
+    {gpu: freeBytes, ram: ramBytes},
+    {gpu: totalBytes, ram: hostMemory().limitBytes},
+  );
   const gpu = {name: found.name, computeCapability: `${found.computeMajor}.${found.computeMinor}`};
   const folder = defaultCacheFolder(process.env);
   const speeds = await gpuSpeeds(open, {folder, gpu, again: options.measure ?? false, signal, onProgress: options.onProgress});
   return {
     gpu: {name: gpu.name, totalBytes, usedBytes: totalBytes - freeBytes},
     ramBytes,
+    free: {gpuBytes, ramBytes: leftOfRam},
     speeds: {...assumed(), weightReads: measured(speeds.weightReads), hostToDevice: measured(speeds.hostToDevice)},
     device: open,
   };

@@ -2,7 +2,7 @@
 
 import {readdir} from 'node:fs/promises';
 
-import {buildModel, loadModel, planModel} from 'tensorrt-node';
+import {buildModel, loadModel, planModel, setMemoryBudget} from 'tensorrt-node';
 import {beforeAll, describe, expect, it} from 'vitest';
 
 import {languageModelFolder} from '../support/language_model_folder.js';
@@ -78,6 +78,23 @@ describe('on a GPU', () => {
     const loading = loadModel(model(), {backend: 'tensorrt', placement: {gpu: '1kB'}, onProgress: ({phase}) => phases.push(phase)});
     await expect(loading).rejects.toMatchObject({code: 'ERR_DOES_NOT_FIT', nearest: {placement: {gpu: expect.any(String)}}});
     expect(phases).not.toContain('build');
+  });
+
+  it('plans and loads with what is left of a budget', async () => {
+    const limits = {backend: 'tensorrt', maxContext: 128, maxBatch: 2} as const;
+    setMemoryBudget({gpu: '64MiB'});
+    try {
+      const {gpu} = await planModel(model(), {maxContext: 128, maxBatch: 2});
+      expect(gpu.modelBytes - gpu.runtimeBytes).toBeLessThan(64 * 2 ** 20);
+      await using first = await loadModel(model(), limits);
+      setMemoryBudget({gpu: '1MiB'});
+      await expect(loadModel(model(), limits)).rejects.toMatchObject({code: 'ERR_DOES_NOT_FIT', memory: 'gpu'});
+      expect((await first.generateText('the sea', {maxNewTokens: 3})).tokens).toHaveLength(3);
+    } finally {
+      setMemoryBudget({});
+    }
+    await using again = await loadModel(model(), limits);
+    expect(again.backend).toBe('tensorrt');
   });
 
   it.each(['ram', 'disk'] as const)('answers the same with layers in %s', async (tier) => {
