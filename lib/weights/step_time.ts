@@ -66,7 +66,8 @@ export function stepSeconds(demand: StepDemand): number {
       }
       const place = placeOf(layer, streamed.length, placed.places);
       ({copied, read} = arrival(demand, run, Math.max(copied, freed[place]!), read));
-      computed = freed[place] = Math.max(computed, copied) + seconds;
+      computed = Math.max(computed, copied) + seconds;
+      freed[place] = computed;
     }
   }
   return computed - before;

@@ -42,7 +42,10 @@ function opened(limits: {gpu?: number; ram?: number}, refusal?: Error) {
   };
   const shape = {type: 'float16', vocabularySize: 80} as const;
   const opening = TensorrtBackend.open(load, {limits: {maxContext: 64, maxBatch: 2}, shape, where: 'a GPU', reservation});
-  return {budget, opening, refuse: (error: Error) => void (refused = error)};
+  const refuse = (error: Error): void => {
+    refused = error;
+  };
+  return {budget, opening, refuse};
 }
 
 it('counts what a model takes once that is known, until it is disposed of', async () => {
