@@ -52,12 +52,11 @@ const answer = async (registry: ModelRegistry, name: string, prompt = PROMPTS[0]
 };
 
 it('a suspended model takes less of the GPU', () => {
-  expect(suspended).toBeLessThan(ready);
+  expect(suspended).toBeLessThan(ready / 2);
 });
 
 it('ten models take turns in a budget for two: 100 requests, each answered as by the model alone', async () => {
-  // What engines compute in stays with suspended models, and is most of such small ones.
-  const budget = {gpu: 2 * ready + 3 * suspended, ram: '1GiB'};
+  const budget = {gpu: 2 * ready + 8 * suspended, ram: 8 * 2 ** 20};
   await using registry = registryOf(NAMES, budget);
   const {below, pick} = createRandom(3);
   let most = 0;
@@ -72,10 +71,10 @@ it('ten models take turns in a budget for two: 100 requests, each answered as by
     );
     const models = registry.models();
     for (const {state} of models) states.add(state);
-    expect(models.filter(({memory}) => memory.gpu > 0).length).toBeLessThanOrEqual(5);
+    expect(models.filter(({memory}) => memory.gpu > suspended).length).toBeLessThanOrEqual(2);
   }
   expect(most).toBeLessThanOrEqual(budget.gpu);
-  for (const state of ['ready', 'suspended', 'unloaded']) expect(states).toContain(state);
+  for (const state of ['ready', 'suspended']) expect(states).toContain(state);
 });
 
 it('a session goes on where it was, its keys and values with it', async () => {
@@ -102,8 +101,11 @@ it("another's memory makes a model that comes back fail that request alone", asy
   await expect(answer(registry, 'model-0')).rejects.toMatchObject({name: 'CudaError', code: 'ERR_OUT_OF_MEMORY'});
   expect(registry.models()).toMatchObject([{state: 'suspended', users: 0, waiting: 0}, {state: 'unloaded'}]);
   await expect(answer(registry, 'model-1')).rejects.toMatchObject({code: 'ERR_DOES_NOT_FIT', memory: 'gpu'});
-  // The first one went for what little it had of the GPU.
-  for (const model of registry.models()) expect(model).toMatchObject({state: 'unloaded', users: 0, waiting: 0, memory: {gpu: 0, ram: 0}});
+  // Whatever the first one still had of the GPU went for it.
+  expect(registry.models()).toMatchObject([
+    {users: 0, waiting: 0, memory: {gpu: 0}},
+    {state: 'unloaded', users: 0, waiting: 0, memory: {gpu: 0, ram: 0}},
+  ]);
   for (const block of taken) block.dispose();
   await stream.done();
   device.trimDevice();

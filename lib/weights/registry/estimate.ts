@@ -24,7 +24,8 @@ export async function estimateNeeds(source: string, modelPath: string, options: 
       const {weightsBytes, placesBytes, cacheBytes, stepsBytes, scratchBytes} = gpu;
       return {
         ready: {gpu: weightsBytes + placesBytes + cacheBytes + stepsBytes + scratchBytes, ram: ram.pinnedBytes},
-        suspended: {gpu: 0, ram: weightsBytes + cacheBytes + ram.pinnedBytes},
+        // And what keys and values sessions have by then.
+        suspended: {gpu: 0, ram: weightsBytes + ram.pinnedBytes},
       };
     } catch (error) {
       // It is then run on the CPU, or loading it will tell.
