@@ -24,12 +24,13 @@ export class DoesNotFitError extends TensorrtNodeError {
     readonly what: string,
     /** Undefined where no setting fits. */
     readonly nearest?: FittingOptions,
+    hint = nearest === undefined ? 'no setting of this model fits here' : `it fits with ${described(nearest)}`,
   ) {
     super(
       'ERR_DOES_NOT_FIT',
       `${what}: needs ${formatMemory(neededBytes)} of ${memory === 'gpu' ? 'GPU memory' : 'RAM'}, ` +
         `${formatMemory(neededBytes - availableBytes)} more than the ${formatMemory(availableBytes)} there are for it`,
-      nearest === undefined ? 'no setting of this model fits here' : `it fits with ${described(nearest)}`,
+      hint,
     );
   }
 

@@ -127,6 +127,11 @@ export class MemoryMonitor extends EventEmitter<MemoryMonitorEvents> implements 
     void this.read();
   }
 
+  /** Milliseconds that `admit` waits at most. */
+  get admissionTimeout(): number {
+    return this.#options.admissionTimeout;
+  }
+
   /** The latest reading; undefined before the first one is done. */
   get last(): MemoryReading | undefined {
     return this.#last;

@@ -265,7 +265,8 @@ export class ModelRegistry implements AsyncDisposable {
     this.#waiting++;
     try {
       const until = this.#host.now() + timeout;
-      await this.#options.monitor?.admit({signal});
+      const {monitor} = this.#options;
+      await monitor?.admit({signal, timeout: Math.min(timeout, monitor.admissionTimeout)});
       await this.#granted(entry, signal, Math.max(0, until - this.#host.now()));
     } finally {
       this.#waiting--;
@@ -457,7 +458,8 @@ export class ModelRegistry implements AsyncDisposable {
 
   #tooLarge({names}: Entry, needs: Memory): Error {
     const memory = needs.gpu > this.budget.gpu ? 'gpu' : 'ram';
-    return new DoesNotFitError(memory, needs[memory], this.budget[memory], `model ${[...names].join(', ')}`);
+    const hint = "raise the registry's budget, or give the model a smaller maxContext, maxBatch or placement";
+    return new DoesNotFitError(memory, needs[memory], this.budget[memory], `model ${[...names].join(', ')}`, undefined, hint);
   }
 
   #timedOut({key, names}: Entry, timeout: number): Error {
