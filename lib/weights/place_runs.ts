@@ -33,8 +33,9 @@ export interface PlacedRuns {
 const DISK_STAGING_BYTES = 12 * 8 * 2 ** 20;
 
 /**
- * Prologue, epilogue and what several runs share stay in VRAM. As many layers as fit stay there too; the others pass
- * through a few places of VRAM in each step, from RAM as far as that goes, else from disk.
+ * The epilogue and what several runs share stay in VRAM. As many layers as fit stay there too; the others pass through a
+ * few places of VRAM in each step, from RAM as far as that goes, else from disk. Where some do, the prologue is in RAM, if
+ * it fits there: a step reads a few rows of it, and reads them where they are.
  *
  * Layers that are not in VRAM are spread evenly over the order of runs. A copy takes as long as a GPU needs for some 60
  * layers, so a step is as long as its copies, if these never pause. They pause while all places are full: one place
@@ -108,7 +109,9 @@ function chosen(weights: DecoderWeights, choose: (block: PlacementBlock) => Tier
     }
     if (tier !== 'gpu') tiers.set(run, tier);
   }
-  const ways = placesFor(tiers.size).map((places) => placed(weights, tiers, places, room));
+  const inRam = sum(weights.runs.map(({index, bytes}) => (tiers.get(index) === 'ram' ? bytes : 0)));
+  const withPrologue = prologueInRam(weights, room.ramBytes - inRam);
+  const ways = placesFor(tiers.size).map((places) => placed(weights, new Map([...withPrologue, ...tiers]), places, room));
   const result = ways.find((each) => gpuBytesOf(each) <= room.gpuBytes) ?? ways.at(-1)!;
   const needed = {gpu: gpuBytesOf(result), ram: pinnedBytesOf(result)};
   if (needed.gpu > room.gpuBytes) throw new DoesNotFitError('gpu', needed.gpu, room.gpuBytes, 'the placement', {placement: 'auto'});
@@ -124,8 +127,16 @@ function split(
   room: Omit<WeightsRoom, 'gpuBytes'>,
 ): PlacedRuns[] {
   const streamed = spread(layers, layers.length - resident);
-  const tiers = tiersOf(streamed, room.ramBytes);
+  const prologue = prologueInRam(weights, room.ramBytes);
+  const [prologueBytes] = [...prologue.keys()].map((run) => weights.runs[run]!.bytes);
+  const tiers = new Map([...prologue, ...tiersOf(streamed, room.ramBytes - (prologueBytes ?? 0))]);
   return placesFor(streamed.length).map((places) => placed(weights, tiers, places, room));
+}
+
+/** Nothing where it has no room, or nothing of its own. */
+function prologueInRam({runs}: DecoderWeights, ramBytes: number): Map<number, Tier> {
+  const prologue = runs.find(({kind, bytes}) => kind === 'prologue' && bytes > 0 && bytes <= ramBytes);
+  return new Map(prologue === undefined ? [] : [[prologue.index, 'ram']]);
 }
 
 /** As many as fit are in RAM, the others on disk. */
@@ -158,7 +169,7 @@ function placed(
   return {
     tiers: weights.runs.map(({index}) => others.get(index) ?? 'gpu'),
     places,
-    placeBytes: Math.max(0, ...[...of('ram'), ...disk].map(({bytes}) => bytes)),
+    placeBytes: Math.max(0, ...[...of('ram'), ...disk].filter(({kind}) => kind === 'block').map(({bytes}) => bytes)),
     bytes: {
       resident: weights.sharedBytes + sum(of('gpu').map(({bytes}) => bytes)),
       staging: offloaded ? 0 : Math.max(0, ...disk.map(({stagingBytes}) => stagingBytes)),

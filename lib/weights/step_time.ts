@@ -45,7 +45,7 @@ const STAGED_BYTES = 12 * 8 * 2 ** 20;
 export function stepSeconds(demand: StepDemand): number {
   const {weights, placed} = demand;
   const compute = weights.runs.map((_, run) => computeSeconds(demand, run));
-  const streamed = placed.tiers.flatMap((tier, run) => (tier === 'gpu' ? [] : [run]));
+  const streamed = placed.tiers.flatMap((tier, run) => (tier === 'gpu' || weights.runs[run]!.kind !== 'block' ? [] : [run]));
   const total = compute.reduce((sum, seconds) => sum + seconds, 0);
   if (streamed.length === 0) return total;
 

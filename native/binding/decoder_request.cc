@@ -109,8 +109,8 @@ std::vector<weights::StoreRun> placementOf(const Napi::Object& request, const st
   const auto tiers = given.As<Napi::Array>();
   for (std::uint32_t run = 0; run < tiers.Length(); ++run)
     placement[run].tier = tierOf(tiers.Get(run).ToString().Utf8Value());
-  if (placement.front().tier != weights::Tier::vram || placement.back().tier != weights::Tier::vram)
-    throw std::invalid_argument("placement: prologue and epilogue must be in VRAM");
+  if (placement.front().tier == weights::Tier::disk || placement.back().tier != weights::Tier::vram)
+    throw std::invalid_argument("placement: a prologue must be in VRAM or RAM, an epilogue in VRAM");
   return placement;
 }
 

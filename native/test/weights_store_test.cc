@@ -102,6 +102,35 @@ TEST(store_gives_every_run_its_weights_from_every_tier) {
   }
 }
 
+TEST(store_leaves_a_first_run_in_pinned_memory_where_steps_read_it) {
+  for (const bool converted : {false, true}) {
+    test::StoreModel model;
+    model.add(50, converted);
+    model.run({0}, Tier::ram);
+    for (std::size_t layer = 0; layer < 4; ++layer) {
+      model.add(40);
+      model.run({layer + 1}, Tier::ram);
+    }
+    model.add(30);
+    model.run({5}, Tier::vram);
+    model.write();
+    const Bench bench;
+    const auto store = model.load(bench.memory, smallReads());
+    CHECK(!store->streamed(0));
+    bench.steps(model, *store, 3);
+    const CUdeviceptr address = store->address(0, 0);
+    const std::uint64_t rest = store->bytes().vram;
+    CHECK(rest >= 30 * 16 && rest < 50 * 16);
+    for (const bool keepRam : {true, false}) {
+      store->evict(bench.compute, keepRam);
+      CHECK(store->bytes().ram >= 50 * 16);
+      store->restore();
+      CHECK_EQUAL(store->address(0, 0), address);
+      bench.steps(model, *store, 2);
+    }
+  }
+}
+
 TEST(store_says_how_long_streams_waited) {
   SimulatorConfig config = simulatorDefaults();
   config.copyBytesPerSecond = 20'000'000;

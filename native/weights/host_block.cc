@@ -9,19 +9,26 @@ namespace tensorrt_node::weights {
 namespace {
 
 // A size class of its own, so nothing is lost to rounding but in the last piece.
-constexpr std::uint64_t pieceBytes = std::uint64_t{32} << 20;
+constexpr std::uint64_t usualPieceBytes = std::uint64_t{32} << 20;
 
 }  // namespace
 
-HostBlock::HostBlock(cuda::PinnedPool& pool, std::uint64_t bytes) : size_(bytes) {
+HostBlock::HostBlock(cuda::PinnedPool& pool, std::uint64_t bytes) : HostBlock(pool, bytes, usualPieceBytes) {}
+
+HostBlock HostBlock::whole(cuda::PinnedPool& pool, std::uint64_t bytes) {
+  return {pool, bytes, bytes};
+}
+
+HostBlock::HostBlock(cuda::PinnedPool& pool, std::uint64_t bytes, std::uint64_t pieceBytes)
+    : size_(bytes), pieceBytes_(pieceBytes) {
   pieces_.reserve(static_cast<std::size_t>((bytes + pieceBytes - 1) / pieceBytes));
   for (std::uint64_t done = 0; done < bytes; done += pieceBytes)
     pieces_.push_back(pool.allocate(static_cast<std::size_t>(std::min(pieceBytes, bytes - done))));
 }
 
 std::span<std::byte> HostBlock::at(std::uint64_t offset, std::uint64_t most) const noexcept {
-  const std::span<std::byte> piece = pieces_[static_cast<std::size_t>(offset / pieceBytes)].bytes();
-  const auto begin = static_cast<std::size_t>(offset % pieceBytes);
+  const std::span<std::byte> piece = pieces_[static_cast<std::size_t>(offset / pieceBytes_)].bytes();
+  const auto begin = static_cast<std::size_t>(offset % pieceBytes_);
   return piece.subspan(begin, static_cast<std::size_t>(std::min<std::uint64_t>(most, piece.size() - begin)));
 }
 

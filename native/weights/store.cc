@@ -72,7 +72,8 @@ class Store::State {
   }
 
   CUdeviceptr address(std::size_t run, std::size_t weight) const {
-    return range_->address() + layout_.offsetOf(run, weight);
+    const auto [pinned, offset] = layout_.locate(run, weight);
+    return (pinned ? pinned_.address() : range_->address()) + offset;
   }
   bool streamed(std::size_t run) const { return layout_.runs.at(run).streamed.has_value(); }
 
@@ -192,7 +193,12 @@ class Store::State {
     };
     resident(layout_.shared, 0);
     for (const RunLayout& run : layout_.runs)
-      if (!run.streamed) resident(run.block, run.offset);
+      if (!run.streamed && !run.pinned) resident(run.block, run.offset);
+    if (const BlockLayout& first = layout_.runs.front().block; layout_.runs.front().pinned && !pinned_) {
+      total += bytesOf(first);
+      pinned_ = HostBlock::whole(*memory_.pinned, first.bytes);
+      tasks.push_back([this, &first](MatrixLoader& loader) { loadInto(pinned_, first, loader); });
+    }
     std::mutex oneBlock;
     std::vector<std::string> written;
     for (Streamed& each : streamed_) {
@@ -292,7 +298,7 @@ class Store::State {
 
   void count() noexcept {
     StoreBytes bytes{.vram = layout_.residentBytes,
-                     .ram = copy_.size(),
+                     .ram = copy_.size() + pinned_.size(),
                      .disk = 0,
                      .places = layout_.places * layout_.placeBytes,
                      .deviceStaging = stagingBytes_,
@@ -315,6 +321,8 @@ class Store::State {
   std::atomic<bool> evicted_ = false;
   std::uint64_t stagingBytes_ = 0;
   std::optional<DeviceRange> range_;
+  // The first run, where steps read it from there: its address is theirs for good.
+  HostBlock pinned_;
   // What is resident, once it was evicted.
   HostBlock copy_;
   // The prefetcher points into it.

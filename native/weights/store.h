@@ -22,7 +22,8 @@ enum class Tier : std::uint8_t { vram, ram, disk };
 struct StoreRun {
   // Numbers of the matrices that the run takes.
   std::vector<std::size_t> weights;
-  // The first and the last run stay in VRAM whatever is said here, and so do weights that several runs take.
+  // The first and the last run are not streamed: they stay in VRAM whatever is said here, but for a first one in RAM,
+  // which steps read where it is: rows of an embedding are few. Weights that several runs take stay in VRAM too.
   Tier tier = Tier::vram;
 };
 

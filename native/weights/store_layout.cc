@@ -37,10 +37,10 @@ std::optional<std::uint64_t> offsetIn(const BlockLayout& block, std::size_t weig
 
 }  // namespace
 
-std::uint64_t StoreLayout::offsetOf(std::size_t run, std::size_t weight) const {
+StoreLayout::Location StoreLayout::locate(std::size_t run, std::size_t weight) const {
   const RunLayout& of = runs.at(run);
-  if (const auto offset = offsetIn(of.block, weight)) return of.offset + *offset;
-  if (const auto offset = offsetIn(shared, weight)) return *offset;
+  if (const auto offset = offsetIn(of.block, weight)) return {.pinned = of.pinned, .offset = of.offset + *offset};
+  if (const auto offset = offsetIn(shared, weight)) return {.pinned = false, .offset = *offset};
   throw std::out_of_range("run " + std::to_string(run) + " takes no weight " + std::to_string(weight));
 }
 
@@ -54,6 +54,7 @@ StoreLayout layOut(std::span<const Matrix> matrices, std::span<const StoreRun> r
     RunLayout& of = layout.runs[run];
     of.block = layOut(matrices, ownOf(runs[run], shared));
     const bool inner = run > 0 && run + 1 < runs.size();
+    of.pinned = run == 0 && runs.size() > 1 && runs[run].tier == Tier::ram && of.block.bytes > 0;
     if (inner && runs[run].tier != Tier::vram && of.block.bytes > 0) streamed.push_back(&of);
   }
   layout.places = places == 0 ? placesFor(streamed.size()) : std::max<std::size_t>(places, 2);
@@ -68,7 +69,7 @@ StoreLayout layOut(std::span<const Matrix> matrices, std::span<const StoreRun> r
   }
   layout.residentBytes = layout.shared.bytes;
   for (RunLayout& of : layout.runs) {
-    if (of.streamed) continue;
+    if (of.streamed || of.pinned) continue;
     of.offset = layout.residentBytes;
     layout.residentBytes += of.block.bytes;
   }

@@ -17,6 +17,8 @@ struct RunLayout {
   BlockLayout block;
   // In the order of a step; nothing for a resident run.
   std::optional<std::size_t> streamed;
+  // Read where it is in pinned memory; has no offset.
+  bool pinned = false;
   std::size_t place = 0;
   // Of its block, or its place.
   std::uint64_t offset = 0;
@@ -32,8 +34,13 @@ struct StoreLayout {
   std::uint64_t placeBytes = 0;
 
   std::uint64_t stagingOffset() const noexcept { return residentBytes + places * placeBytes; }
+  // Where the run has the weight: in the store's VRAM, or in the run's own pinned memory.
+  struct Location {
+    bool pinned;
+    std::uint64_t offset;
+  };
   // Throws std::out_of_range where the run does not take the weight.
-  std::uint64_t offsetOf(std::size_t run, std::size_t weight) const;
+  Location locate(std::size_t run, std::size_t weight) const;
 };
 
 StoreLayout layOut(std::span<const Matrix> matrices, std::span<const StoreRun> runs, std::size_t places);
