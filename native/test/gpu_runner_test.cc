@@ -635,12 +635,12 @@ TEST(gpu_runner_streams_under_requests_of_all_kinds) {
   replies->heard = [&](const Batch& batch) {
     scheduler.consumed(batch.request, static_cast<std::int32_t>(batch.tokens.size()));
   };
-  constexpr RequestId count = 40;
+  constexpr RequestId count = 30;
   std::mt19937 random(4);
   int suspended = 0;
   // Beginnings are shared by some.
   const auto asked = [](RequestId id) {
-    return prompt(static_cast<std::int32_t>(3 + 13 * (id % 9)), static_cast<std::int32_t>(id % 5));
+    return prompt(static_cast<std::int32_t>(3 + 9 * (id % 9)), static_cast<std::int32_t>(id % 5));
   };
   for (RequestId id = 0; id < count; ++id) {
     Request request;
