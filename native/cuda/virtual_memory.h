@@ -14,7 +14,8 @@ namespace tensorrt_node::cuda {
 // A range of addresses, in pieces that each have memory or none. Not for several threads at once.
 class VirtualMemory {
  public:
-  // Whether the driver has such memory for the device, and gives it: some containers forbid that. Tries it with a little.
+  // Whether the driver has such memory for the device, and gives it: some containers forbid that. Tries it with a
+  // little.
   static bool supported(const Context& context) noexcept;
 
   // Reserves addresses alone. Pieces are of `pieceBytes`, rounded up to what the driver maps at once; the last may be
