@@ -50,8 +50,9 @@ if (options.one !== undefined) {
   });
   const worst = (name) => Math.max(...found.map((each) => each[name]));
   const more = {shape: options.shape, placements: found};
-  results.record({claim: 'weights.5.vram_error', value: worst('vram_error'), unit: 'fraction', ...more});
-  results.record({claim: 'weights.5.tok_s_error', value: worst('tok_s_error'), unit: 'fraction', ...more});
+  const prefix = options.shape === '8b' ? 'weights.5.' : `weights.5.${options.shape}_`;
+  results.record({claim: `${prefix}vram_error`, value: worst('vram_error'), unit: 'fraction', ...more});
+  results.record({claim: `${prefix}tok_s_error`, value: worst('tok_s_error'), unit: 'fraction', ...more});
 }
 
 async function compare(text) {
