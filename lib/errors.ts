@@ -32,7 +32,8 @@ export type ErrorCode =
   | 'ERR_PLAN'
   | 'ERR_PLAN_MISMATCH'
   | 'ERR_IMAGE'
-  | 'ERR_NPY';
+  | 'ERR_NPY'
+  | 'ERR_TRACE';
 
 /** The base of all errors of this library: `error.code` says what went wrong, `error.hint` what to do about it. */
 export class TensorrtNodeError extends Error {
@@ -81,6 +82,7 @@ export type FormatErrorCode =
   | 'ERR_PLAN_MISMATCH'
   | 'ERR_IMAGE'
   | 'ERR_NPY'
+  | 'ERR_TRACE'
   | 'ERR_PATH_OUTSIDE'
   | 'ERR_NOT_FOUND';
 

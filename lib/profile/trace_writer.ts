@@ -1,0 +1,336 @@
+/** Writes a trace to a file while it is recorded: bounded in memory and on disk, and a whole file between any two writes. */
+
+import {closeSync, ftruncateSync, openSync, readSync, renameSync, rmSync, writeSync} from 'node:fs';
+
+import {atExit} from '../at_exit.js';
+import {TensorrtNodeError} from '../errors.js';
+import {FileError} from '../native/errors.js';
+import {integer} from '../options.js';
+import type {Activity, HostEvent, TraceInfo} from './activity.js';
+import {
+  encodeActivity,
+  encodeGroup,
+  encodeHostEvent,
+  encodeInfo,
+  encodeMark,
+  encodeState,
+  encodeTrack,
+  type TraceState,
+  type Track,
+  trackOfActivity,
+  trackOfHostEvent,
+} from './trace_file.js';
+
+export interface TraceWriterOptions {
+  info?: TraceInfo;
+  /** The file's size: before it would be larger, the oldest half of it goes. At least 1 MiB, by default 256 MiB. */
+  maxBytes?: number;
+}
+
+const DEFAULT_MAX_BYTES = 256 * 2 ** 20;
+const MIN_MAX_BYTES = 2 ** 20;
+const MAX_LINE_BYTES = 16 * 2 ** 10;
+const FLUSH_MILLISECONDS = 200;
+const SECOND = 1e9;
+const END = '\n]\n';
+/** How much faster what stays is copied than new events come. */
+const COPY_FACTOR = 8;
+
+/** What lies together in the file: at most a second of events, in the order in which they came. */
+interface Segment {
+  /** Of the clock, whole. */
+  second: number;
+  offset: number;
+  bytes: number;
+  events: number;
+  /** The latest start of an event, in nanoseconds. */
+  last: number;
+}
+
+interface KnownTrack extends Track {
+  id: number;
+  /** The latest start of an event: tracks of requests long gone are forgotten with their events. */
+  last: number;
+}
+
+/** The file that takes the place of the one that has become too large, as far as it has been copied. */
+interface Successor {
+  path: string;
+  fd: number;
+  /** Bytes of it so far. */
+  size: number;
+  /** The next byte of the old file to copy. */
+  next: number;
+  /** What has to be added to an offset of the old file. */
+  shift: number;
+}
+
+/**
+ * One event a line in one array. Behind the last event there is always the file's state and the array's end, written over by
+ * what comes next: a process that is killed leaves a file that viewers open, without its last fifth of a second.
+ *
+ * Writes block, as a copy into the page cache takes less time than a line takes to be made, and as nothing can then be
+ * under way when the process exits. While the oldest half is dropped, the other is copied a piece with each write.
+ */
+export class TraceWriter implements Disposable {
+  readonly #path: string;
+  readonly #info: TraceInfo;
+  readonly #maxBytes: number;
+  readonly #flushBytes: number;
+  readonly #offAtExit: () => void;
+  #fd: number;
+  /** Bytes of the file before its state and end. */
+  #size = 0;
+  #segments: Segment[] = [];
+  #successor: Successor | undefined;
+  #pending: string[] = [];
+  #pendingBytes = 0;
+  readonly #tracks = new Map<string, KnownTrack>();
+  readonly #groups = new Set<number>();
+  #nextTrack = 1;
+  #events = 0;
+  #dropped = 0;
+  #from: number | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #failure: TensorrtNodeError | undefined;
+  #closed = false;
+
+  /** Replaces `path`. Throws OptionError, or FileError if it cannot be written. */
+  constructor(path: string, {info = {}, maxBytes = DEFAULT_MAX_BYTES}: TraceWriterOptions = {}) {
+    this.#path = path;
+    this.#info = info;
+    this.#maxBytes = integer('maxBytes', maxBytes, {min: MIN_MAX_BYTES});
+    this.#flushBytes = Math.min(2 ** 20, Math.floor(this.#maxBytes / 32));
+    try {
+      this.#fd = openSync(path, 'w+');
+    } catch (error) {
+      throw fileError(error, path, 'open');
+    }
+    try {
+      this.#size = writeAll(this.#fd, `[\n${encodeInfo(info)}`, 0);
+      this.#writeEnd(false);
+    } catch (error) {
+      closeSync(this.#fd);
+      throw fileError(error, path, 'write');
+    }
+    this.#offAtExit = atExit(() => this.#finish());
+  }
+
+  /** Throws FileError if the file could not be written since the last call, ERR_DISPOSED after `close`. */
+  add(activity: Activity): void {
+    const track = this.#track(trackOfActivity(activity), activity.start);
+    this.#addLine(encodeActivity(activity, track, track.id), activity.start);
+  }
+
+  /** As `add`. */
+  addHostEvent(event: HostEvent): void {
+    const track = this.#track(trackOfHostEvent(event), event.start);
+    this.#addLine(encodeHostEvent(event, track, track.id), event.start);
+  }
+
+  /** Events that were lost before they came here, for the file to tell. */
+  addLost(events: number): void {
+    this.#dropped += events;
+  }
+
+  /** Bytes of the file as it is on disk, and what was dropped of the trace so far. */
+  get state(): {bytes: number; events: number; dropped: number} {
+    return {bytes: this.#size, events: this.#events, dropped: this.#dropped};
+  }
+
+  /** Ends the file; more calls do nothing. Throws FileError if it could not be written: it ends where that began. */
+  close(): void {
+    if (this.#closed) return;
+    this.#offAtExit();
+    this.#finish();
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #addLine(json: string, start: number): void {
+    if (this.#closed) throw new TensorrtNodeError('ERR_DISPOSED', 'the trace has been closed');
+    if (this.#failure !== undefined) throw this.#failure;
+    const line = `,\n${json}`;
+    const bytes = Buffer.byteLength(line);
+    if (bytes > MAX_LINE_BYTES) {
+      this.#dropped++;
+      return;
+    }
+    const segment = this.#segmentFor(start);
+    this.#push(line, bytes);
+    segment.bytes += bytes;
+    segment.events++;
+    segment.last = Math.max(segment.last, start);
+    this.#events++;
+    if (this.#pendingBytes >= this.#flushBytes) this.#flush();
+  }
+
+  /** Events may come late: those of a second that has passed are in the segment of the time when they came. */
+  #segmentFor(start: number): Segment {
+    const second = Math.floor(start / SECOND);
+    const current = this.#segments.at(-1);
+    if (current !== undefined && second <= current.second && current.bytes < this.#maxBytes / 16) return current;
+    const offset = this.#size + this.#pendingBytes;
+    const segment = {second: Math.max(second, current?.second ?? second), offset, bytes: 0, events: 0, last: start};
+    this.#segments.push(segment);
+    return segment;
+  }
+
+  #track(wanted: Track, start: number): KnownTrack {
+    const key = `${wanted.group} ${wanted.name}`;
+    let track = this.#tracks.get(key);
+    if (track === undefined) {
+      track = {...wanted, id: this.#nextTrack++, last: start};
+      this.#tracks.set(key, track);
+      if (!this.#groups.has(track.group)) {
+        this.#groups.add(track.group);
+        this.#pushMetadata(encodeGroup(track.group));
+      }
+      this.#pushMetadata(encodeTrack(track, track.id));
+    }
+    track.last = Math.max(track.last, start);
+    return track;
+  }
+
+  #pushMetadata(json: string): void {
+    const line = `,\n${json}`;
+    this.#push(line, Buffer.byteLength(line));
+  }
+
+  #push(line: string, bytes: number): void {
+    this.#pending.push(line);
+    this.#pendingBytes += bytes;
+    this.#timer ??= setTimeout(() => this.#flush(), FLUSH_MILLISECONDS).unref();
+  }
+
+  #flush(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    if (this.#failure !== undefined || this.#closed) return;
+    try {
+      this.#writePending();
+      this.#writeEnd(false);
+      if (this.#successor === undefined && this.#size > this.#maxBytes * (7 / 8) - 2 * this.#flushBytes) this.#beginSuccessor();
+      if (this.#successor !== undefined) this.#copySome(this.#successor);
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #writePending(): void {
+    this.#size += writeAll(this.#fd, this.#pending.join(''), this.#size);
+    this.#pending = [];
+    this.#pendingBytes = 0;
+  }
+
+  #writeEnd(ended: boolean): void {
+    const end = this.#end(ended);
+    ftruncateSync(this.#fd, this.#size + writeAll(this.#fd, end, this.#size));
+  }
+
+  #end(ended: boolean): string {
+    const state: TraceState = {ended, events: this.#events, dropped: this.#dropped, from: this.#from};
+    return `,\n${encodeState(state)}${END}`;
+  }
+
+  /** Gives up the segments that fill the oldest half. */
+  #beginSuccessor(): void {
+    let dropped = 0;
+    while (dropped < this.#segments.length - 1 && this.#segments[dropped]!.offset < this.#size - this.#maxBytes / 2) dropped++;
+    const gone = this.#segments.splice(0, dropped);
+    const events = gone.reduce((sum, segment) => sum + segment.events, 0);
+    this.#events -= events;
+    this.#dropped += events;
+    this.#from = gone.reduce((latest, {last}) => Math.max(latest, last + 1), this.#from ?? 0);
+    for (const [key, {last}] of this.#tracks) if (last < this.#from) this.#tracks.delete(key);
+
+    const path = `${this.#path}.${process.pid}.tmp`;
+    const fd = openSync(path, 'w+');
+    const next = this.#segments[0]!.offset;
+    const lines = [
+      encodeInfo(this.#info),
+      ...[...this.#groups].map(encodeGroup),
+      ...[...this.#tracks.values()].map((track) => encodeTrack(track, track.id)),
+      encodeMark('older events were dropped', this.#from),
+    ];
+    const size = writeAll(fd, `[\n${lines.join(',\n')}`, 0);
+    this.#successor = {path, fd, size, next, shift: size - next};
+  }
+
+  #copySome(successor: Successor): void {
+    const buffer = Buffer.allocUnsafe(this.#flushBytes);
+    for (let i = 0; i < COPY_FACTOR && successor.next < this.#size; i++) {
+      const wanted = Math.min(buffer.length, this.#size - successor.next);
+      const bytes = readSync(this.#fd, buffer, 0, wanted, successor.next);
+      if (bytes === 0) throw Object.assign(new Error(`${this.#path} has become shorter`), {code: 'EIO', syscall: 'read'});
+      writeAll(successor.fd, buffer.subarray(0, bytes), successor.size);
+      successor.size += bytes;
+      successor.next += bytes;
+    }
+    if (successor.next === this.#size) this.#takeOver(successor);
+  }
+
+  #takeOver({path, fd, size, shift}: Successor): void {
+    writeAll(fd, this.#end(false), size);
+    renameSync(path, this.#path);
+    this.#successor = undefined;
+    closeSync(this.#fd);
+    this.#fd = fd;
+    this.#size = size;
+    for (const segment of this.#segments) segment.offset += shift;
+  }
+
+  /** Must not throw: it runs at the process's exit too. */
+  #finish(): void {
+    clearTimeout(this.#timer);
+    if (this.#failure === undefined) {
+      try {
+        this.#writePending();
+        // The old file holds what was given up as well, and would be larger than allowed.
+        while (this.#successor !== undefined) this.#copySome(this.#successor);
+        this.#writeEnd(true);
+      } catch (error) {
+        this.#fail(error);
+      }
+    }
+    this.#closed = true;
+    try {
+      closeSync(this.#fd);
+    } catch {
+      // Nothing was left to write.
+    }
+  }
+
+  /** What was written so far stays, as a whole file. */
+  #fail(error: unknown): void {
+    this.#failure = fileError(error, this.#path, 'write');
+    this.#pending = [];
+    if (this.#successor !== undefined) {
+      const {fd, path} = this.#successor;
+      this.#successor = undefined;
+      closeSync(fd);
+      rmSync(path, {force: true});
+    }
+    try {
+      ftruncateSync(this.#fd, this.#size);
+      writeAll(this.#fd, END, this.#size);
+    } catch {
+      // The failure is told; a reader takes a file without an end.
+    }
+  }
+}
+
+function writeAll(fd: number, data: string | Buffer, position: number): number {
+  const bytes = typeof data === 'string' ? Buffer.from(data) : data;
+  for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done, bytes.length - done, position + done);
+  return bytes.length;
+}
+
+function fileError(error: unknown, path: string, call: string): TensorrtNodeError {
+  if (error instanceof TensorrtNodeError) return error;
+  const {code = 'EIO', message, syscall = call} = error as NodeJS.ErrnoException;
+  return new FileError(message, path, syscall, code, {cause: error});
+}
