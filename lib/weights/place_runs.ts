@@ -19,9 +19,10 @@ export interface WeightsRoom {
 export interface PlacedRuns {
   /** Of each run, in their order. */
   tiers: readonly Tier[];
-  /** Places in VRAM that the runs which are not there take turns in, and bytes of each; 0 of 0 if all are there. */
+  /** Places in VRAM that the runs which are not there take turns in, and bytes of each and of all; 0 of 0 if all are there. */
   places: number;
   placeBytes: number;
+  ringBytes: number;
   /**
    * What stays in VRAM, shared weights included; VRAM for what is converted on its way from disk; pinned blocks, and pinned
    * memory that what is read from disk passes through; what is read from disk in each step, as it lies there.
@@ -29,6 +30,8 @@ export interface PlacedRuns {
   bytes: {resident: number; staging: number; ram: number; diskStaging: number; disk: number};
 }
 
+/** Of what lies in VRAM. As in native/weights. */
+const ALIGNMENT = 256;
 /** StoreOptions::stagedChunks times chunkBytes in native/weights. */
 const DISK_STAGING_BYTES = 12 * 8 * 2 ** 20;
 
@@ -53,7 +56,7 @@ export function placeRuns(weights: DecoderWeights, placement: CheckedPlacement, 
 /** VRAM that placeRuns needs at least, with everything that can be elsewhere elsewhere. */
 export function leastGpuBytes(weights: DecoderWeights, room: Omit<WeightsRoom, 'gpuBytes'>): number {
   const layers = movable(weights);
-  const splits = layers.flatMap((_, resident) => split(weights, layers, resident, room));
+  const splits = layers.map((_, resident) => split(weights, layers, resident, room));
   return Math.min(...splits.map(gpuBytesOf), allGpuBytes(weights));
 }
 
@@ -63,23 +66,21 @@ export function allGpuBytes(weights: DecoderWeights): number {
 }
 
 /**
- * Places for so many streamed layers, best first; none where they would take as much as the layers do, which then stay in
- * VRAM. Two let a copy go on while a layer is computed. With an odd number of layers the last of a step and the first of the
- * next have the same of two, and once a step a copy waits for a layer's computing; a third one avoids that, but is not worth
- * a layer that would have to move for it, as that copy takes far longer.
+ * Places for so many streamed layers; none where they would take as much as the layers do, which then stay in VRAM. Two let a
+ * copy go on while a layer is computed. With an odd number of layers the last of a step and the first of the next have the
+ * same, and once a step a copy waits for a layer's computing, which takes a small part of the time of a copy.
  */
-export function placesFor(streamed: number): number[] {
-  if (streamed <= 2) return [0];
-  return streamed > 3 && streamed % 2 === 1 ? [3, 2] : [2];
+export function placesFor(streamed: number): 0 | 2 {
+  return streamed <= 2 ? 0 : 2;
 }
 
-/** Of the `layer`-th of `streamed` layers, in every step the same: as placeOf in native/weights/places.h. */
-export function placeOf(layer: number, streamed: number, places: number): number {
-  return places >= 3 && streamed % places === 1 && layer === streamed - 1 ? 1 : layer % places;
+/** Of both places: they share half of their memory, as placeStride in native/weights/places.h says. */
+function ringBytes(places: 0 | 2, placeBytes: number): number {
+  return places === 0 ? 0 : placeBytes + ALIGNMENT * Math.ceil(placeBytes / 2 / ALIGNMENT);
 }
 
-export function gpuBytesOf({bytes, places, placeBytes}: PlacedRuns): number {
-  return mappedBytes(bytes.resident + places * placeBytes + bytes.staging);
+export function gpuBytesOf({bytes, ringBytes}: PlacedRuns): number {
+  return mappedBytes(bytes.resident + ringBytes + bytes.staging);
 }
 
 /** Of pinned host memory. */
@@ -92,8 +93,8 @@ function within(weights: DecoderWeights, {gpu, ram}: {gpu?: Amount; ram?: Amount
   const limits = {...room, ramBytes: Math.min(ram?.(room.ramBytes) ?? Infinity, room.ramBytes)};
   const layers = movable(weights);
   for (let resident = layers.length; resident >= 0; resident--) {
-    const found = split(weights, layers, resident, limits).find((each) => gpuBytesOf(each) <= gpuBytes);
-    if (found !== undefined) return found;
+    const found = split(weights, layers, resident, limits);
+    if (gpuBytesOf(found) <= gpuBytes) return found;
   }
   const least = leastGpuBytes(weights, limits);
   const nearest = least > room.gpuBytes ? undefined : {placement: {gpu: memoryOption(least)}};
@@ -111,26 +112,20 @@ function chosen(weights: DecoderWeights, choose: (block: PlacementBlock) => Tier
   }
   const inRam = sum(weights.runs.map(({index, bytes}) => (tiers.get(index) === 'ram' ? bytes : 0)));
   const withPrologue = prologueInRam(weights, room.ramBytes - inRam);
-  const ways = placesFor(tiers.size).map((places) => placed(weights, new Map([...withPrologue, ...tiers]), places, room));
-  const result = ways.find((each) => gpuBytesOf(each) <= room.gpuBytes) ?? ways.at(-1)!;
+  const result = placed(weights, new Map([...withPrologue, ...tiers]), placesFor(tiers.size), room);
   const needed = {gpu: gpuBytesOf(result), ram: pinnedBytesOf(result)};
   if (needed.gpu > room.gpuBytes) throw new DoesNotFitError('gpu', needed.gpu, room.gpuBytes, 'the placement', {placement: 'auto'});
   if (needed.ram > room.ramBytes) throw new DoesNotFitError('ram', needed.ram, room.ramBytes, 'the placement', {placement: 'auto'});
   return result;
 }
 
-/** With so many layers in VRAM, spread evenly, and of the others as many in RAM as fit; the ways to do that, best first. */
-function split(
-  weights: DecoderWeights,
-  layers: readonly RunWeights[],
-  resident: number,
-  room: Omit<WeightsRoom, 'gpuBytes'>,
-): PlacedRuns[] {
+/** With so many layers in VRAM, spread evenly, and of the others as many in RAM as fit. */
+function split(weights: DecoderWeights, layers: readonly RunWeights[], resident: number, room: Omit<WeightsRoom, 'gpuBytes'>): PlacedRuns {
   const streamed = spread(layers, layers.length - resident);
   const prologue = prologueInRam(weights, room.ramBytes);
   const [prologueBytes] = [...prologue.keys()].map((run) => weights.runs[run]!.bytes);
   const tiers = new Map([...prologue, ...tiersOf(streamed, room.ramBytes - (prologueBytes ?? 0))]);
-  return placesFor(streamed.length).map((places) => placed(weights, tiers, places, room));
+  return placed(weights, tiers, placesFor(streamed.length), room);
 }
 
 /** Nothing where it has no room, or nothing of its own. */
@@ -160,16 +155,18 @@ function spread<T>(items: readonly T[], count: number): T[] {
 function placed(
   weights: DecoderWeights,
   wanted: ReadonlyMap<number, Tier>,
-  places: number,
+  places: 0 | 2,
   {offloaded}: Omit<WeightsRoom, 'gpuBytes'>,
 ): PlacedRuns {
   const others = places === 0 ? new Map<number, Tier>() : wanted;
   const of = (tier: Tier) => weights.runs.filter(({index}) => (others.get(index) ?? 'gpu') === tier);
   const disk = of('disk');
+  const placeBytes = Math.max(0, ...[...of('ram'), ...disk].filter(({kind}) => kind === 'block').map(({bytes}) => bytes));
   return {
     tiers: weights.runs.map(({index}) => others.get(index) ?? 'gpu'),
     places,
-    placeBytes: Math.max(0, ...[...of('ram'), ...disk].filter(({kind}) => kind === 'block').map(({bytes}) => bytes)),
+    placeBytes,
+    ringBytes: ringBytes(places, placeBytes),
     bytes: {
       resident: weights.sharedBytes + sum(of('gpu').map(({bytes}) => bytes)),
       staging: offloaded ? 0 : Math.max(0, ...disk.map(({stagingBytes}) => stagingBytes)),

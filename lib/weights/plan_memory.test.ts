@@ -123,12 +123,12 @@ describe('what does not fit is refused', () => {
   });
 
   it('with the limit that fits', () => {
-    expect(refusal({placement: checkPlacement({gpu: '1GiB'})})).toMatchObject({
-      neededBytes: 1.25 * GIB,
-      availableBytes: GIB,
-      nearest: {placement: {gpu: '1280MiB'}},
+    expect(refusal({placement: checkPlacement({gpu: '512MiB'})})).toMatchObject({
+      neededBytes: GIB,
+      availableBytes: GIB / 2,
+      nearest: {placement: {gpu: '1024MiB'}},
     });
-    expect(planMemory(demand({placement: checkPlacement({gpu: '1280MiB'})})).placed.places).toBe(2);
+    expect(planMemory(demand({placement: checkPlacement({gpu: '1GiB'})})).placed.places).toBe(2);
   });
 
   it('with another placement than the one a function gives', () => {

@@ -106,7 +106,7 @@ function planned(demand: MemoryDemand): MemoryPlan {
   );
   const placed = place('choose' in placement || resident ? least : cacheBytes(shape, Math.max(pages, pagesPerSequence)));
   const cached = pagesIn(shape, room - gpuBytesOf(placed), wanted);
-  const passing = placed.places * placed.placeBytes + placed.bytes.staging;
+  const passing = placed.ringBytes + placed.bytes.staging;
   return {
     placed,
     pages: cached,

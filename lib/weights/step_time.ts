@@ -2,7 +2,7 @@
 
 import type {DecoderShape} from '../decoder/lowered_decoder.js';
 import type {DecoderWeights} from './decoder_weights.js';
-import {diskBytes, type PlacedRuns, placeOf} from './place_runs.js';
+import {diskBytes, type PlacedRuns} from './place_runs.js';
 import type {Speeds} from './speeds.js';
 
 export interface StepDemand {
@@ -39,8 +39,9 @@ const STAGED_BYTES = 12 * 8 * 2 ** 20;
 
 /**
  * Seconds of a step among many, with copies running ahead over the end of the step before. Follows the runs as the prefetch
- * does: a copy begins when the one before it has ended and the layer that had its place is computed; a layer begins when the
- * one before it has ended and its weights are there.
+ * does: a copy begins when the one before it has ended and the layer that had its place is computed; the half of it that goes
+ * to what both places share waits for the layer before, too; a layer begins when the one before it has ended and its weights
+ * are there.
  */
 export function stepSeconds(demand: StepDemand): number {
   const {weights, placed} = demand;
@@ -53,7 +54,7 @@ export function stepSeconds(demand: StepDemand): number {
   let copied = 0;
   let read = 0;
   /** When the last runs in each place were computed. */
-  const freed = new Array<number>(placed.places).fill(0);
+  const freed = [0, 0];
   let before = 0;
   // A step depends on the one before through the copies that are ahead, so that it repeats after a few.
   for (let step = 0; step < 4; step++) {
@@ -64,8 +65,8 @@ export function stepSeconds(demand: StepDemand): number {
         computed += seconds;
         continue;
       }
-      const place = placeOf(layer, streamed.length, placed.places);
-      ({copied, read} = arrival(demand, run, Math.max(copied, freed[place]!), read));
+      const place = layer % 2;
+      ({copied, read} = arrival(demand, run, {own: Math.max(copied, freed[place]!), shared: freed[1 - place]!}, read));
       computed = Math.max(computed, copied) + seconds;
       freed[place] = computed;
     }
@@ -73,21 +74,23 @@ export function stepSeconds(demand: StepDemand): number {
   return computed - before;
 }
 
-/** When a run's weights are in their place, whose copy may begin at `start`, and when the disk is free again. */
+/** When a run's weights are in their place, whose halves may be written from `free` on, and when the disk is free again. */
 function arrival(
   {weights, placed, speeds, offloaded}: StepDemand,
   run: number,
-  start: number,
+  free: {own: number; shared: number},
   diskFree: number,
 ): {copied: number; read: number} {
   const weighed = weights.runs[run]!;
   const {bytes} = weighed;
-  const onTheWay = start + bytes / speeds.hostToDevice;
-  if (placed.tiers[run] !== 'disk') return {copied: onTheWay, read: diskFree};
+  const half = bytes / 2 / speeds.hostToDevice;
+  if (placed.tiers[run] !== 'disk') return {copied: Math.max(free.own + half, free.shared) + half, read: diskFree};
+  // In the order of its files, which is not that of the halves.
+  const start = Math.max(free.own, free.shared);
   const length = diskBytes(weighed, offloaded);
   // Its beginning may be read ahead, the rest as the copy makes room for it.
   const read = Math.max(diskFree + length / speeds.disk, start + Math.max(0, length - STAGED_BYTES) / speeds.disk);
-  return {copied: Math.max(onTheWay, read), read};
+  return {copied: Math.max(start + 2 * half, read), read};
 }
 
 function computeSeconds({shape, weights, speeds, streams, contextTokens, narrowRows}: StepDemand, run: number): number {

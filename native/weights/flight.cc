@@ -34,7 +34,7 @@ std::unique_ptr<Flight> Flights::take() {
   if (from.empty()) return std::make_unique<Flight>(context_);
   std::unique_ptr<Flight> flight = std::move(from.front());
   from.pop_front();
-  flight->used = false;
+  flight->used = flight->shared = false;
   return flight;
 }
 
@@ -53,8 +53,9 @@ const FlightTimes& Flights::times() {
 
 void Flights::addUp(const Flight& flight) noexcept {
   try {
-    times_.copySeconds += seconds(flight.began, flight.copied);
-    times_.prefetchWaitSeconds += seconds(flight.asked, flight.began);
+    const double paused = flight.shared ? seconds(flight.paused, flight.resumed) : 0;
+    times_.copySeconds += seconds(flight.began, flight.copied) - paused;
+    times_.prefetchWaitSeconds += seconds(flight.asked, flight.began) + paused;
     if (flight.used) times_.computeWaitSeconds += std::max(0.0, seconds(flight.wanted, flight.copied));
   } catch (const cuda::CudaError&) {
     // Figures are not worth a failure.

@@ -15,19 +15,26 @@ struct Flight {
   explicit Flight(const std::shared_ptr<const cuda::Context>& context)
       : asked(context, {.timing = true}),
         began(context, {.timing = true}),
+        paused(context, {.timing = true}),
+        resumed(context, {.timing = true}),
         copied(context, {.timing = true}),
         wanted(context, {.timing = true}),
         freed(context, {.timing = true}) {}
 
-  // On the prefetch stream: before and after the wait for the place, and with the block in it.
+  // On the prefetch stream: before and after the wait for the place, before and after that for what it shares with the
+  // other place, and with the block in it.
   cuda::Event asked;
   cuda::Event began;
+  cuda::Event paused;
+  cuda::Event resumed;
   cuda::Event copied;
   // On the compute stream: before the wait for the block, and behind its use.
   cuda::Event wanted;
   cuda::Event freed;
   // Whether the block was computed with.
   bool used = false;
+  // Whether there was a wait between the beginning and the end.
+  bool shared = false;
 };
 
 struct FlightTimes {

@@ -2,16 +2,23 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 namespace tensorrt_node::weights {
 
 // Places for so many streamed runs; 0: no fewer places than runs would do, so they may as well stay in VRAM.
 //
 // Two let a copy go on while a run is computed. With an odd number of runs the last and the first, which follow each
-// other, would have the same one; three are never short. More would only help where computing takes about as long as
-// copying and both vary, which is not worth the VRAM.
+// other, have the same one, and once a step a copy waits for a run. More would only help where computing takes about as
+// long as copying and both vary, which is not worth the VRAM.
 constexpr std::size_t placesFor(std::size_t runs) noexcept {
-  return runs <= 3 ? 0 : 2 + runs % 2;
+  return runs <= 2 ? 0 : 2;
+}
+
+// Bytes from the beginning of a place to that of the next. Two share half of their memory: a copy fills the other half
+// while the run before is computed, which takes a small part of the time that the copy takes.
+constexpr std::uint64_t placeStride(std::uint64_t placeBytes, std::size_t places, std::uint64_t alignment) noexcept {
+  return places == 2 ? (placeBytes / 2 + alignment - 1) / alignment * alignment : placeBytes;
 }
 
 // Place of the `run`-th of `runs` streamed runs. With three places or more no run has that of the one before it, the

@@ -97,6 +97,7 @@ void Prefetcher::pause() noexcept {
     std::unique_lock lock(mutex_);
     paused_ = true;
     abandon();
+    wanted_.notify_one();
     changed_.wait(lock, [&] { return !busy_; });
   }
   synchronize();
@@ -169,28 +170,26 @@ void Prefetcher::bringNext(std::unique_lock<std::mutex>& lock) {
   std::unique_ptr<Flight> flight = flights_.take();
   place.state = State::arriving;
   place.block = number;
-  // Only this thread takes it away.
-  const Flight* const before = place.before.get();
 
-  lock.unlock();
-  bool queued = false;
-  std::exception_ptr error;
-  bool waited = before == nullptr;
-  try {
+  stream_.record(flight->asked);
+  queueBehind(place, lock, [&] {
     if (restarting && reads_ != nullptr) reads_->restart(firstChunks_[number]);
-    stream_.record(flight->asked);
-    if (before != nullptr) stream_.wait(before->freed);
-    waited = true;
     stream_.record(flight->began);
-    queued = queue(block);
+    queueOwn(block);
+  });
+  bool queued = false;
+  const auto rest = [&] {
+    if (flight->shared) stream_.record(flight->resumed);
+    queued = queueRest(block);
     if (queued) stream_.record(flight->copied);
-  } catch (...) {
-    error = std::current_exception();
-  }
-  lock.lock();
-  // Later copies are behind this one, so they need not wait for it.
-  if (waited && place.before != nullptr) flights_.giveBack(std::move(place.before));
-  if (error != nullptr) std::rethrow_exception(error);
+  };
+  flight->shared = block.ownBegin > 0 || block.ownEnd < block.bytes;
+  Place& behind = flight->shared ? places_[1 - block.place] : place;
+  if (flight->shared) stream_.record(flight->paused);
+  // Of the other place, once it is known behind what on its stream computing is done with it.
+  if (flight->shared) wanted_.wait(lock, [&] { return round != round_ || behind.state == State::free; });
+  if (round != round_) return;
+  queueBehind(behind, lock, rest);
   if (!queued) return;
   if (round != round_) return flights_.giveBack(std::move(flight));
   place.flight = std::move(flight);
@@ -200,9 +199,40 @@ void Prefetcher::bringNext(std::unique_lock<std::mutex>& lock) {
   counters_.bytesCopied += block.bytes;
 }
 
-bool Prefetcher::queue(const StreamedBlock& block) {
+template <typename Queue>
+void Prefetcher::queueBehind(Place& place, std::unique_lock<std::mutex>& lock, Queue queue) {
+  // Only this thread takes it away.
+  const Flight* const before = place.before.get();
+  bool waited = before == nullptr;
+  std::exception_ptr error;
+  lock.unlock();
+  try {
+    if (before != nullptr) stream_.wait(before->freed);
+    waited = true;
+    queue();
+  } catch (...) {
+    error = std::current_exception();
+  }
+  lock.lock();
+  // Later copies are behind this one, so they need not wait for it.
+  if (waited && place.before != nullptr) flights_.giveBack(std::move(place.before));
+  if (error != nullptr) std::rethrow_exception(error);
+}
+
+void Prefetcher::queueOwn(const StreamedBlock& block) {
+  // What is read comes in the order of its files.
+  if (block.plan != nullptr) return;
+  const std::uint64_t end = std::min(block.ownEnd, block.bytes);
+  if (block.ownBegin < end)
+    copyToDevice(stream_, block.address + block.ownBegin, *block.host, block.ownBegin, end - block.ownBegin);
+}
+
+bool Prefetcher::queueRest(const StreamedBlock& block) {
   if (block.plan != nullptr) return queueRead(block);
-  copyToDevice(stream_, block.address, *block.host, 0, block.bytes);
+  const std::uint64_t begin = std::min(block.ownBegin, block.bytes);
+  if (begin > 0) copyToDevice(stream_, block.address, *block.host, 0, begin);
+  if (block.ownEnd < block.bytes)
+    copyToDevice(stream_, block.address + block.ownEnd, *block.host, block.ownEnd, block.bytes - block.ownEnd);
   return true;
 }
 

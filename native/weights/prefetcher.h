@@ -1,5 +1,8 @@
 // Brings blocks of weights to a ring of places in VRAM, in a fixed cyclic order, just ahead of the steps that use them.
 //
+// Two places may share part of their memory: a block is copied where its place is its own first, and the rest once the
+// block before it was computed with. Computing takes far less time than copying, so copies need not pause for it.
+//
 // A thread queues copies on a stream of its own as soon as places are free. Events tie that stream and the one that
 // computes both ways: computing waits for the block, the next copy to the place waits for the computing. The host waits
 // for neither; it does wait for what is still to be read from disk.
@@ -32,6 +35,9 @@ struct StreamedBlock {
   // Of the place.
   CUdeviceptr address;
   std::size_t place;
+  // Of the block, what no other place has a part in; the rest is shared with the place before it in the order.
+  std::uint64_t ownBegin;
+  std::uint64_t ownEnd;
   // In pinned memory; null for what is read.
   const HostBlock* host;
   // How it is read; null for what is in pinned memory.
@@ -90,8 +96,12 @@ class Prefetcher {
   void work() noexcept;
   // With the lock, which is let go meanwhile.
   void bringNext(std::unique_lock<std::mutex>& lock);
-  // Queues the block's copies; false if the order was left meanwhile.
-  bool queue(const StreamedBlock& block);
+  // Does `queue` without the lock, behind the computing with what `place` held before.
+  template <typename Queue>
+  void queueBehind(Place& place, std::unique_lock<std::mutex>& lock, Queue queue);
+  // Queue the block's copies: to what is its place's own, and to the rest; false if the order was left meanwhile.
+  void queueOwn(const StreamedBlock& block);
+  bool queueRest(const StreamedBlock& block);
   bool queueRead(const StreamedBlock& block);
   void synchronize() noexcept;
 

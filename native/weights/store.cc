@@ -250,6 +250,8 @@ class Store::State {
       blocks.push_back({.bytes = run.block.bytes,
                         .address = range_->address() + run.offset,
                         .place = run.place,
+                        .ownBegin = run.place == 0 ? 0 : layout_.placeBytes - layout_.placeStride,
+                        .ownEnd = run.place == 0 ? layout_.placeStride : layout_.placeBytes,
                         .host = onDisk ? nullptr : &each.host,
                         .plan = onDisk ? &each.plan : nullptr});
     }
@@ -300,7 +302,7 @@ class Store::State {
     StoreBytes bytes{.vram = layout_.residentBytes,
                      .ram = copy_.size() + pinned_.size(),
                      .disk = 0,
-                     .places = layout_.places * layout_.placeBytes,
+                     .places = layout_.ringBytes(),
                      .deviceStaging = stagingBytes_,
                      .pinnedStaging = prefetcher_ ? prefetcher_->pinnedBytes() : 0};
     for (const Streamed& each : streamed_)

@@ -36,8 +36,8 @@ struct StoreOptions {
   std::size_t chunkBytes = std::size_t{8} << 20;
   // Reads that may be under way, or done and not yet copied, while disk blocks are streamed.
   std::size_t stagedChunks = 12;
-  // Places in VRAM that streamed runs share, two at least; 0: placesFor() of places.h. Where there are as many places
-  // as such runs, they stay in VRAM.
+  // Places in VRAM that streamed runs share, two at least; 0: placesFor() of places.h. Two have half of their memory in
+  // common. Where there are as many places as such runs, they stay in VRAM.
   std::size_t places = 0;
   // Where blocks of the disk tier that need conversion are written once, ready to be read; empty: converted each time.
   std::string offloadFolder{};

@@ -67,13 +67,14 @@ StoreLayout layOut(std::span<const Matrix> matrices, std::span<const StoreRun> r
     streamed[i]->place = placeOf(i, streamed.size(), layout.places);
     layout.placeBytes = std::max(layout.placeBytes, streamed[i]->block.bytes);
   }
+  layout.placeStride = placeStride(layout.placeBytes, layout.places, weightAlignment);
   layout.residentBytes = layout.shared.bytes;
   for (RunLayout& of : layout.runs) {
     if (of.streamed || of.pinned) continue;
     of.offset = layout.residentBytes;
     layout.residentBytes += of.block.bytes;
   }
-  for (RunLayout* of : streamed) of->offset = layout.residentBytes + of->place * layout.placeBytes;
+  for (RunLayout* of : streamed) of->offset = layout.residentBytes + of->place * layout.placeStride;
   return layout;
 }
 

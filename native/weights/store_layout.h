@@ -32,8 +32,11 @@ struct StoreLayout {
   std::uint64_t residentBytes = 0;
   std::size_t places = 0;
   std::uint64_t placeBytes = 0;
+  std::uint64_t placeStride = 0;
 
-  std::uint64_t stagingOffset() const noexcept { return residentBytes + places * placeBytes; }
+  // Of all places.
+  std::uint64_t ringBytes() const noexcept { return places == 0 ? 0 : placeBytes + (places - 1) * placeStride; }
+  std::uint64_t stagingOffset() const noexcept { return residentBytes + ringBytes(); }
   // Where the run has the weight: in the store's VRAM, or in the run's own pinned memory.
   struct Location {
     bool pinned;

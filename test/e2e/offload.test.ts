@@ -106,7 +106,7 @@ describe.each(Object.entries(PLACEMENTS))('weights %s', (_, choose) => {
     expect(lostSteps).toBe(0);
     const moving = tiers.filter((tier) => tier !== 'gpu');
     // With places for as many, none moves.
-    const streamed = placesFor(moving.length)[0] === 0 ? [] : moving;
+    const streamed = placesFor(moving.length) === 0 ? [] : moving;
     // Those for the next step are on their way.
     expect(weights.blocks).toBeGreaterThanOrEqual(streamed.length * (decodeSteps + prefillSteps));
     expect(weights.blocks > 0).toBe(streamed.length > 0);
