@@ -14,6 +14,7 @@ import {importCommand} from './import.js';
 import {inspectCommand} from './inspect.js';
 import {memoryCommand} from './memory.js';
 import {planCommand} from './plan.js';
+import {profileCommand} from './profile.js';
 import {runCommand} from './run.js';
 
 // A reader that closes early, such as `head`, has what it wanted; commands at work notice by themselves.
@@ -42,6 +43,7 @@ const commands = [
   runCommand(),
   benchCommand(),
   memoryCommand(),
+  profileCommand(),
 ];
 for (const command of commands) {
   program.addCommand(command.copyInheritedSettings(program));

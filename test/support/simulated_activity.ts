@@ -67,3 +67,31 @@ export function decoderTrace({steps, layers, layerBytes}: DecodeShape): Trace {
   );
   return {info: {device: 'Simulated', source: 'simulated', speeds: {memory: 3e12, toDevice: 55e9, toHost: 55e9}}, activities, hostEvents};
 }
+
+/** The samples in test/fixtures/traces. */
+export const SAMPLES = {
+  /** A decoder in VRAM. */
+  decode: () => decoderTrace({steps: 8, layers: 6}),
+  /** Weights that pass through beside compute. */
+  overlapped: () => decoderTrace({steps: 4, layers: 6, layerBytes: 1.9e6}),
+  /** In the middle of decoding a copy of 6 MB that nothing runs beside, then 90 microseconds without work while text is encoded. */
+  planted: () => plant(decoderTrace({steps: 8, layers: 6})),
+} as const;
+
+function plant({info, activities, hostEvents}: Trace): Trace {
+  const at = activities[Math.floor(activities.length / 2)]!.start;
+  const later = <T extends {start: number; end: number}>(event: T): T => ({
+    ...event,
+    start: event.start >= at ? event.start + 210 * US : event.start,
+    end: event.end > at ? event.end + 210 * US : event.end,
+  });
+  return {
+    info,
+    activities: [
+      ...activities.map(later),
+      copy(6e6, at, at + 120 * US, {stream: 15, streamName: 'uploads'}),
+      kernel('scatter', at + 120 * US, at + 120 * US + 100),
+    ].sort((a, b) => a.start - b.start),
+    hostEvents: [...hostEvents.map(later), {track: 'tokenizer', name: 'encode', start: at + 125 * US, end: at + 205 * US}],
+  };
+}
