@@ -47,6 +47,8 @@ export {
   type TensorrtInspection,
 } from './inspect.js';
 export {formatInspection} from './inspect_format.js';
+export {type Logger, type LoggingOptions, type LogLevel, setLogging} from './logging/logging.js';
+export {type Metrics, type MetricsOptions, type MetricsRegistry, metrics} from './metrics/metrics.js';
 export {CudaError, FileError, TensorrtError} from './native/errors.js';
 export {fixInput} from './onnx/lower/fix_input.js';
 export {inlineConstantIfs} from './onnx/lower/inline_if.js';
@@ -55,6 +57,7 @@ export {readModel} from './onnx/read.js';
 export type {OnProgress, Progress} from './progress.js';
 export type {ChatMessage} from './tokenizer/chat.js';
 export type {TextTokenizer} from './tokenizer/tokenizer.js';
+export {setTracing, type TracingOptions} from './tracing/tracing.js';
 export {MemoryBudgetError, type MemoryBudgetOptions, setMemoryBudget} from './weights/budget.js';
 export type {ByteSize} from './weights/byte_size.js';
 export {DoesNotFitError, type FittingOptions} from './weights/does_not_fit.js';

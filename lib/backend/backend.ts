@@ -3,6 +3,8 @@
  * its own thread, so that JavaScript is never in the step loop, and hands tokens over in batches.
  */
 
+import type {NativeDecoderStats} from '../native/decoder_addon.js';
+
 /** How the next token is chosen; every field is set, with defaults applied and ranges checked. */
 export interface SamplingParameters {
   /** 0 is greedy: the largest logit, ties to the smallest token. */
@@ -122,6 +124,8 @@ export interface Backend extends AsyncDisposable {
 
   /** What it holds now, as far as it knows; parts of no bytes may be left out. Cheap: read often, also while suspended. */
   memory?(): readonly MemoryPart[];
+  /** What its scheduler has counted since it was loaded, and what it has now. Takes microseconds. Throws once it was disposed of. */
+  stats?(): NativeDecoderStats;
 
   /**
    * Takes weights, and keys and values of sequences, out of the GPU's memory into pinned memory. Sequences stay, and

@@ -2,6 +2,7 @@
 
 import type {Backend} from '../backend/backend.js';
 import {AbortError, TensorrtNodeError, throwIfAborted} from '../errors.js';
+import {type ObservedListener, observeRequest} from '../observers.js';
 import {onAbort} from '../on_abort.js';
 import {StopStrings} from '../tokenizer/stop_strings.js';
 import type {TextTokenizer} from '../tokenizer/tokenizer.js';
@@ -18,6 +19,12 @@ export interface GenerationRequest {
   sequence?: number;
   stopTokens: ReadonlySet<number>;
   options: CheckedOptions;
+  /** What observers call the model. */
+  model: string;
+  /** The same for all turns of a session. */
+  session?: object;
+  /** Runs a function as the caller of `generate` would; left out where nobody observes. */
+  asCaller?: <T>(work: () => T) => T;
   /** Called with each token as it arrives, also those whose text is held back. */
   onToken?: (token: number) => void;
 }
@@ -35,7 +42,8 @@ export async function* generation(request: GenerationRequest): AsyncGenerator<Ge
   const events = new EventQueue();
   const room = backend.limits.maxContext - prompt.length + 1;
   const maxNewTokens = Math.min(options.maxNewTokens ?? room, room);
-  const handle = backend.submit({tokens: prompt, sequence, maxNewTokens, stopTokens, sampling, logprobs}, events);
+  const watched = observe(request, startedAt, maxNewTokens, events);
+  const handle = backend.submit({tokens: prompt, sequence, maxNewTokens, stopTokens, sampling, logprobs}, watched ?? events);
   // The caller hears of an abort at once, whatever step the backend is in.
   const stopListening = signal && onAbort(signal, () => events.failed(new AbortError(signal.reason)));
 
@@ -60,6 +68,7 @@ export async function* generation(request: GenerationRequest): AsyncGenerator<Ge
           event.logprob === undefined ? undefined : {token: event.token, logprob: event.logprob, top: event.top ?? []},
         );
         if (text.stopString !== undefined) {
+          watched?.stopped();
           handle.abort();
           yield {...text.end(), finish: finish(await ended(events))};
           return;
@@ -92,6 +101,19 @@ export async function* generation(request: GenerationRequest): AsyncGenerator<Ge
       seed: sampling.seed,
     };
   }
+}
+
+/** Undefined where nobody wants to hear of it. */
+function observe(
+  {backend, prompt, model, session, asCaller, options}: GenerationRequest,
+  startedAt: number,
+  maxNewTokens: number,
+  events: EventQueue,
+): ObservedListener | undefined {
+  if (asCaller === undefined) return undefined;
+  const {temperature} = options.sampling;
+  const about = {model, backend: backend.name, promptTokens: prompt.length, maxNewTokens, temperature, startedAt, session};
+  return asCaller(() => observeRequest(about, events));
 }
 
 /** How the request ended, past tokens that came after the reply's end. */

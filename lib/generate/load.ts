@@ -5,9 +5,11 @@ import {basename, resolve} from 'node:path';
 
 import type {Backend, ModelLimits} from '../backend/backend.js';
 import {CpuBackend} from '../backend/cpu/cpu_backend.js';
+import {nameBackend} from '../backend/named_backends.js';
 import {checkLimits, type DecoderFolder, findDecoderFolder} from '../backend/tensorrt/decoder_manifest.js';
 import {checkKernels, findTensorrt} from '../backend/tensorrt/environment.js';
 import {OptionError, TensorrtNodeError, throwIfAborted, UnsupportedError} from '../errors.js';
+import {observed} from '../observers.js';
 import {abortSignal, callback, integer, object, oneOf} from '../options.js';
 import type {OnProgress} from '../progress.js';
 import {loadTokenizer, type TextTokenizer} from '../tokenizer/tokenizer.js';
@@ -53,6 +55,8 @@ export interface LoadOptions {
    * written there once. Default: they are made of the model's own files in each step.
    */
   offloadFolder?: string;
+  /** What metrics, spans and logs call it. Default: its folder's name. */
+  name?: string;
   /** Threads of the CPU backend. Default: as many as this process may use at once. */
   threads?: number;
   /**
@@ -75,6 +79,8 @@ const OPTIONS_OF = {cpu: ['threads', 'accuracyLevel'], tensorrt: ['device', 'typ
 
 /** What a language model is made of. */
 export interface OpenedModel {
+  /** What observers call it. */
+  name: string;
   tokenizer: TextTokenizer;
   config: ModelConfig;
   /** The ONNX file. */
@@ -94,12 +100,12 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
   checkLoadOptions(source, options);
   const {signal, onProgress, monitor} = options;
   const step = (done: number, detail: string) => onProgress?.({phase: 'load', done, total: 2, unit: 'steps', detail});
-  const {tokenizer, config, loadBackend} = await openModel(source, options, () => step(0, 'tokenizer'));
+  const {name, tokenizer, config, loadBackend} = await openModel(source, options, () => step(0, 'tokenizer'));
   step(1, 'weights');
   const backend = await loadBackend({signal, onProgress});
   try {
     step(2, 'ready');
-    return new LanguageModel(monitor ? new AdmittedBackend(backend, monitor) : backend, tokenizer, config);
+    return new LanguageModel(monitor ? new AdmittedBackend(backend, monitor) : backend, tokenizer, config, name);
   } catch (error) {
     // The caller's function threw: nobody else will free the model.
     await backend[Symbol.asyncDispose]();
@@ -124,13 +130,17 @@ export async function openModel(source: string, options: LoadOptions, found?: ()
   const limits = engines
     ? checkLimits(engines.manifest, options)
     : {maxContext: contextLimit(config, options.maxContext), maxBatch, deterministic};
+  const name = options.name ?? basename(folder);
   return {
+    name,
     tokenizer,
     config,
     modelPath,
     async loadBackend(hooks) {
-      const backend = await loadBackend(modelPath, limits, engines, {...options, ...hooks});
-      addMemoryHolder(basename(folder), backend);
+      const load = () => loadBackend(modelPath, limits, engines, {...options, ...hooks});
+      const backend = await observed('load', name, load, ({description}) => ({backend: description, source: resolve(source)}));
+      nameBackend(name, backend);
+      addMemoryHolder(name, backend);
       return backend;
     },
   };
@@ -148,6 +158,9 @@ function checkOptions(options: LoadOptions): void {
   checkModelOptions(options);
   if (model !== undefined && (typeof model !== 'string' || model === '')) {
     throw new OptionError('model', 'the path of a folder or an ONNX file', model);
+  }
+  if (options.name !== undefined && (typeof options.name !== 'string' || options.name === '')) {
+    throw new OptionError('name', 'a name', options.name);
   }
   checkPlacement(placement);
   if (offloadFolder !== undefined && (typeof offloadFolder !== 'string' || offloadFolder === '')) {

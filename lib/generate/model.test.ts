@@ -14,7 +14,7 @@ function setup(vocabSize?: number) {
   const {tokenizerJson, tokenizerConfig} = byteLevelTokenizer();
   const tokenizer = new TextTokenizer({path: 't.json', json: checkTokenizerJson(tokenizerJson, 't.json'), config: tokenizerConfig});
   const backend = new ManualBackend(vocabSize ?? tokenizer.vocabSize);
-  const model = new LanguageModel(backend, tokenizer, {modelType: 'llama', maxPositionEmbeddings: 512, eosTokenIds: []});
+  const model = new LanguageModel(backend, tokenizer, {modelType: 'llama', maxPositionEmbeddings: 512, eosTokenIds: []}, 'tiny');
   /** Answers the request under way with `text`, and ends it. */
   const answer = async (text: string) => {
     while (backend.requests.length === 0) await Promise.resolve();

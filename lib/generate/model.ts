@@ -1,14 +1,17 @@
 /** A loaded language model. */
 
+import {AsyncLocalStorage} from 'node:async_hooks';
+
 import type {Backend, ModelLimits} from '../backend/backend.js';
 import {OptionError, TensorrtNodeError} from '../errors.js';
+import {isObserved} from '../observers.js';
 import {renderChat} from '../tokenizer/chat.js';
 import type {TextTokenizer} from '../tokenizer/tokenizer.js';
 import {collect, generation} from './generation.js';
 import type {ModelConfig} from './model_folder.js';
 import {type CheckedOptions, checkOptions} from './options.js';
 import {type PromptKind, promptKind, tokenList} from './prompt.js';
-import {Session} from './session.js';
+import {Session, type SessionTurn} from './session.js';
 import type {GenerateChunk, GenerateOptions, GenerateResult, Prompt} from './types.js';
 
 export class LanguageModel implements AsyncDisposable {
@@ -20,6 +23,8 @@ export class LanguageModel implements AsyncDisposable {
     backend: Backend,
     readonly tokenizer: TextTokenizer,
     config: ModelConfig,
+    /** What metrics, spans and logs call it. */
+    readonly name: string,
   ) {
     this.#backend = backend;
     const eos = config.eosTokenIds.length > 0 ? config.eosTokenIds : tokenizer.eos === undefined ? [] : [tokenizer.eos.id];
@@ -67,7 +72,7 @@ export class LanguageModel implements AsyncDisposable {
         backend: this.#backend,
         tokenizer: this.tokenizer,
         vocabSize: this.vocabSize,
-        start: (tokens, options, sequence, onToken) => this.#generation(tokens, options, sequence, onToken),
+        start: (tokens, options, turn) => this.#generation(tokens, options, turn),
       },
       this.#backend.createSequence(),
     );
@@ -99,11 +104,13 @@ export class LanguageModel implements AsyncDisposable {
     return this.tokenizer.encode(renderChat(this.tokenizer.chatTemplate, prompt.messages, chat), {addSpecialTokens: false});
   }
 
-  #generation(tokens: Uint32Array, options: CheckedOptions, sequence?: number, onToken?: (token: number) => void) {
+  #generation(tokens: Uint32Array, options: CheckedOptions, turn?: SessionTurn) {
     this.#checkLength('prompt', tokens);
     this.#checkVocabulary(tokens);
-    const {tokenizer} = this;
-    return generation({backend: this.#backend, tokenizer, prompt: tokens, sequence, stopTokens: this.#stopTokens, options, onToken});
+    const {tokenizer, name: model} = this;
+    const asCaller = isObserved() ? AsyncLocalStorage.snapshot() : undefined;
+    const stopTokens = this.#stopTokens;
+    return generation({backend: this.#backend, tokenizer, prompt: tokens, stopTokens, options, model, asCaller, ...turn});
   }
 
   /** The model's table of embeddings would be read beyond its end. */

@@ -15,12 +15,13 @@ export interface SessionHost {
   backend: Backend;
   tokenizer: TextTokenizer;
   vocabSize: number;
-  start(
-    tokens: Uint32Array,
-    options: CheckedOptions,
-    sequence: number,
-    onToken: (token: number) => void,
-  ): AsyncGenerator<GenerateChunk, void, undefined>;
+  start(tokens: Uint32Array, options: CheckedOptions, turn: SessionTurn): AsyncGenerator<GenerateChunk, void, undefined>;
+}
+
+export interface SessionTurn {
+  session: object;
+  sequence: number;
+  onToken(token: number): void;
 }
 
 /** A point a session can go back to. */
@@ -89,7 +90,8 @@ export class Session implements AsyncDisposable {
     const checked = checkOptions(options, this.#host.vocabSize);
     const next = this.#extended(prompt, checked);
     const reply: number[] = [];
-    const chunks = this.#host.start(Uint32Array.from(next.tokens), checked, this.#sequence, (token) => reply.push(token));
+    const turn = {session: this, sequence: this.#sequence, onToken: (token: number) => void reply.push(token)};
+    const chunks = this.#host.start(Uint32Array.from(next.tokens), checked, turn);
     return this.#record(chunks, this.#transcript, next, reply, checked.signal);
   }
 

@@ -34,6 +34,7 @@ export class SimulatedMachine {
     const model = this.models[name];
     if (model === undefined) throw new TensorrtNodeError('ERR_NOT_FOUND', `${source}: no such file or folder`);
     return {
+      name,
       tokenizer: TOKENIZER,
       config: {modelType: 'llama', maxPositionEmbeddings: 512, eosTokenIds: []},
       modelPath: source,

@@ -11,6 +11,7 @@ import type {
   NativeDecoderTokens,
 } from '../../native/decoder_addon.js';
 import {translated, typedWithFiles} from '../../native/errors.js';
+import {tellTokensCame} from '../../observers.js';
 import type {OnProgress, Progress} from '../../progress.js';
 import type {MemoryAmounts, Reservation} from '../../weights/budget.js';
 import type {CheckedPlacement} from '../../weights/placement_option.js';
@@ -277,6 +278,7 @@ export class TensorrtBackend implements Backend {
       if ('error' in ending) request.listener.failed(errorOf(ending.error));
       else request.listener.finished(ending.reason, ending.timings);
     }
+    if (this.#ended === undefined) tellTokensCame(this, this.#requests.size > 0);
   }
 }
 

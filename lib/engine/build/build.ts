@@ -5,6 +5,7 @@ import {mkdir, readdir, rm} from 'node:fs/promises';
 import {join, resolve} from 'node:path';
 import {removeAtExit} from '../../at_exit.js';
 import {FormatError, OptionError, throwIfAborted} from '../../errors.js';
+import {observed} from '../../observers.js';
 import type {Model} from '../../onnx/model.js';
 import type {OnProgress} from '../../progress.js';
 import {checkTarget, type TargetOptions, writeFolder} from '../../target_folder.js';
@@ -52,8 +53,19 @@ export async function buildEngine(model: string | Uint8Array | Model, options: B
   const callbacks = new Callbacks(options.signal);
   return callbacks.around(async () => {
     await using scratch = new Scratch();
-    return await new Build(options, environment, callbacks, scratch).run(model);
+    const build = new Build(options, environment, callbacks, scratch);
+    return await observed(
+      'build',
+      buildName(model, options),
+      () => build.run(model),
+      ({folder, cached}) => ({folder, cached}),
+    );
   });
+}
+
+/** For logs. */
+function buildName(model: string | Uint8Array | Model, {output}: BuildOptions): string {
+  return typeof model === 'string' ? model : (output ?? 'a model in memory');
 }
 
 class Build {

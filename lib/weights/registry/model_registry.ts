@@ -1,10 +1,11 @@
 /** Several language models in one service, which share the memory that they are given. */
 
-import {resolve} from 'node:path';
+import {basename, resolve} from 'node:path';
 
 import {AbortError, OptionError, TensorrtNodeError, throwIfAborted} from '../../errors.js';
 import {checkLoadOptions, type LoadOptions, type OpenedModel, openModel} from '../../generate/load.js';
 import {LanguageModel} from '../../generate/model.js';
+import {observed} from '../../observers.js';
 import {onAbort} from '../../on_abort.js';
 import {noOthers, object} from '../../options.js';
 import {DoesNotFitError} from '../does_not_fit.js';
@@ -120,7 +121,7 @@ export class ModelRegistry implements AsyncDisposable {
     noOthers('options.memory', object('options.memory', memory), ['gpu', 'ram']);
     const load: LoadOptions = {...rest, device: this.#options.device};
     if (load.backend === 'cpu') delete load.device;
-    for (const option of ['device', 'signal', 'monitor'] as const) {
+    for (const option of ['name', 'device', 'signal', 'monitor'] as const) {
       if (option in rest)
         throw new OptionError(`options.${option}`, "left out: it is the registry's, or the request's", (rest as LoadOptions)[option]);
     }
@@ -181,7 +182,8 @@ export class ModelRegistry implements AsyncDisposable {
         use.release();
       },
     };
-    const lease = new ModelLease(new LanguageModel(backend, model.tokenizer, model.config), held, (end) => this.#lost.unregister(end));
+    const shared = new LanguageModel(backend, model.tokenizer, model.config, model.name);
+    const lease = new ModelLease(shared, held, (end) => this.#lost.unregister(end));
     this.#lost.register(lease, held, held);
     return lease;
   }
@@ -267,7 +269,7 @@ export class ModelRegistry implements AsyncDisposable {
       const until = this.#host.now() + timeout;
       const {monitor} = this.#options;
       await monitor?.admit({signal, timeout: Math.min(timeout, monitor.admissionTimeout)});
-      await this.#granted(entry, signal, Math.max(0, until - this.#host.now()));
+      await this.#granted(entry, signal, Math.max(0, until - this.#host.now()), timeout);
     } finally {
       this.#waiting--;
     }
@@ -293,8 +295,8 @@ export class ModelRegistry implements AsyncDisposable {
     };
   }
 
-  /** Resolves once the model is in memory and the caller counted among its users. */
-  #granted(entry: Entry, signal: AbortSignal | undefined, timeout: number): Promise<void> {
+  /** Resolves once the model is in memory and the caller counted among its users. `left`: of the timeout. */
+  #granted(entry: Entry, signal: AbortSignal | undefined, left: number, timeout: number): Promise<void> {
     return new Promise((resolve, reject) => {
       let ticket: Ticket | undefined;
       const settle = (end: () => void) => {
@@ -311,7 +313,7 @@ export class ModelRegistry implements AsyncDisposable {
         this.#decide();
       };
       let settled = false;
-      const timer = setTimeout(() => giveUp(this.#timedOut(entry, timeout)), timeout);
+      const timer = setTimeout(() => giveUp(this.#timedOut(entry, timeout)), left);
       const stopListening = signal && onAbort(signal, () => giveUp(new AbortError(signal.reason)));
       this.#open(entry).then(
         () => {
@@ -339,7 +341,7 @@ export class ModelRegistry implements AsyncDisposable {
 
   async #read(entry: Entry): Promise<Opened> {
     const {source, options, expected, key} = entry;
-    const model = await this.#host.open(source, options);
+    const model = await this.#host.open(source, {...options, name: labelOf(entry)});
     const estimate = await this.#host.estimate(source, model.modelPath, options);
     const ready = {gpu: expected.gpu ?? estimate.ready.gpu, ram: expected.ram ?? estimate.ready.ram};
     const resident = new ResidentModel(model.loadBackend, ready);
@@ -403,8 +405,9 @@ export class ModelRegistry implements AsyncDisposable {
   async #step(kind: 'load' | 'resume' | 'suspend' | 'unload', entry: Entry): Promise<void> {
     const {key, resident} = entry;
     try {
-      if (kind === 'load' || kind === 'resume') await this.#bring(kind, resident!);
-      else await resident![kind]();
+      // A load tells of itself.
+      if (kind === 'load') await this.#bring(kind, resident!);
+      else await observed(kind, labelOf(entry), () => (kind === 'resume' ? this.#bring(kind, resident!) : resident![kind]()));
       if (kind === 'unload') entry.broken = false;
       this.#policy.finished(key, resident!.memory(), this.#host.now());
     } catch (error) {
@@ -475,6 +478,12 @@ export class ModelRegistry implements AsyncDisposable {
   #checkOpen(): void {
     if (this.#disposed) throw new TensorrtNodeError('ERR_DISPOSED', 'the registry was disposed');
   }
+}
+
+/** What observers call it: of several names, the first. */
+function labelOf({names, source}: Entry): string {
+  const [name = basename(source)] = names;
+  return name;
 }
 
 /** Folders are told apart by their paths: two links to one folder are two models. */

@@ -33,7 +33,7 @@ export interface ModelRegistryOptions extends BudgetOptions {
 }
 
 /** As of `loadModel`, with what it takes where that is known better than from the files' sizes. */
-export interface RegisteredModelOptions extends Omit<LoadOptions, 'device' | 'signal' | 'monitor'> {
+export interface RegisteredModelOptions extends Omit<LoadOptions, 'name' | 'device' | 'signal' | 'monitor'> {
   /** What the loaded model takes, until it has been loaded once. Default: as planned; on the CPU its files' sizes. */
   memory?: BudgetOptions;
 }
