@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "driver.h"
+#include "stream_names.h"
 
 namespace tensorrt_node::cuda {
 
@@ -13,10 +14,17 @@ class Stream::Handle {
     const Current current(*context_);
     // Non-blocking: the legacy default stream must never order our work.
     check(driver().cuStreamCreate(&stream_, CU_STREAM_NON_BLOCKING), "cuStreamCreate", name_);
+    try {
+      StreamNames::instance().add(context_->handle(), stream_, name_);
+    } catch (...) {
+      driver().cuStreamDestroy(stream_);
+      throw;
+    }
   }
 
   ~Handle() {
     if (stream_ == nullptr) return;
+    StreamNames::instance().remove(stream_);
     const Current current(*context_, std::nothrow);
     // Work queued is still done. Fails after teardown of the driver, when there is nobody left to tell.
     driver().cuStreamDestroy(stream_);

@@ -37,6 +37,14 @@ std::vector<Touch> touchesOf(const Copy& copy) {
           {copy.to, copy.bytes, true, copy.toDevice ? Place::device : Place::host}};
 }
 
+Report reportOf(World& state, const Copy& copy) {
+  const auto place = [&](bool device, std::uintptr_t address) {
+    if (device) return SIMULATOR_DEVICE;
+    return state.memory.find(address) == nullptr ? SIMULATOR_PAGEABLE : SIMULATOR_PINNED;
+  };
+  return {.kind = SIMULATOR_COPY, .from = place(copy.fromDevice, copy.from), .to = place(copy.toDevice, copy.to)};
+}
+
 bool isPageable(World& state, const Copy& copy) {
   return state.memory.find(copy.from) == nullptr || state.memory.find(copy.to) == nullptr;
 }
@@ -65,7 +73,12 @@ CUresult asynchronous(World& state, Lock& lock, const Copy& copy, CUstream handl
   const auto stream = state.stream(handle, copy.symbol);
   if (stream == nullptr) return CUDA_ERROR_INVALID_HANDLE;
   const auto run = [to = copy.to, from = copy.from, bytes = copy.bytes](const Access&) { move(to, from, bytes); };
-  const Work work{.what = copy.symbol, .touches = touchesOf(copy), .copied = copy.bytes, .run = run, .signal = {}};
+  const Work work{.what = copy.symbol,
+                  .touches = touchesOf(copy),
+                  .copied = copy.bytes,
+                  .run = run,
+                  .signal = {},
+                  .report = reportOf(state, copy)};
   if (const CUresult result = state.submit(*stream, work); result != CUDA_SUCCESS) return result;
   if (isPageable(state, copy)) {
     const std::string what = std::string(copy.symbol) + " on stream " + std::to_string(stream->number);
@@ -121,7 +134,8 @@ CUresult cuMemsetD8Async(CUdeviceptr to, unsigned char value, std::size_t bytes,
                                   .touches = {{to, bytes, true, Place::any}},
                                   .copied = bytes,
                                   .run = run,
-                                  .signal = {}});
+                                  .signal = {},
+                                  .report = Report{.kind = SIMULATOR_SET}});
   });
 }
 

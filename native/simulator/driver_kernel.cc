@@ -34,7 +34,8 @@ extern "C" int simulatorLaunch(void* handle, const SimulatorKernel* wanted) {
               .touches = {},
               .duration = std::chrono::nanoseconds(wanted->nanoseconds),
               .run = {},
-              .signal = {}};
+              .signal = {},
+              .report = Report{.grid = {1, 1, 1}, .block = {32, 1, 1}}};
     for (std::size_t i = 0; i < wanted->rangeCount; ++i) {
       const SimulatorRange& each = wanted->ranges[i];
       if (each.bytes == 0) continue;

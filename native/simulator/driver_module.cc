@@ -38,7 +38,13 @@ CUresult launch(World& state, const CUlaunchConfig& config, const kernels::Refer
   const auto parameters = std::make_shared<std::vector<std::max_align_t>>(
       (kernel.parameterBytes + sizeof(std::max_align_t) - 1) / sizeof(std::max_align_t));
   std::memcpy(parameters->data(), arguments[0], kernel.parameterBytes);
-  Work work{.what = std::string(kernel.name), .touches = kernel.touches(parameters->data()), .run = {}, .signal = {}};
+  Work work{.what = std::string(kernel.name),
+            .touches = kernel.touches(parameters->data()),
+            .run = {},
+            .signal = {},
+            .report = Report{.grid = {config.gridDimX, config.gridDimY, config.gridDimZ},
+                             .block = {config.blockDimX, config.blockDimY, config.blockDimZ},
+                             .sharedBytes = config.sharedMemBytes}};
   std::erase_if(work.touches, [](const Touch& each) { return each.bytes == 0; });
   work.run = [&kernel, parameters](const Access&) {
     const std::lock_guard lock(engine());

@@ -55,9 +55,28 @@ CUresult joinCapture(Queue& queue, const EventState& event) {
   return CUDA_SUCCESS;
 }
 
+void tellWait(const char* call, std::uint64_t stream, int device, Time start) {
+  if (!observed()) return;
+  SimulatorActivity activity{};
+  activity.kind = SIMULATOR_WAIT;
+  activity.name = call;
+  activity.stream = stream;
+  activity.device = device;
+  activity.start = nanoseconds(start);
+  activity.end = nanoseconds(std::chrono::steady_clock::now());
+  tell(activity);
+}
+
 }  // namespace
 
 extern "C" {
+
+std::uint64_t simulatorStreamNumber(void* stream) {
+  World& state = world();
+  const Lock lock(state.mutex);
+  const auto found = state.streams.find(valueOf(stream));
+  return found == state.streams.end() ? 0 : found->second->number;
+}
 
 CUresult cuStreamCreate(CUstream* stream, unsigned flags) {
   return call(SIMULATOR_SYMBOL(cuStreamCreate), Needs::context, [&](World& state, Lock&) {
@@ -108,7 +127,9 @@ CUresult cuStreamSynchronize(CUstream stream) {
     const auto queue = state.stream(stream, "cuStreamSynchronize");
     if (queue == nullptr) return CUDA_ERROR_INVALID_HANDLE;
     if (const CUresult result = refuseToWait(state, *queue); result != CUDA_SUCCESS) return result;
+    const Time start = std::chrono::steady_clock::now();
     state.waitFor(lock, queue->last);
+    tellWait("cuStreamSynchronize", queue->number, queue->device, start);
     return CUDA_SUCCESS;
   });
 }
@@ -197,7 +218,10 @@ CUresult cuEventSynchronize(CUevent event) {
     if (const CUresult result = refuseToWait(state, *waited); result != CUDA_SUCCESS) return result;
     // A copy: the event may be recorded anew, or destroyed, while the lock is let go.
     const auto record = waited->record;
+    const int device = waited->device;
+    const Time start = std::chrono::steady_clock::now();
     state.waitFor(lock, record);
+    tellWait("cuEventSynchronize", 0, device, start);
     return CUDA_SUCCESS;
   });
 }

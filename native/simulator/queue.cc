@@ -33,10 +33,12 @@ void Queue::work() {
     Operation operation = std::move(operations_.front());
     operations_.pop_front();
     if (operation.after != nullptr) progress_.wait(lock, [&] { return operation.after->done; });
-    if (operation.duration.count() > 0 || operation.run) {
+    if (operation.duration.count() > 0 || operation.run || operation.report) {
       lock.unlock();
+      const Time start = std::chrono::steady_clock::now();
       if (operation.duration.count() > 0) std::this_thread::sleep_for(operation.duration);
       if (operation.run) operation.run();
+      if (operation.report) operation.report(start, std::chrono::steady_clock::now());
       lock.lock();
     }
     operation.completion->done = true;

@@ -10,13 +10,12 @@
 #include <mutex>
 #include <vector>
 
+#include "activity.h"
 #include "clock.h"
 
 namespace simulator {
 
 class Capture;
-
-using Time = std::chrono::steady_clock::time_point;
 
 // The end of an operation, which others may wait for.
 struct Completion {
@@ -33,6 +32,8 @@ struct Operation {
   // Called without the lock; null for none.
   std::function<void()> run;
   std::shared_ptr<Completion> completion;
+  // Called without the lock, with when it began and ended; null for none.
+  std::function<void(Time start, Time end)> report = nullptr;
 };
 
 // All functions need the world's lock, which the thread takes as well.

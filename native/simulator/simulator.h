@@ -113,6 +113,52 @@ typedef struct SimulatorKernel {
 // Queues a kernel on a stream (a CUstream), or captures it, as cuLaunchKernel does. A CUresult.
 int simulatorLaunch(void* stream, const SimulatorKernel* kernel);
 
+typedef enum SimulatorActivityKind {
+  SIMULATOR_KERNEL,
+  SIMULATOR_COPY,
+  SIMULATOR_SET,
+  // A launch of a graph, from its first node to its last; told beside its nodes.
+  SIMULATOR_GRAPH,
+  // The host waited for a stream or an event.
+  SIMULATOR_WAIT,
+  // A call of this thread that queues what is told later under the same correlation.
+  SIMULATOR_CALL,
+} SimulatorActivityKind;
+
+typedef enum SimulatorMemoryKind { SIMULATOR_PAGEABLE, SIMULATOR_PINNED, SIMULATOR_DEVICE } SimulatorMemoryKind;
+
+// What does not apply is 0.
+typedef struct SimulatorActivity {
+  SimulatorActivityKind kind;
+  const char* name;
+  // Nanoseconds of CLOCK_MONOTONIC.
+  uint64_t start;
+  uint64_t end;
+  int device;
+  // Streams are counted from 1.
+  uint64_t stream;
+  uint64_t correlation;
+  uint64_t graph;
+  // Counted from 1 in its graph.
+  uint64_t node;
+  // Of copies and sets.
+  uint64_t bytes;
+  SimulatorMemoryKind from;
+  SimulatorMemoryKind to;
+  // Of kernels.
+  unsigned grid[3];
+  unsigned block[3];
+  unsigned sharedBytes;
+} SimulatorActivity;
+
+typedef void (*SimulatorObserver)(const SimulatorActivity* activity, void* data);
+
+// Tells `observer` from now on, on any thread but one at a time; it must not call the driver. Null for nobody: after
+// that no call is under way. What a stream did is told before anybody can see that it is done.
+void simulatorObserve(SimulatorObserver observer, void* data);
+// What activities call a stream (a CUstream); 0 for one that is not alive.
+uint64_t simulatorStreamNumber(void* stream);
+
 // Adds a finding for each allocation, stream, event, graph and context that is still alive and not yet reported.
 void simulatorFindLeaks(void);
 // What was found since the reset, in order; the array is good until the next call of any function here or of the

@@ -1,6 +1,7 @@
 // What is put on a stream, or captured into a graph: what it touches, what it takes, what it does.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -10,6 +11,7 @@
 #include <vector>
 
 #include "history.h"
+#include "simulator.h"
 
 namespace simulator {
 
@@ -35,6 +37,16 @@ struct Signal {
   std::uint32_t value;
 };
 
+// What observers are told of work beyond its name, its stream and its times.
+struct Report {
+  SimulatorActivityKind kind = SIMULATOR_KERNEL;
+  SimulatorMemoryKind from = SIMULATOR_PAGEABLE;
+  SimulatorMemoryKind to = SIMULATOR_PAGEABLE;
+  std::array<unsigned, 3> grid{};
+  std::array<unsigned, 3> block{};
+  unsigned sharedBytes = 0;
+};
+
 struct Work {
   // "cuMemcpyHtoDAsync".
   std::string what;
@@ -46,6 +58,8 @@ struct Work {
   // Called without the world's lock, with the access that it is; null for nothing to do.
   std::function<void(const Access&)> run;
   std::optional<Signal> signal;
+  // Nothing is told without one.
+  std::optional<Report> report = std::nullopt;
 };
 
 }  // namespace simulator

@@ -9,6 +9,30 @@
 
 namespace simulator {
 
+namespace {
+
+SimulatorActivity describe(const Report& report, const Queue& queue) {
+  SimulatorActivity activity{};
+  activity.kind = report.kind;
+  activity.device = queue.device;
+  activity.stream = queue.number;
+  activity.from = report.from;
+  activity.to = report.to;
+  std::copy(report.grid.begin(), report.grid.end(), activity.grid);
+  std::copy(report.block.begin(), report.block.end(), activity.block);
+  activity.sharedBytes = report.sharedBytes;
+  return activity;
+}
+
+void tellDone(SimulatorActivity activity, const std::string& name, Time start, Time end) {
+  activity.name = name.c_str();
+  activity.start = nanoseconds(start);
+  activity.end = nanoseconds(end);
+  tell(activity);
+}
+
+}  // namespace
+
 World::World() : config(simulatorDefaults()) {
   applyEnvironment(*this);
   random.seed(config.seed);
@@ -48,14 +72,28 @@ Access World::hostAccess(std::string_view what) {
   return access;
 }
 
+void World::correlate(std::string_view call) {
+  ++lastCorrelation;
+  if (!observed()) return;
+  const std::string name(call);
+  SimulatorActivity activity{};
+  activity.kind = SIMULATOR_CALL;
+  activity.name = name.c_str();
+  activity.correlation = lastCorrelation;
+  tell(activity);
+}
+
 CUresult World::submit(Queue& queue, Work work) {
-  if (queue.capture == nullptr) return perform(queue, next(queue, work.what), work);
+  if (queue.capture == nullptr) {
+    correlate(work.what);
+    return perform(queue, next(queue, work.what), work);
+  }
   if (queue.capture->invalidated()) return CUDA_ERROR_STREAM_CAPTURE_INVALIDATED;
   queue.capture->add(queue, std::move(work));
   return CUDA_SUCCESS;
 }
 
-CUresult World::perform(Queue& queue, const Access& access, const Work& work) {
+CUresult World::perform(Queue& queue, const Access& access, const Work& work, const NodePlace& place) {
   std::vector<Range> ranges(work.touches.size());
   for (std::size_t i = 0; i < ranges.size(); ++i)
     if (const CUresult result = allowed(access, work.touches[i], ranges[i]); result != CUDA_SUCCESS) return result;
@@ -71,21 +109,36 @@ CUresult World::perform(Queue& queue, const Access& access, const Work& work) {
   if (work.signal) signals[work.signal->address].push_back({work.signal->value, completion});
   std::function<void()> run;
   if (work.run) run = [access, body = work.run] { body(access); };
-  queue.push({nullptr, duration, std::move(run), std::move(completion)});
+  std::function<void(Time, Time)> report;
+  if (work.report && observed()) {
+    SimulatorActivity activity = describe(*work.report, queue);
+    activity.bytes = work.copied;
+    activity.correlation = lastCorrelation;
+    activity.graph = place.graph;
+    activity.node = place.node;
+    report = [activity, name = work.what](Time start, Time end) { tellDone(activity, name, start, end); };
+  }
+  queue.push({nullptr, duration, std::move(run), std::move(completion), std::move(report)});
   return CUDA_SUCCESS;
 }
 
-void World::queueWait(Queue& queue, std::string_view what, std::shared_ptr<const Completion> after) {
+void World::queueWait(Queue& queue, std::string_view what, std::shared_ptr<const Completion> after,
+                      std::function<void(Time, Time)> report) {
   if (after != nullptr) queue.clock.join(after->clock);
   auto completion = std::make_shared<Completion>();
   completion->clock = *next(queue, what).known;
-  queue.push({std::move(after), std::chrono::nanoseconds(config.operationNs), nullptr, std::move(completion)});
+  queue.push({std::move(after), std::chrono::nanoseconds(config.operationNs), nullptr, std::move(completion),
+              std::move(report)});
 }
 
 // Nodes that nothing orders are on timelines of their own, so that their races are found, though they run one after
 // the other.
 CUresult World::launch(Queue& queue, GraphExecState& graph) {
-  queueWait(queue, "cuGraphLaunch", graph.last);
+  correlate("cuGraphLaunch");
+  const bool told = observed();
+  const auto began = std::make_shared<Time>();
+  queueWait(queue, "cuGraphLaunch", graph.last,
+            told ? [began](Time, Time end) { *began = end; } : std::function<void(Time, Time)>());
   const Clock start = queue.clock;
   std::vector<Clock> clocks;
   for (const GraphNode& node : *graph.nodes) {
@@ -99,9 +152,18 @@ CUresult World::launch(Queue& queue, GraphExecState& graph) {
     access.what = std::make_shared<const std::string>(node.work.what + " in graph " + std::to_string(graph.number) +
                                                       " on stream " + std::to_string(queue.number));
     clocks.push_back(std::move(clock));
-    if (const CUresult result = perform(queue, access, node.work); result != CUDA_SUCCESS) return result;
+    if (const CUresult result = perform(queue, access, node.work, {graph.number, clocks.size()});
+        result != CUDA_SUCCESS)
+      return result;
   }
-  queueWait(queue, "the end of a graph", nullptr);
+  std::function<void(Time, Time)> report;
+  if (told) {
+    SimulatorActivity activity = describe({.kind = SIMULATOR_GRAPH}, queue);
+    activity.correlation = lastCorrelation;
+    activity.graph = graph.number;
+    report = [activity, began](Time, Time end) { tellDone(activity, "graph", *began, end); };
+  }
+  queueWait(queue, "the end of a graph", nullptr, std::move(report));
   graph.last = queue.last;
   return CUDA_SUCCESS;
 }

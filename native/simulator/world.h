@@ -77,6 +77,12 @@ struct Range {
   bool write;
 };
 
+// The node of a graph that work is, counted from 1; 0 for work of its own.
+struct NodePlace {
+  std::uint64_t graph = 0;
+  std::uint64_t node = 0;
+};
+
 struct World {
   World();
 
@@ -94,9 +100,12 @@ struct World {
   // Queues work, or captures it. Refused work is not queued.
   CUresult submit(Queue& queue, Work work);
   // Checks what the work of `access` touches and queues it; `queue` need not be the timeline of the access.
-  CUresult perform(Queue& queue, const Access& access, const Work& work);
+  CUresult perform(Queue& queue, const Access& access, const Work& work, const NodePlace& place = {});
+  // A call that queues something: told, if anybody is, and given a number that all of it has.
+  void correlate(std::string_view call);
   // Queues a wait for `after`, or for nothing but what comes before it.
-  void queueWait(Queue& queue, std::string_view what, std::shared_ptr<const Completion> after);
+  void queueWait(Queue& queue, std::string_view what, std::shared_ptr<const Completion> after,
+                 std::function<void(Time, Time)> report = nullptr);
   // Launches a graph.
   CUresult launch(Queue& queue, GraphExecState& graph);
   // Whether a capture is under way that forbids this thread calls that may wait; it is then invalid.
@@ -149,6 +158,7 @@ struct World {
   std::uint64_t lastGraph = 0;
   std::uint64_t lastModule = 0;
   std::uint64_t lastPhysical = 0;
+  std::uint64_t lastCorrelation = 0;
   std::mt19937_64 random;
   bool initialised = false;
   bool deinitialised = false;

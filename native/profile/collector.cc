@@ -1,0 +1,226 @@
+#include "collector.h"
+
+#include <time.h>
+
+#include <algorithm>
+#include <array>
+#include <new>
+#include <utility>
+
+#include "cuda/stream_names.h"
+
+namespace tensorrt_node::profile {
+
+namespace {
+
+constexpr int success = 0;
+constexpr std::uint32_t flushForced = 1;
+// How late activities may be; less costs CUPTI's thread more.
+constexpr std::uint32_t flushMilliseconds = 100;
+// CUPTI_EXTERNAL_CORRELATION_KIND_CUSTOM0, which is for tools.
+constexpr std::uint32_t rangeKind = 3;
+
+// Of CUpti_driver_api_trace_cbid (cupti_driver_cbid.h): cuMemsetD8Async, cuMemcpyHtoDAsync_v2, cuMemcpyDtoHAsync_v2,
+// cuMemcpyDtoDAsync_v2, cuLaunchKernel, cuGraphLaunch and cuLaunchKernelEx. CUPTI tells of ranges with the calls that
+// it records, and all others would be noise.
+constexpr std::array<std::uint32_t, 7> queueingCalls{216, 277, 279, 281, 307, 514, 652};
+
+std::uint64_t hostTime() noexcept {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
+}
+
+}  // namespace
+
+Collector& Collector::instance() {
+  alignas(Collector) static std::byte storage[sizeof(Collector)];
+  static auto* const collector = ::new (static_cast<void*>(storage)) Collector;
+  return *collector;
+}
+
+std::uint64_t Collector::start(const CollectorOptions& options) {
+  const std::lock_guard turn(turn_);
+  if (collecting_) throw BusyError();
+  open(options.libraries);
+  {
+    const std::lock_guard lock(mutex_);
+    accepting_ = true;
+    accepted_ = collection_ + 1;
+    most_ = options.mostActivities;
+    origin_ = options.origin;
+    activities_.clear();
+    names_ = {};
+    streams_.clear();
+    dropped_ = 0;
+  }
+  try {
+    measureClock();
+    nameStreams(true);
+    enable(options);
+  } catch (...) {
+    disable();
+    throw;
+  }
+  collecting_ = true;
+  return ++collection_;
+}
+
+CollectorInfo Collector::info() const {
+  const std::lock_guard turn(turn_);
+  return cupti_ ? CollectorInfo{cupti_->path(), cupti_->version()} : CollectorInfo{};
+}
+
+void Collector::stop(std::uint64_t collection) noexcept {
+  const std::lock_guard turn(turn_);
+  if (!collecting_ || collection != collection_) return;
+  disable();
+  collecting_ = false;
+}
+
+TakenActivities Collector::take(std::uint64_t collection, std::size_t most) {
+  TakenActivities taken;
+  const std::lock_guard lock(mutex_);
+  if (collection != accepted_) return taken;
+  const auto end = activities_.begin() + static_cast<std::ptrdiff_t>(std::min(most, activities_.size()));
+  taken.activities.assign(activities_.begin(), end);
+  activities_.erase(activities_.begin(), end);
+  taken.names = names_.takeNew();
+  taken.dropped = std::exchange(dropped_, 0);
+  return taken;
+}
+
+bool Collector::enter(std::uint64_t range) noexcept {
+  // With it, CUPTI is open.
+  return ranges_.load(std::memory_order_acquire) && cupti_->pushCorrelation(rangeKind, range) == success;
+}
+
+void Collector::leave() noexcept {
+  std::uint64_t last = 0;
+  cupti_->popCorrelation(rangeKind, &last);
+}
+
+void Collector::open(const std::vector<std::string>& libraries) {
+  if (cupti_) return;
+  const Cupti opened = Cupti::open(libraries);
+  // Before anything is enabled. What CUPTI makes of it is measured, so it may as well refuse.
+  opened.registerTimestamp([]() noexcept { return hostTime(); });
+  opened.check(opened.registerCallbacks(requestBuffer, completeBuffer), "cuptiActivityRegisterCallbacks");
+  cupti_ = opened;
+}
+
+void Collector::enable(const CollectorOptions& options) {
+  std::vector<cupti::Kind> kinds{cupti::Kind::concurrentKernel, cupti::Kind::copy, cupti::Kind::peerCopy,
+                                 cupti::Kind::set, cupti::Kind::synchronization};
+  // With it, CUPTI leaves the nodes out.
+  if (!options.graphNodes) kinds.push_back(cupti::Kind::graph);
+  if (options.ranges) kinds.push_back(cupti::Kind::externalCorrelation);
+  for (const cupti::Kind kind : kinds) {
+    cupti_->check(cupti_->enable(kind), "cuptiActivityEnable");
+    enabled_.push_back(kind);
+  }
+  cupti_->check(cupti_->flushPeriod(flushMilliseconds), "cuptiActivityFlushPeriod");
+  if (!options.ranges) return;
+  if (cupti_->enableDriverApi != nullptr) {
+    for (const std::uint32_t call : queueingCalls)
+      cupti_->check(cupti_->enableDriverApi(call, 1), "cuptiActivityEnableDriverApi");
+  }
+  ranges_.store(true, std::memory_order_release);
+}
+
+void Collector::disable() noexcept {
+  ranges_.store(false, std::memory_order_release);
+  cupti_->flushPeriod(0);
+  if (cupti_->enableDriverApi != nullptr && std::erase(enabled_, cupti::Kind::externalCorrelation) > 0) {
+    for (const std::uint32_t call : queueingCalls) cupti_->enableDriverApi(call, 0);
+    cupti_->disable(cupti::Kind::externalCorrelation);
+  }
+  for (const cupti::Kind kind : enabled_) cupti_->disable(kind);
+  enabled_.clear();
+  cupti_->flushAll(flushForced);
+  try {
+    nameStreams(false);
+  } catch (...) {
+    // Nobody listens all the same: it is the telling of names that can fail.
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    accepting_ = false;
+  }
+  buffers_.trim();
+}
+
+void Collector::nameStreams(bool wanted) {
+  if (!wanted) {
+    cuda::StreamNames::instance().listen(nullptr);
+    return;
+  }
+  cuda::StreamNames::instance().listen([this](CUcontext context, CUstream stream, const std::string& name) {
+    std::uint32_t contextId = 0;
+    std::uint32_t streamId = 0;
+    if (cupti_->getContextId(context, &contextId) != success) return;
+    if (cupti_->getStreamId(context, stream, 0, &streamId) != success) return;
+    const std::lock_guard lock(mutex_);
+    streams_[{contextId, streamId}] = names_.numberOf(name);
+  });
+}
+
+// CUPTI's clock should be the host's, by the callback; if it is not, the offset of the two is what counts.
+void Collector::measureClock() {
+  std::uint64_t least = ~std::uint64_t{0};
+  std::int64_t offset = 0;
+  for (int i = 0; i < 5; ++i) {
+    std::uint64_t theirs = 0;
+    const std::uint64_t before = hostTime();
+    if (cupti_->getTimestamp(&theirs) != success) return;
+    const std::uint64_t after = hostTime();
+    if (theirs >= before && theirs <= after) {
+      offset = 0;
+      break;
+    }
+    if (after - before >= least) continue;
+    least = after - before;
+    offset = static_cast<std::int64_t>(before + least / 2) - static_cast<std::int64_t>(theirs);
+  }
+  const std::lock_guard lock(mutex_);
+  clockOffset_ = offset;
+}
+
+void Collector::requestBuffer(std::uint8_t** buffer, std::size_t* bytes, std::size_t* mostRecords) noexcept {
+  BufferPool& pool = instance().buffers_;
+  // Without one CUPTI drops records, and tells how many.
+  *buffer = pool.take();
+  *bytes = *buffer == nullptr ? 0 : pool.bufferBytes();
+  *mostRecords = 0;
+}
+
+void Collector::completeBuffer(CUcontext, std::uint32_t, std::uint8_t* buffer, std::size_t,
+                               std::size_t validBytes) noexcept {
+  Collector& collector = instance();
+  try {
+    collector.read(buffer, validBytes);
+  } catch (...) {
+    // Out of memory: the rest of the buffer is lost.
+    const std::lock_guard lock(collector.mutex_);
+    ++collector.dropped_;
+  }
+  collector.buffers_.give(buffer);
+}
+
+void Collector::read(std::uint8_t* buffer, std::size_t validBytes) {
+  std::size_t dropped = 0;
+  const std::lock_guard lock(mutex_);
+  if (!accepting_) return;
+  cupti::Record* record = nullptr;
+  while (validBytes > 0 && cupti_->nextRecord(buffer, validBytes, &record) == success) {
+    const Decoded decoded = decode(*record, clockOffset_ - origin_, names_, streams_);
+    if (decoded.unfinished || (decoded.activity && activities_.size() >= most_)) {
+      ++dropped_;
+    } else if (decoded.activity) {
+      activities_.push_back(*decoded.activity);
+    }
+  }
+  if (cupti_->droppedRecords(nullptr, 0, &dropped) == success) dropped_ += dropped;
+}
+
+}  // namespace tensorrt_node::profile

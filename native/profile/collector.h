@@ -1,0 +1,113 @@
+// Collects what the GPU does, for this process: there is one collection at a time.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <mutex>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "activity.h"
+#include "buffer_pool.h"
+#include "cupti.h"
+#include "decode.h"
+#include "names.h"
+
+namespace tensorrt_node::profile {
+
+// A collection is under way.
+class BusyError : public std::logic_error {
+ public:
+  BusyError() : std::logic_error("the GPU's activities are being collected already") {}
+};
+
+struct CollectorOptions {
+  // Candidates for libcupti. The first collection of the process decides.
+  std::vector<std::string> libraries;
+  // Nanoseconds of CLOCK_MONOTONIC that activities' times count from.
+  std::int64_t origin = 0;
+  // Nodes of graphs one by one, not launches as a whole.
+  bool graphNodes = false;
+  // Which range (range.h) each call was made in.
+  bool ranges = false;
+  // Held until they are taken; more are dropped.
+  std::size_t mostActivities = 1 << 18;
+};
+
+struct CollectorInfo {
+  std::string library;
+  std::uint32_t version = 0;
+};
+
+struct TakenActivities {
+  std::vector<Activity> activities;
+  // Those that are new since the last, numbered on.
+  std::vector<std::string> names;
+  // Lost since the last.
+  std::uint64_t dropped = 0;
+};
+
+// Safe from any thread.
+class Collector {
+ public:
+  // Never destroyed: CUPTI calls back until the process ends.
+  static Collector& instance();
+
+  // The number of this collection. Throws BusyError, and tensorrt::UnsupportedError where CUPTI is not there or
+  // refuses.
+  std::uint64_t start(const CollectorOptions& options);
+  CollectorInfo info() const;
+  // Ends that collection, unless it has ended. Work that is under way is not waited for: it counts as dropped.
+  // Activities can be taken until the next start. May take milliseconds.
+  void stop(std::uint64_t collection) noexcept;
+  // The oldest `most` of that collection; nothing of one that is over and followed by another.
+  TakenActivities take(std::uint64_t collection, std::size_t most);
+
+  // For Range.
+  bool enter(std::uint64_t range) noexcept;
+  void leave() noexcept;
+
+  std::size_t bufferCount() const { return buffers_.count(); }
+
+ private:
+  Collector() = default;
+  static void requestBuffer(std::uint8_t** buffer, std::size_t* bytes, std::size_t* mostRecords) noexcept;
+  static void completeBuffer(CUcontext context, std::uint32_t stream, std::uint8_t* buffer, std::size_t bytes,
+                             std::size_t validBytes) noexcept;
+
+  void open(const std::vector<std::string>& libraries);
+  void enable(const CollectorOptions& options);
+  void disable() noexcept;
+  void nameStreams(bool wanted);
+  void measureClock();
+  void read(std::uint8_t* buffer, std::size_t validBytes);
+
+  // Of start and stop, taken before the other.
+  mutable std::mutex turn_;
+  // Once it is open it stays the same.
+  std::optional<Cupti> cupti_;
+  std::vector<cupti::Kind> enabled_;
+  std::uint64_t collection_ = 0;
+  bool collecting_ = false;
+  std::atomic<bool> ranges_{false};
+  BufferPool buffers_{std::size_t{1} << 21, 16};
+
+  // Of what callbacks use.
+  std::mutex mutex_;
+  bool accepting_ = false;
+  std::uint64_t accepted_ = 0;
+  std::size_t most_ = 0;
+  std::int64_t origin_ = 0;
+  // From CUPTI's clock to CLOCK_MONOTONIC.
+  std::int64_t clockOffset_ = 0;
+  std::deque<Activity> activities_;
+  Names names_;
+  StreamNameNumbers streams_;
+  std::uint64_t dropped_ = 0;
+};
+
+}  // namespace tensorrt_node::profile

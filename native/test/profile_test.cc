@@ -1,0 +1,372 @@
+// Collecting what the GPU does, from the simulated driver through the simulated CUPTI.
+#include <time.h>
+
+#include <algorithm>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "cuda/copy.h"
+#include "cuda/device_pool.h"
+#include "cuda/graph.h"
+#include "cuda/pinned_pool.h"
+#include "cuda/stream.h"
+#include "profile/collector.h"
+#include "profile/range.h"
+#include "simulated.h"
+#include "simulator/cupti/simulated_cupti.h"
+#include "tensorrt/error.h"
+
+namespace cuda = tensorrt_node::cuda;
+namespace profile = tensorrt_node::profile;
+using profile::Activity;
+using profile::ActivityKind;
+using profile::Direction;
+
+namespace {
+
+profile::CollectorOptions options() {
+  profile::CollectorOptions wanted;
+  wanted.libraries = {SIMULATED_CUPTI_PATH};
+  return wanted;
+}
+
+double hostTime() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<double>(now.tv_sec) * 1e9 + static_cast<double>(now.tv_nsec);
+}
+
+// A collection of a test.
+struct Collection {
+  explicit Collection(const profile::CollectorOptions& wanted = options())
+      : number(profile::Collector::instance().start(wanted)) {}
+  ~Collection() { stop(); }
+  Collection(const Collection&) = delete;
+  Collection& operator=(const Collection&) = delete;
+
+  void stop() const { profile::Collector::instance().stop(number); }
+
+  // All that is left, after the end; in order of time.
+  std::vector<Activity> finish() {
+    stop();
+    profile::TakenActivities taken = profile::Collector::instance().take(number, ~std::size_t{0});
+    names.insert(names.end(), taken.names.begin(), taken.names.end());
+    dropped += taken.dropped;
+    std::sort(taken.activities.begin(), taken.activities.end(),
+              [](const Activity& left, const Activity& right) { return left.start < right.start; });
+    return taken.activities;
+  }
+
+  std::string name(std::uint32_t numbered) const { return numbered == 0 ? "" : names.at(numbered - 1); }
+
+  const std::uint64_t number;
+  std::vector<std::string> names;
+  std::uint64_t dropped = 0;
+};
+
+std::vector<Activity> of(ActivityKind kind, const std::vector<Activity>& all) {
+  std::vector<Activity> found;
+  std::copy_if(all.begin(), all.end(), std::back_inserter(found),
+               [&](const Activity& each) { return each.kind == kind; });
+  return found;
+}
+
+struct Setting {
+  Setting(const char* named, std::uint64_t value) : name(named) { CHECK(simulatedCuptiSet(name, value) == 1); }
+  ~Setting() { simulatedCuptiSet(name, 0); }
+  Setting(const Setting&) = delete;
+  Setting& operator=(const Setting&) = delete;
+  const char* name;
+};
+
+void launch(const cuda::Stream& stream, const char* name, std::uint64_t nanoseconds = 0) {
+  SimulatorKernel kernel{};
+  kernel.name = name;
+  kernel.nanoseconds = nanoseconds;
+  kernel.run = [](void*) {};
+  const cuda::Current current(*stream.context());
+  CHECK_EQUAL(simulatorLaunch(stream.handle(), &kernel), 0);
+}
+
+// Memory of both sides, and a stream.
+struct Machine {
+  std::shared_ptr<const cuda::Context> context = test::context();
+  cuda::PinnedPool pinned{context};
+  cuda::DevicePool device{context};
+  cuda::Stream stream{context, "compute"};
+};
+
+}  // namespace
+
+TEST(profile_tells_kernels_and_copies_with_their_bytes_and_streams_in_order) {
+  Machine machine;
+  cuda::Stream copies(machine.context, "copies");
+  cuda::PinnedBlock host = machine.pinned.allocate(4096);
+  cuda::DeviceBlock block = machine.device.allocate(4096, machine.stream);
+  Collection collection;
+  const double before = hostTime();
+  cuda::copyToDevice(machine.stream, block, 0, host, 0, 3000);
+  launch(machine.stream, "_Z6squarePf", 50'000);
+  cuda::copyToHost(machine.stream, host, 0, block, 0, 1234);
+  machine.stream.synchronize();
+  launch(copies, "other");
+  copies.synchronize();
+  const double after = hostTime();
+
+  const auto all = collection.finish();
+  const auto kernels = of(ActivityKind::kernel, all);
+  CHECK_EQUAL(kernels.size(), 2U);
+  CHECK_EQUAL(collection.name(kernels[0].name), "square(float*)");
+  CHECK_EQUAL(collection.name(kernels[0].streamName), "compute");
+  CHECK_EQUAL(collection.name(kernels[1].name), "other");
+  CHECK_EQUAL(collection.name(kernels[1].streamName), "copies");
+  CHECK(kernels[0].stream != kernels[1].stream);
+  CHECK(kernels[0].end - kernels[0].start >= 50'000);
+  CHECK_EQUAL(kernels[0].block[0], 32U);
+  const auto moved = of(ActivityKind::copy, all);
+  CHECK_EQUAL(moved.size(), 2U);
+  CHECK_EQUAL(moved[0].bytes, 3000.0);
+  CHECK_EQUAL(moved[0].direction, Direction::toDevice);
+  CHECK_EQUAL(moved[0].pageable, 0U);
+  CHECK_EQUAL(collection.name(moved[0].name), "copy to device");
+  CHECK_EQUAL(moved[1].bytes, 1234.0);
+  CHECK_EQUAL(moved[1].direction, Direction::toHost);
+  CHECK(moved[0].end <= kernels[0].start && kernels[0].end <= moved[1].start);
+  for (const Activity& each : all) CHECK(before <= each.start && each.start <= each.end && each.end <= after);
+  const auto waits = of(ActivityKind::synchronize, all);
+  CHECK_EQUAL(waits.size(), 2U);
+  CHECK_EQUAL(collection.name(waits[0].streamName), "compute");
+  CHECK_EQUAL(collection.dropped, 0U);
+}
+
+TEST(profile_counts_times_from_the_origin_whatever_clock_cupti_keeps) {
+  const Setting clock("clock", 1);
+  Machine machine;
+  const double origin = hostTime() - 1e9;
+  auto wanted = options();
+  wanted.origin = static_cast<std::int64_t>(origin);
+  Collection collection(wanted);
+  const double before = hostTime() - origin;
+  launch(machine.stream, "kernel");
+  machine.stream.synchronize();
+  const double after = hostTime() - origin;
+  const auto kernels = of(ActivityKind::kernel, collection.finish());
+  CHECK_EQUAL(kernels.size(), 1U);
+  // Two clocks, each read a few times: not to the nanosecond.
+  constexpr double tolerance = 1e6;
+  CHECK(kernels[0].start > before - tolerance && kernels[0].end < after + tolerance);
+}
+
+TEST(profile_names_streams_made_before_and_during_a_collection_alike) {
+  Machine machine;
+  Collection collection;
+  {
+    const cuda::Stream late(machine.context, "late");
+    launch(late, "kernel");
+    late.synchronize();
+  }
+  launch(machine.stream, "kernel");
+  machine.stream.synchronize();
+  const auto kernels = of(ActivityKind::kernel, collection.finish());
+  CHECK_EQUAL(kernels.size(), 2U);
+  CHECK_EQUAL(collection.name(kernels[0].streamName), "late");
+  CHECK_EQUAL(collection.name(kernels[1].streamName), "compute");
+  CHECK_EQUAL(kernels[0].name, kernels[1].name);
+}
+
+namespace {
+
+cuda::Graph twoKernels(const cuda::Stream& stream) {
+  return cuda::Graph::capture(stream, [&] {
+    launch(stream, "first");
+    launch(stream, "second");
+  });
+}
+
+}  // namespace
+
+TEST(profile_tells_a_launch_of_a_graph_as_one_unless_its_nodes_are_wanted) {
+  Machine machine;
+  const cuda::Graph graph = twoKernels(machine.stream);
+  Collection collection;
+  graph.launch(machine.stream);
+  machine.stream.synchronize();
+  const auto all = collection.finish();
+  CHECK(of(ActivityKind::kernel, all).empty());
+  const auto graphs = of(ActivityKind::graph, all);
+  CHECK_EQUAL(graphs.size(), 1U);
+  CHECK(graphs[0].graph != 0);
+  CHECK(graphs[0].start <= graphs[0].end);
+  CHECK_EQUAL(collection.name(graphs[0].streamName), "compute");
+}
+
+TEST(profile_tells_the_nodes_of_a_graph_with_the_launch_they_are_of) {
+  Machine machine;
+  const cuda::Graph graph = twoKernels(machine.stream);
+  auto wanted = options();
+  wanted.graphNodes = true;
+  Collection collection(wanted);
+  graph.launch(machine.stream);
+  graph.launch(machine.stream);
+  machine.stream.synchronize();
+  const auto all = collection.finish();
+  CHECK(of(ActivityKind::graph, all).empty());
+  const auto kernels = of(ActivityKind::kernel, all);
+  CHECK_EQUAL(kernels.size(), 4U);
+  CHECK_EQUAL(collection.name(kernels[0].name), "first");
+  CHECK_EQUAL(collection.name(kernels[1].name), "second");
+  CHECK(kernels[0].graph != 0);
+  CHECK_EQUAL(kernels[0].graph, kernels[3].graph);
+  CHECK_EQUAL(kernels[0].correlation, kernels[1].correlation);
+  CHECK(kernels[1].correlation != kernels[2].correlation);
+}
+
+TEST(profile_ties_work_to_the_innermost_range_that_it_was_queued_in) {
+  Machine machine;
+  auto wanted = options();
+  wanted.ranges = true;
+  Collection collection(wanted);
+  launch(machine.stream, "outside");
+  {
+    const profile::Range outer(7);
+    launch(machine.stream, "outer");
+    const profile::Range inner(8);
+    launch(machine.stream, "inner");
+  }
+  machine.stream.synchronize();
+  const auto all = collection.finish();
+  const auto rangeOf = [&](const char* name) {
+    for (const Activity& kernel : of(ActivityKind::kernel, all)) {
+      if (collection.name(kernel.name) != name) continue;
+      for (const Activity& range : of(ActivityKind::range, all))
+        if (range.correlation == kernel.correlation) return range.bytes;
+    }
+    return 0.0;
+  };
+  CHECK_EQUAL(rangeOf("outside"), 0.0);
+  CHECK_EQUAL(rangeOf("outer"), 7.0);
+  CHECK_EQUAL(rangeOf("inner"), 8.0);
+}
+
+TEST(profile_holds_no_more_than_it_may_and_counts_the_rest) {
+  Machine machine;
+  auto wanted = options();
+  wanted.mostActivities = 10;
+  Collection collection(wanted);
+  for (int i = 0; i < 25; ++i) launch(machine.stream, "kernel");
+  machine.stream.synchronize();
+  // And the wait.
+  CHECK_EQUAL(collection.finish().size(), 10U);
+  CHECK_EQUAL(collection.dropped, 16U);
+}
+
+TEST(profile_needs_no_more_buffers_however_long_it_runs) {
+  Machine machine;
+  Collection collection;
+  std::size_t kernels = 0;
+  // More than a buffer holds, a few times.
+  for (int round = 0; round < 40; ++round) {
+    for (int i = 0; i < 1000; ++i) launch(machine.stream, "kernel");
+    machine.stream.synchronize();
+    for (const Activity& each : profile::Collector::instance().take(collection.number, ~std::size_t{0}).activities)
+      kernels += each.kind == ActivityKind::kernel ? 1 : 0;
+  }
+  CHECK(profile::Collector::instance().bufferCount() <= 16);
+  kernels += of(ActivityKind::kernel, collection.finish()).size();
+  CHECK_EQUAL(kernels, 40'000U);
+  CHECK_EQUAL(collection.dropped, 0U);
+  CHECK_EQUAL(profile::Collector::instance().bufferCount(), 0U);
+}
+
+TEST(profile_gives_the_oldest_first_and_the_rest_later) {
+  Machine machine;
+  Collection collection;
+  for (int i = 0; i < 5; ++i) launch(machine.stream, "kernel");
+  machine.stream.synchronize();
+  collection.stop();
+  profile::Collector& collector = profile::Collector::instance();
+  const auto first = collector.take(collection.number, 2);
+  const auto rest = collector.take(collection.number, 100);
+  CHECK_EQUAL(first.activities.size(), 2U);
+  CHECK_EQUAL(rest.activities.size(), 4U);
+  CHECK(first.activities[1].start <= rest.activities[0].start);
+  CHECK(!first.names.empty());
+  CHECK(rest.names.empty());
+}
+
+TEST(profile_refuses_a_second_collection_until_the_first_ends) {
+  Machine machine;
+  profile::Collector& collector = profile::Collector::instance();
+  {
+    const Collection first;
+    CHECK_CONTAINS(CHECK_THROWS(collector.start(options()), profile::BusyError).what(), "already");
+    launch(machine.stream, "first");
+    machine.stream.synchronize();
+  }
+  Collection second;
+  // Of a collection that is over: nothing is ended by it, and nothing found.
+  collector.stop(second.number - 1);
+  CHECK(collector.take(second.number - 1, 10).activities.empty());
+  launch(machine.stream, "second");
+  machine.stream.synchronize();
+  const auto kernels = of(ActivityKind::kernel, second.finish());
+  CHECK_EQUAL(kernels.size(), 1U);
+  CHECK_EQUAL(second.name(kernels[0].name), "second");
+}
+
+TEST(profile_stops_while_work_is_under_way) {
+  test::slowDown(100'000);
+  Machine machine;
+  Collection collection;
+  for (int i = 0; i < 50; ++i) launch(machine.stream, "kernel");
+  const auto all = collection.finish();
+  CHECK(all.size() < 50U);
+  machine.stream.synchronize();
+  CHECK(collection.finish().empty());
+}
+
+TEST(profile_is_safe_beside_threads_that_make_streams_and_launch) {
+  Machine machine;
+  std::vector<std::thread> threads;
+  std::atomic<bool> done{false};
+  for (int i = 0; i < 3; ++i)
+    threads.emplace_back([&] {
+      while (!done) {
+        const profile::Range range(1);
+        const cuda::Stream stream(machine.context, "worker");
+        launch(stream, "kernel");
+        stream.synchronize();
+      }
+    });
+  for (int i = 0; i < 10; ++i) {
+    auto wanted = options();
+    wanted.ranges = i % 2 == 0;
+    Collection collection(wanted);
+    launch(machine.stream, "mine");
+    machine.stream.synchronize();
+    for (int take = 0; take < 20; ++take) profile::Collector::instance().take(collection.number, 3);
+    collection.finish();
+  }
+  done = true;
+  for (std::thread& each : threads) each.join();
+}
+
+TEST(profile_says_what_to_do_where_cupti_refuses) {
+  Machine machine;
+  const Setting refuse("refuse", 35);
+  const auto error =
+      CHECK_THROWS(profile::Collector::instance().start(options()), tensorrt_node::tensorrt::UnsupportedError);
+  CHECK_CONTAINS(error.what(), "CUPTI_ERROR_INSUFFICIENT_PRIVILEGES");
+  CHECK_CONTAINS(error.hint(), "NVreg_RestrictProfilingToAdminUsers");
+}
+
+TEST(profile_says_of_each_library_why_it_does_not_serve) {
+  const Setting old("version", 17);
+  const auto error = CHECK_THROWS(profile::Cupti::open({"/no/such/libcupti.so.13", "libc.so.6", SIMULATED_CUPTI_PATH}),
+                                  tensorrt_node::tensorrt::UnsupportedError);
+  CHECK_CONTAINS(error.what(), "/no/such/libcupti.so.13");
+  CHECK_CONTAINS(error.what(), "libc.so.6: it has no function cuptiGetVersion");
+  CHECK_CONTAINS(error.what(), "CUDA 11");
+  CHECK_CONTAINS(error.hint(), "nvidia-cuda-cupti");
+}
