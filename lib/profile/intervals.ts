@@ -7,9 +7,9 @@ export interface Interval {
 
 /** The times that are in any of `intervals`, which may be in any order. */
 export function union(intervals: Iterable<Readonly<Interval>>): Interval[] {
-  const sorted = [...intervals].filter(({start, end}) => end > start).sort((a, b) => a.start - b.start);
   const merged: Interval[] = [];
-  for (const {start, end} of sorted) {
+  for (const {start, end} of byStart([...intervals])) {
+    if (end <= start) continue;
     const last = merged.at(-1);
     if (last !== undefined && start <= last.end) last.end = Math.max(last.end, end);
     else merged.push({start, end});
@@ -58,10 +58,10 @@ export class Coverage {
 
 /** For each of `places`, in order of their starts, the items that share some time with it. */
 export function* overlapping<P extends Interval, I extends Interval>(places: readonly P[], items: readonly I[]): Generator<[P, I[]]> {
-  const sorted = [...items].sort((a, b) => a.start - b.start);
+  const sorted = byStart([...items]);
   let next = 0;
   let active: I[] = [];
-  for (const place of [...places].sort((a, b) => a.start - b.start)) {
+  for (const place of byStart([...places])) {
     while (next < sorted.length && sorted[next]!.start < place.end) active.push(sorted[next++]!);
     active = active.filter(({end}) => end > place.start);
     // What began for an earlier, longer place may lie behind this one.
@@ -71,4 +71,10 @@ export function* overlapping<P extends Interval, I extends Interval>(places: rea
 
 export function shared(a: Readonly<Interval>, b: Readonly<Interval>): number {
   return Math.max(0, Math.min(a.end, b.end) - Math.max(a.start, b.start));
+}
+
+/** In place. Most lists are in order already. */
+function byStart<I extends Interval>(items: I[]): I[] {
+  for (let i = 1; i < items.length; i++) if (items[i]!.start < items[i - 1]!.start) return items.sort((a, b) => a.start - b.start);
+  return items;
 }

@@ -29,7 +29,7 @@ export interface TraceWriterOptions {
 
 const DEFAULT_MAX_BYTES = 256 * 2 ** 20;
 const MIN_MAX_BYTES = 2 ** 20;
-const MAX_LINE_BYTES = 16 * 2 ** 10;
+const MAX_LINE_LENGTH = 4 * 2 ** 10;
 const FLUSH_MILLISECONDS = 200;
 const SECOND = 1e9;
 const END = '\n]\n';
@@ -41,7 +41,8 @@ interface Segment {
   /** Of the clock, whole. */
   second: number;
   offset: number;
-  bytes: number;
+  /** Characters. */
+  length: number;
   events: number;
   /** The latest start of an event, in nanoseconds. */
   last: number;
@@ -83,8 +84,7 @@ export class TraceWriter implements Disposable {
   #size = 0;
   #segments: Segment[] = [];
   #successor: Successor | undefined;
-  #pending: string[] = [];
-  #pendingBytes = 0;
+  #pending = '';
   readonly #tracks = new Map<string, KnownTrack>();
   readonly #groups = new Set<number>();
   #nextTrack = 1;
@@ -154,27 +154,26 @@ export class TraceWriter implements Disposable {
     if (this.#closed) throw new TensorrtNodeError('ERR_DISPOSED', 'the trace has been closed');
     if (this.#failure !== undefined) throw this.#failure;
     const line = `,\n${json}`;
-    const bytes = Buffer.byteLength(line);
-    if (bytes > MAX_LINE_BYTES) {
+    if (line.length > MAX_LINE_LENGTH) {
       this.#dropped++;
       return;
     }
     const segment = this.#segmentFor(start);
-    this.#push(line, bytes);
-    segment.bytes += bytes;
+    this.#push(line);
+    segment.length += line.length;
     segment.events++;
     segment.last = Math.max(segment.last, start);
     this.#events++;
-    if (this.#pendingBytes >= this.#flushBytes) this.#flush();
+    if (this.#pending.length >= this.#flushBytes) this.#flush();
   }
 
   /** Events may come late: those of a second that has passed are in the segment of the time when they came. */
   #segmentFor(start: number): Segment {
     const second = Math.floor(start / SECOND);
     const current = this.#segments.at(-1);
-    if (current !== undefined && second <= current.second && current.bytes < this.#maxBytes / 16) return current;
-    const offset = this.#size + this.#pendingBytes;
-    const segment = {second: Math.max(second, current?.second ?? second), offset, bytes: 0, events: 0, last: start};
+    if (current !== undefined && second <= current.second && current.length < this.#maxBytes / 16) return current;
+    this.#flush();
+    const segment = {second: Math.max(second, current?.second ?? second), offset: this.#size, length: 0, events: 0, last: start};
     this.#segments.push(segment);
     return segment;
   }
@@ -196,13 +195,11 @@ export class TraceWriter implements Disposable {
   }
 
   #pushMetadata(json: string): void {
-    const line = `,\n${json}`;
-    this.#push(line, Buffer.byteLength(line));
+    this.#push(`,\n${json}`);
   }
 
-  #push(line: string, bytes: number): void {
-    this.#pending.push(line);
-    this.#pendingBytes += bytes;
+  #push(line: string): void {
+    this.#pending += line;
     this.#timer ??= setTimeout(() => this.#flush(), FLUSH_MILLISECONDS).unref();
   }
 
@@ -221,9 +218,8 @@ export class TraceWriter implements Disposable {
   }
 
   #writePending(): void {
-    this.#size += writeAll(this.#fd, this.#pending.join(''), this.#size);
-    this.#pending = [];
-    this.#pendingBytes = 0;
+    this.#size += writeAll(this.#fd, this.#pending, this.#size);
+    this.#pending = '';
   }
 
   #writeEnd(ended: boolean): void {
@@ -307,7 +303,7 @@ export class TraceWriter implements Disposable {
   /** What was written so far stays, as a whole file. */
   #fail(error: unknown): void {
     this.#failure = fileError(error, this.#path, 'write');
-    this.#pending = [];
+    this.#pending = '';
     if (this.#successor !== undefined) {
       const {fd, path} = this.#successor;
       this.#successor = undefined;
