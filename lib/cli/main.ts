@@ -5,6 +5,8 @@ import {readFileSync} from 'node:fs';
 
 import {Command} from 'commander';
 
+// Logs where the environment says so.
+import '../logging/logging.js';
 import {benchCommand} from './bench.js';
 import {buildCommand} from './build.js';
 import {chatCommand} from './chat.js';
