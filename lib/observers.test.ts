@@ -1,0 +1,79 @@
+import {expect, it} from 'vitest';
+
+import {ManualBackend, TIMINGS} from '../test/support/manual_backend.js';
+import {addObserver, isObserved, type ModelEvent, type ObservedRequest, observed, observeRequest, tellTokensCame} from './observers.js';
+
+const REQUEST: ObservedRequest = {
+  model: 'm',
+  backend: 'cpu',
+  promptTokens: 1,
+  maxNewTokens: 2,
+  temperature: 0,
+  startedAt: 0,
+  session: undefined,
+};
+
+function listener() {
+  const heard: string[] = [];
+  return {
+    heard,
+    tokens: (batch: readonly unknown[]) => void heard.push(`tokens ${batch.length}`),
+    finished: (reason: string) => void heard.push(reason),
+    failed: (error: Error) => void heard.push(error.message),
+  };
+}
+
+it('are told until that is ended, and a request stays as it is where nobody wants to hear of it', () => {
+  const heard: string[] = [];
+  expect([isObserved(), observeRequest(REQUEST, listener())]).toEqual([false, undefined]);
+  const stop = addObserver({tokensCame: (_, busy) => void heard.push(`busy ${busy}`)});
+  expect(observeRequest(REQUEST, listener())).toBeUndefined();
+  tellTokensCame(new ManualBackend(1), true);
+  stop();
+  tellTokensCame(new ManualBackend(1), false);
+  expect([isObserved(), heard]).toEqual([false, ['busy true']]);
+});
+
+it('hear the end of a request once, and what they throw is no matter of its own', () => {
+  const ends: string[] = [];
+  const fail = () => {
+    throw new Error("an observer's own");
+  };
+  const stops = [
+    addObserver({request: fail, tokensCame: fail, model: fail}),
+    addObserver({request: () => ({tokens: fail, ended: fail})}),
+    addObserver({request: () => ({ended: ({outcome}) => void ends.push(outcome)})}),
+  ];
+  const told = listener();
+  const watched = observeRequest(REQUEST, told)!;
+  watched.tokens([{token: 1}]);
+  watched.stopped();
+  watched.finished('aborted', TIMINGS);
+  watched.failed(new Error('disposed of'));
+  tellTokensCame(new ManualBackend(1), true);
+  for (const stop of stops) stop();
+  expect(ends).toEqual(['stop']);
+  expect(told.heard).toEqual(['tokens 1', 'aborted', 'disposed of']);
+});
+
+it('hear of work whether it ends well or not, which it does as ever', async () => {
+  const events: ModelEvent[] = [];
+  const stop = addObserver({model: (event) => void events.push(event)});
+  const error = new Error('no');
+  expect(
+    await observed(
+      'load',
+      'm',
+      async () => 5,
+      (result) => ({result}),
+    ),
+  ).toBe(5);
+  await expect(observed('resume', 'm', () => Promise.reject(error))).rejects.toBe(error);
+  stop();
+  await observed('load', 'm', async () => 6);
+  const seconds = expect.any(Number);
+  expect(events).toEqual([
+    {kind: 'load', model: 'm', seconds, details: {result: 5}},
+    {kind: 'resume', model: 'm', seconds, error},
+  ]);
+});
