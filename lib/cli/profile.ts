@@ -1,8 +1,12 @@
 /** `tensorrt-node profile`: where the microseconds of a trace went. */
 
+import {writeFile} from 'node:fs/promises';
+import {basename} from 'node:path';
+
 import {Command} from 'commander';
 
 import type {Summary} from '../profile/summary.js';
+import type {TraceFile} from '../profile/trace_reader.js';
 import {withInterrupt} from './interrupt.js';
 
 interface Flags {
@@ -20,6 +24,7 @@ export function profileCommand(): Command {
     .description('tell where the time of a trace went')
     .addCommand(summaryCommand())
     .addCommand(compareCommand())
+    .addCommand(pageCommand())
     .addHelpText('after', EXAMPLES);
 }
 
@@ -51,15 +56,31 @@ function compareCommand(): Command {
     });
 }
 
+function pageCommand(): Command {
+  return new Command('page')
+    .description('draw a trace on one HTML page, which needs no network')
+    .argument('<trace>', 'a file that a profile wrote')
+    .argument('<page>', 'the HTML file to write')
+    .action(async (path: string, page: string) => {
+      const [{makePage}, {describeState}, {replaceFile}] = await Promise.all([
+        import('../profile/page/page.js'),
+        import('../profile/trace_state.js'),
+        import('../replace_file.js'),
+      ]);
+      const trace = await traceOf(path);
+      const html = makePage(trace, {title: basename(path), notes: describeState(trace)});
+      await replaceFile(page, (temporary) => writeFile(temporary, html));
+    });
+}
+
 async function summaryOf(path: string): Promise<Summary> {
-  const [{readTrace}, {summarize}, {describeState}] = await Promise.all([
-    import('../profile/trace_reader.js'),
-    import('../profile/summary.js'),
-    import('../profile/trace_state.js'),
-  ]);
-  return withInterrupt(async (signal) => {
-    const trace = await readTrace(path, {signal});
-    for (const line of describeState(trace)) console.error(`${path}: ${line}`);
-    return summarize(trace);
-  });
+  const [{summarize}, {describeState}] = await Promise.all([import('../profile/summary.js'), import('../profile/trace_state.js')]);
+  const trace = await traceOf(path);
+  for (const line of describeState(trace)) console.error(`${path}: ${line}`);
+  return summarize(trace);
+}
+
+async function traceOf(path: string): Promise<TraceFile> {
+  const {readTrace} = await import('../profile/trace_reader.js');
+  return withInterrupt((signal) => readTrace(path, {signal}));
 }
