@@ -1,0 +1,86 @@
+/** Traces as processes leave them, and as the command line tells them. */
+
+import {readFileSync, statSync} from 'node:fs';
+
+import {describe, expect, it} from 'vitest';
+
+import {readTrace} from '../../dist/profile/trace_reader.js';
+import {temporaryFolder} from '../support/temporary_folder.js';
+import {projectFile, runNode} from './helpers/child.js';
+import {command} from './helpers/command.js';
+
+const folder = temporaryFolder();
+const sample = (name: string) => projectFile(`test/fixtures/traces/${name}.json`);
+
+/** A process that records 20,000 kernels, a millisecond each, and then does `ending`. */
+function recorder(path: string, ending: string) {
+  const script = `
+    const {TraceWriter} = await import(${JSON.stringify(projectFile('dist/profile/trace_writer.js'))});
+    const writer = new TraceWriter(${JSON.stringify(path)}, {maxBytes: 2 ** 20});
+    for (let i = 0; i < 20_000; i++) writer.add({kind: 'kernel', device: 0, stream: 1, name: 'k', start: i * 1e6, end: i * 1e6 + 9});
+    ${ending}`;
+  return runNode(['--input-type=module', '-e', script]);
+}
+
+describe('a process that ends in the middle of a recording', () => {
+  it.each([
+    ['exits', 'process.exit(0)', 0],
+    ['fails', "throw new Error('planted')", 1],
+    ['runs to its end', '', 0],
+  ])('leaves a whole file within the limit where it %s', async (name, ending, status) => {
+    const path = folder(`${name}.json`);
+    expect((await recorder(path, ending)).status).toBe(status);
+    expect(statSync(path).size).toBeLessThanOrEqual(2 ** 20);
+    const {state, activities} = await readTrace(path);
+    expect(state).toMatchObject({ended: true, events: activities.length, dropped: 20_000 - activities.length});
+    expect(activities.at(-1)!.start).toBe(19_999 * 1e6);
+    expect(JSON.parse(readFileSync(path, 'utf8'))).toBeInstanceOf(Array);
+  });
+
+  it('leaves a whole file where it is killed, without its last events', async () => {
+    const path = folder('killed.json');
+    await recorder(path, "process.kill(process.pid, 'SIGKILL')");
+    expect(JSON.parse(readFileSync(path, 'utf8'))).toBeInstanceOf(Array);
+    const {state, activities} = await readTrace(path);
+    expect(state).toMatchObject({ended: false});
+    expect(activities.length).toBeGreaterThan(0);
+    const {code, stderr} = await command(['profile', 'summary', path]);
+    expect(code).toBe(0);
+    expect(stderr).toContain('the recording was not ended');
+    expect(stderr).toMatch(/\d+ events were dropped, \d+ stayed; all since [\d.]+ s of the clock are there/);
+  });
+});
+
+describe('tensorrt-node profile', () => {
+  it('summarises for people, and as JSON', async () => {
+    const {code, stdout, stderr} = await command(['profile', 'summary', sample('planted')]);
+    expect([code, stderr]).toEqual([0, '']);
+    expect(stdout).toBe(readFileSync(sample('planted').replace(/json$/, 'txt'), 'utf8'));
+    const json = await command(['profile', 'summary', sample('planted'), '--json']);
+    expect(JSON.parse(json.stdout)).toMatchObject({serialCopies: [{stream: 'uploads', bytes: 6e6, idle: 120_000}]});
+  });
+
+  it('compares', async () => {
+    const {stdout} = await command(['profile', 'compare', sample('decode'), sample('planted')]);
+    expect(stdout).toMatch(/copy to device on uploads +0 -> 1 +0 ns -> 120 µs +new/);
+    const json = await command(['profile', 'compare', sample('decode'), sample('planted'), '--json']);
+    expect(JSON.parse(json.stdout)).toMatchObject({serialIdle: {before: 0, after: 120_000}});
+  });
+
+  it('draws a page', async () => {
+    const page = folder('page.html');
+    const {code, stdout, stderr} = await command(['profile', 'page', sample('overlapped'), page]);
+    expect([code, stdout, stderr]).toEqual([0, '', '']);
+    expect(readFileSync(page, 'utf8')).toMatch(/^<!doctype html>[\s\S]*<title>overlapped\.json<\/title>[\s\S]*copy to device/);
+  });
+
+  it.each([
+    ['a file that is not there', ['summary', 'nothing.json'], 1, /nothing\.json: there is no such file \[ERR_NOT_FOUND\]/],
+    ['a file that is no trace', ['summary', projectFile('package.json')], 1, /give a file that a profile wrote.*\[ERR_TRACE\]/],
+    ['a missing argument', ['compare', sample('decode')], 2, /missing required argument 'after'/],
+  ])('says what is wrong with %s', async (_, args, code, message) => {
+    const result = await command(['profile', ...args]);
+    expect(result.code).toBe(code);
+    expect(result.stderr).toMatch(message);
+  });
+});
