@@ -2,8 +2,9 @@
 
 import type {DecoderAddon} from './decoder_addon.js';
 import type {EngineAddon} from './engine_addon.js';
+import type {ProfilerAddon} from './profiler_addon.js';
 
-export interface Addon extends EngineAddon, Partial<DecoderAddon> {
+export interface Addon extends EngineAddon, Partial<DecoderAddon>, Partial<ProfilerAddon> {
   loadDriver(): NativeDriver;
   /** Needs `loadDriver` to have said 'ready', as `devices` does. Slow where the kernel module tells nothing: NVML is started. */
   driverVersion(): NativeDriverVersion;

@@ -1,6 +1,9 @@
 /** What the addon exports to see what the GPU does: activities of every stream of the process, collected by CUPTI. */
 
-/** 'range': from the first to the last piece of work that was queued inside a range of ours. */
+/**
+ * 'graph': a launch of a graph as a whole. 'synchronize': the host waited. 'range': no work, but says that what has its
+ * `correlation` was queued in the range of ours whose number is `range`; it has no times, and may come after that work.
+ */
 export type ActivityKind = 'kernel' | 'copy' | 'set' | 'graph' | 'synchronize' | 'range';
 
 export type CopyDirection = 'toDevice' | 'toHost' | 'onDevice';
@@ -27,7 +30,7 @@ export interface Activity {
   graph?: number;
   /** The same for all that one call of the driver queued, such as the kernels of a launched graph. */
   correlation?: number;
-  /** The number of the innermost range that the call was made in. */
+  /** Of the kind 'range' alone. */
   range?: number;
   /** Of kernels: blocks, threads of a block, shared memory of a block in bytes, registers of a thread. */
   grid?: [x: number, y: number, z: number];
@@ -45,35 +48,44 @@ export interface ActivityBatch {
 
 export interface ProfilerAddon {
   /**
-   * Collects from now on. One collection at a time in a process: ERR_BUSY. ERR_UNSUPPORTED without CUPTI, or where the
-   * driver does not let this process profile.
+   * Collects from now on, until `stopProfiler`, or until the thread that asked ends. One collection at a time in a
+   * process: ERR_BUSY. ERR_UNSUPPORTED without CUPTI, or where the driver does not let this process profile.
    */
-  startProfiler(options: NativeProfilerOptions): NativeProfilerInfo;
-  /** Ends it, with what is under way waited for; what was collected can still be taken. More calls do nothing. */
-  stopProfiler(): void;
-  /** What has been collected since the last call; at most `maxActivities`, so call it until it gives none. */
-  takeActivities(maxActivities: number): NativeActivities;
+  startProfiler(options: NativeProfilerOptions): Promise<NativeProfiler>;
+  /**
+   * Ends it; what was collected can still be taken until another begins. Work that is under way is not waited for, and
+   * counts as dropped. More calls do nothing.
+   */
+  stopProfiler(collection: NativeCollection): Promise<void>;
+  /** The oldest that have been collected and not taken; at most `most`. New ones come about every 100 ms. */
+  takeActivities(collection: NativeCollection, most: number): NativeActivities;
 }
 
+/** Stopped when it is collected as garbage. */
+export type NativeCollection = object & {readonly __collection: unique symbol};
+
 export interface NativeProfilerOptions {
-  /** Candidates for libcupti, most wanted first: paths or bare names. */
+  /** Candidates for libcupti, most wanted first: paths or bare names. The first that served stays for the whole process. */
   libraries: readonly string[];
   /** `performance.timeOrigin` in nanoseconds of the clock of `process.hrtime()`. */
   origin: number;
-  /** Nodes of graphs one by one, which costs more, not each launch as one activity. */
+  /** Nodes of graphs one by one, which costs more; else each launch as one activity. */
   graphNodes: boolean;
-  /** Activities held until they are taken; more are dropped, and counted. */
+  /** Which range each call was made in, which costs more. */
+  ranges: boolean;
+  /** Activities held until they are taken; more are dropped, and counted. About 100 bytes each. */
   maxActivities: number;
 }
 
-export interface NativeProfilerInfo {
-  /** The candidate that was opened. */
+export interface NativeProfiler {
+  collection: NativeCollection;
+  /** The library that is open. */
   library: string;
-  /** Of CUPTI: 130000 and up with CUDA 13. */
+  /** Of CUPTI: 130001 is CUDA 13.0's; 18 to 99 are CUDA 12's. */
   version: number;
 }
 
-/** Activities as numbers: `packedActivity` says where which one is. */
+/** Activities as numbers; activities.ts reads them. */
 export interface NativeActivities {
   records: ArrayBuffer;
   /** Names that are new, numbered on from those of earlier calls. */

@@ -1,12 +1,13 @@
 /** Where TensorRT's libraries may be on this machine, and which of them are opened. */
 
-import {existsSync, readdirSync, statSync} from 'node:fs';
+import {existsSync, statSync} from 'node:fs';
 import path from 'node:path';
 
 import {OptionError} from '../errors.js';
 import type {NativeTensorrt} from './addon.js';
 import {translated} from './errors.js';
 import {requireAddon} from './load.js';
+import {inSitePackages} from './site_packages.js';
 
 const infer = 'libnvinfer.so.10';
 
@@ -29,7 +30,7 @@ export function tensorrtCandidates(explicit: unknown, env: NodeJS.ProcessEnv): s
     // Without a slash, the loader would not look at a file that is right here.
     return [existsSync(explicit) ? path.resolve(explicit) : explicit];
   }
-  return [...fromRoot(env.TENSORRT_ROOT), infer, ...fromPip(env)];
+  return [...fromRoot(env.TENSORRT_ROOT), infer, ...inSitePackages(path.join('tensorrt_libs', infer), env)];
 }
 
 function fromRoot(root: string | undefined): string[] {
@@ -38,44 +39,6 @@ function fromRoot(root: string | undefined): string[] {
   const found = files.filter((file) => existsSync(file));
   // When there is none, the first is tried all the same, so that the error names it.
   return found.length > 0 ? found : files.slice(0, 1);
-}
-
-/**
- * `pip install tensorrt-cu12` puts the libraries into site-packages/tensorrt_libs, where no loader looks. Python is not
- * asked: the site-packages of the active environment, of the user, of the system and of each Python on PATH are.
- */
-function fromPip(env: NodeJS.ProcessEnv): string[] {
-  const prefixes = [
-    env.VIRTUAL_ENV,
-    env.CONDA_PREFIX,
-    env.HOME && path.join(env.HOME, '.local'),
-    ...(env.PATH ?? '')
-      .split(path.delimiter)
-      .filter((folder) => existsSync(path.join(folder, 'python3')))
-      .map((folder) => path.dirname(folder)),
-    '/usr/local',
-    '/usr',
-  ];
-  const files = new Set<string>();
-  for (const prefix of prefixes) {
-    if (!prefix) continue;
-    const lib = path.join(prefix, 'lib');
-    for (const python of list(lib).filter((name) => /^python3(\.\d+)?$/.test(name))) {
-      for (const packages of ['site-packages', 'dist-packages']) {
-        const file = path.join(lib, python, packages, 'tensorrt_libs', infer);
-        if (existsSync(file)) files.add(file);
-      }
-    }
-  }
-  return [...files];
-}
-
-function list(folder: string): string[] {
-  try {
-    return readdirSync(folder);
-  } catch {
-    return [];
-  }
 }
 
 function isFolder(file: string): boolean {

@@ -9,6 +9,7 @@
 #include "gpu_memory.h"
 #include "instance.h"
 #include "objects.h"
+#include "profiler.h"
 #include "system.h"
 #include "unwrap.h"
 
@@ -34,6 +35,9 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   exports.Set("loadKernels", Napi::Function::New<loadKernels>(env, "loadKernels"));
   exports.Set("loadDecoder", Napi::Function::New<loadDecoder>(env, "loadDecoder"));
   exports.Set("loadEngine", Napi::Function::New<loadEngine>(env, "loadEngine"));
+  exports.Set("startProfiler", Napi::Function::New<startProfiler>(env, "startProfiler"));
+  exports.Set("stopProfiler", Napi::Function::New<stopProfiler>(env, "stopProfiler"));
+  exports.Set("takeActivities", Napi::Function::New<takeActivities>(env, "takeActivities"));
   exports.Set(DeviceObject::kName, DeviceObject::define(env));
   exports.Set(StreamObject::kName, StreamObject::define(env));
   exports.Set(EventObject::kName, EventObject::define(env));

@@ -1,5 +1,6 @@
 #include "collector.h"
 
+#include <dlfcn.h>
 #include <time.h>
 
 #include <algorithm>
@@ -29,6 +30,14 @@ std::uint64_t hostTime() noexcept {
   timespec now{};
   clock_gettime(CLOCK_MONOTONIC, &now);
   return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
+}
+
+// CUPTI calls back until the process ends, but a worker's end may unload the library that this code is in.
+void keepThisLibrary() noexcept {
+  Dl_info info{};
+  if (::dladdr(reinterpret_cast<const void*>(&keepThisLibrary), &info) == 0) return;
+  // Nothing for a program, which stays anyhow. The handle is ours to leave open.
+  ::dlopen(info.dli_fname, RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE);
 }
 
 }  // namespace
@@ -103,6 +112,7 @@ void Collector::leave() noexcept {
 void Collector::open(const std::vector<std::string>& libraries) {
   if (cupti_) return;
   const Cupti opened = Cupti::open(libraries);
+  keepThisLibrary();
   // Before anything is enabled. What CUPTI makes of it is measured, so it may as well refuse.
   opened.registerTimestamp([]() noexcept { return hostTime(); });
   opened.check(opened.registerCallbacks(requestBuffer, completeBuffer), "cuptiActivityRegisterCallbacks");

@@ -1,0 +1,88 @@
+/** Collects what the GPU does in this process, whoever makes it do so. */
+
+import {OptionError} from '../errors.js';
+import {ActivityReader} from './activities.js';
+import {cuptiCandidates} from './cupti_libraries.js';
+import {rethrowTyped, translated} from './errors.js';
+import {requireDriver} from './find_device.js';
+import {addonTooOld, requireAddon} from './load.js';
+import type {ActivityBatch, NativeCollection, ProfilerAddon} from './profiler_addon.js';
+
+export interface GpuCollectionOptions {
+  /** libcupti's file; default: CUPTI_LIBRARY, else where CUDA and pip put it. The first that served stays for the whole process. */
+  cuptiPath?: string;
+  /** Kernels of launched graphs one by one; else a launch is one activity, which costs the GPU less. Default false. */
+  graphNodes?: boolean;
+  /** Activities held in memory until they are taken; more are dropped, and counted. About 100 bytes each. Default 262,144. */
+  maxActivities?: number;
+}
+
+/** Activities of one batch, so that no batch holds up the event loop for long. */
+const mostAtOnce = 16_384;
+
+export class GpuCollection {
+  readonly #addon: ProfilerAddon;
+  readonly #collection: NativeCollection;
+  readonly #reader = new ActivityReader();
+
+  private constructor(
+    addon: ProfilerAddon,
+    collection: NativeCollection,
+    /** The libcupti that is open. */
+    readonly library: string,
+    /** CUPTI's version: 130001 is CUDA 13.0's. */
+    readonly version: number,
+  ) {
+    this.#addon = addon;
+    this.#collection = collection;
+  }
+
+  /**
+   * Collects from now on. Graphs are best captured after this: CUPTI need not know the nodes of earlier ones.
+   * Rejects with ERR_UNSUPPORTED without CUPTI or the right to use it, ERR_BUSY while another collection of the process
+   * is under way, ERR_CUDA without a driver.
+   */
+  static async start(options: GpuCollectionOptions = {}): Promise<GpuCollection> {
+    const {cuptiPath, graphNodes = false, maxActivities = 262_144} = options;
+    if (typeof graphNodes !== 'boolean') throw new OptionError('graphNodes', 'true or false', graphNodes);
+    if (!Number.isInteger(maxActivities) || maxActivities < 1 || maxActivities > 2 ** 24) {
+      throw new OptionError('maxActivities', `an integer from 1 to ${2 ** 24}`, maxActivities);
+    }
+    const addon = requireAddon();
+    if (!hasProfiler(addon)) throw addonTooOld();
+    requireDriver(addon);
+    const libraries = cuptiCandidates(cuptiPath, addon.driverVersion().api);
+    const started = addon.startProfiler({libraries, origin: originOfTimes(), graphNodes, ranges: false, maxActivities});
+    const {collection, library, version} = await started.catch(rethrowTyped);
+    return new GpuCollection(addon, collection, library, version);
+  }
+
+  /** What has been collected and not taken, in no order; at most 16,384 activities. New ones come about every 100 ms. */
+  take(): ActivityBatch {
+    const taken = translated(() => this.#addon.takeActivities(this.#collection, mostAtOnce));
+    return {activities: this.#reader.read(taken), dropped: taken.dropped};
+  }
+
+  /** Ends it; `take` then gives what is left, until an empty batch. Work under way is not waited for. More calls do nothing. */
+  async stop(): Promise<void> {
+    await this.#addon.stopProfiler(this.#collection).catch(rethrowTyped);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+}
+
+function hasProfiler<T extends Partial<ProfilerAddon>>(addon: T): addon is T & ProfilerAddon {
+  return addon.startProfiler !== undefined && addon.stopProfiler !== undefined && addon.takeActivities !== undefined;
+}
+
+/** `performance.timeOrigin` by the clock of `process.hrtime()`, in nanoseconds; both count by the same clock. */
+function originOfTimes(): number {
+  // What lies between two readings can only make the difference larger, so the least is the best.
+  const differences = Array.from({length: 5}, () => {
+    const elapsed = performance.now() * 1e6;
+    return Number(process.hrtime.bigint()) - elapsed;
+  });
+  return Math.round(Math.min(...differences));
+}
