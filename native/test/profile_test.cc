@@ -140,6 +140,28 @@ TEST(profile_tells_kernels_and_copies_with_their_bytes_and_streams_in_order) {
   CHECK_EQUAL(collection.dropped, 0U);
 }
 
+TEST(profile_tells_copies_of_pageable_memory_apart) {
+  Machine machine;
+  const cuda::DeviceBlock block = machine.device.allocate(4096, machine.stream);
+  const std::vector<std::byte> host(100);
+  Collection collection;
+  {
+    const cuda::Current current(*machine.context);
+    CHECK_EQUAL(cuda::driver().cuMemcpyHtoDAsync(block.address(), host.data(), 100, machine.stream.handle()),
+                CUDA_SUCCESS);
+    CHECK_EQUAL(cuda::driver().cuMemsetD8Async(block.address(), 1, 200, machine.stream.handle()), CUDA_SUCCESS);
+    machine.stream.synchronize();
+  }
+  test::takeOnlyFinding(SIMULATOR_PAGEABLE_COPY);
+  const auto all = collection.finish();
+  const auto copies = of(ActivityKind::copy, all);
+  CHECK_EQUAL(copies.size(), 1U);
+  CHECK_EQUAL(copies[0].pageable, 1U);
+  const auto sets = of(ActivityKind::set, all);
+  CHECK_EQUAL(sets.size(), 1U);
+  CHECK_EQUAL(sets[0].bytes, 200.0);
+}
+
 TEST(profile_counts_times_from_the_origin_whatever_clock_cupti_keeps) {
   const Setting clock("clock", 1);
   Machine machine;
