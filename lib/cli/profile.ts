@@ -1,13 +1,18 @@
-/** `tensorrt-node profile`: where the microseconds of a trace went. */
+/** `tensorrt-node profile`: records traces, and tells where the microseconds went. */
 
 import {writeFile} from 'node:fs/promises';
-import {basename} from 'node:path';
+import {basename, resolve} from 'node:path';
+import {pathToFileURL} from 'node:url';
 
 import {Command} from 'commander';
 
 import type {Summary} from '../profile/summary.js';
 import type {TraceFile} from '../profile/trace_reader.js';
+import type {ByteSize} from '../weights/byte_size.js';
+import {exitCodeOf, printError} from './errors.js';
+import {generateCommand} from './generate.js';
 import {withInterrupt} from './interrupt.js';
+import {runCommand} from './run.js';
 
 interface Flags {
   json?: boolean;
@@ -15,17 +20,83 @@ interface Flags {
 
 const EXAMPLES = `
 Examples:
+  tensorrt-node profile generate ./model "Why is the sky blue?" --trace trace.json
+  tensorrt-node profile run ./engine -i x=x.npy --graph-nodes
+  tensorrt-node profile script ./service.mjs its-argument
   tensorrt-node profile summary trace.json
   tensorrt-node profile compare before.json after.json
   tensorrt-node profile page trace.json trace.html`;
 
 export function profileCommand(): Command {
   return new Command('profile')
-    .description('tell where the time of a trace went')
+    .description('record what GPU and host do, and tell where the time went')
+    .enablePositionalOptions()
+    .addCommand(recorded(generateCommand()))
+    .addCommand(recorded(runCommand()))
+    .addCommand(scriptCommand())
     .addCommand(summaryCommand())
     .addCommand(compareCommand())
     .addCommand(pageCommand())
     .addHelpText('after', EXAMPLES);
+}
+
+interface RecordFlags {
+  trace: string;
+  graphNodes?: boolean;
+  maxBytes?: ByteSize;
+}
+
+function addRecordOptions(command: Command): Command {
+  return command
+    .option('--trace <file>', 'the trace to write', 'trace.json')
+    .option('--graph-nodes', "graphs' kernels one by one, which costs more")
+    .option('--max-bytes <size>', "the trace's size, such as 64MiB; its oldest events go (default: 256MiB)");
+}
+
+/** A command of its own with a trace around it. Where it fails the trace ends with the process. */
+function recorded(command: Command): Command {
+  return addRecordOptions(command)
+    .hook('preAction', async (_, action) => {
+      await startRecording(action.opts<RecordFlags>());
+    })
+    .hook('postAction', stopRecording);
+}
+
+function scriptCommand(): Command {
+  const command = new Command('script')
+    .description('run a module of yours, until nothing keeps the process alive')
+    .argument('<file>', 'an ES module, or CommonJS')
+    .argument('[arguments...]', "the script's own")
+    .passThroughOptions();
+  return addRecordOptions(command).action(async (file: string, rest: string[], flags: RecordFlags) => {
+    await startRecording(flags);
+    const script = resolve(file);
+    process.argv = [process.argv[0]!, script, ...rest];
+    process.once('beforeExit', () => void stopRecording().catch(fail));
+    await import(pathToFileURL(script).href);
+  });
+}
+
+async function startRecording({trace, graphNodes, maxBytes}: RecordFlags): Promise<void> {
+  const [{profiler}, {byteSize}] = await Promise.all([import('../profile/profiler.js'), import('../weights/byte_size.js')]);
+  const size = maxBytes === undefined ? undefined : byteSize('maxBytes', maxBytes);
+  const {problem} = await profiler.start({file: trace, graphNodes, maxBytes: size});
+  if (problem !== undefined) console.error(`the trace is of the host alone: ${problem}`);
+}
+
+/** Tells the summary on stderr, as stdout is the recorded command's. */
+async function stopRecording(): Promise<void> {
+  const {profiler} = await import('../profile/profiler.js');
+  const result = await profiler.stop();
+  if (result === undefined) return;
+  const {formatSummary} = await import('../profile/summary_text.js');
+  const text = formatSummary(await summaryOf(result.file));
+  console.error(`\n${text}\n${result.file}: ${result.events} events`);
+}
+
+function fail(error: unknown): void {
+  printError(error);
+  process.exitCode = exitCodeOf(error);
 }
 
 function summaryCommand(): Command {

@@ -164,7 +164,7 @@ test('a graph counts as compute only where its kernels are not told one by one',
 test('an empty trace has a summary', () => {
   const summary = summarize(traceOf([]));
   expect(summary).toMatchObject({span: 0, kernels: [], copies: [], gaps: [], compute: undefined, bound: undefined});
-  expect(formatSummary(summary)).toBe('GPU: 0 ns\n');
+  expect(formatSummary(summary)).toBe('nothing of a GPU\n');
 });
 
 test("requests' events are told together", () => {

@@ -45,7 +45,7 @@ export function formatSummary(summary: Summary): string {
 }
 
 function overview({device, span, compute, bound, overlap, memory}: Summary): string {
-  const lines = [`${device ?? 'GPU'}: ${formatTime(span)}`];
+  const lines = [span === 0 ? 'nothing of a GPU' : `${device ?? 'GPU'}: ${formatTime(span)}`];
   if (compute !== undefined && bound !== undefined) {
     const {stream, busy, idle, span: own} = compute;
     lines.push(`${stream}: ${percent(busy / own)} busy, idle for ${formatTime(idle)}; ${BOUND[bound]}`);
