@@ -51,6 +51,8 @@ export class CpuBackend implements Backend {
     const workerData: WorkerOptions = {...options, guard};
     // What is wrong with the files the thread tells.
     const weightsBytes = await modelFileBytes(options.modelPath).catch(() => 0);
+    // An abort from here on is heard while the thread loads.
+    throwIfAborted(signal);
     const worker = startThread(new URL('./worker.js', import.meta.url), workerData, {name: 'tensorrt-node cpu', guard});
     const {vocabSize, version} = await ready(worker, signal);
     const {maxContext, maxBatch, threads, accuracyLevel} = options;
