@@ -262,6 +262,7 @@ describe('loadModel', () => {
   it.each([
     ['a folder that is not there', '/nowhere/at/all', {}, {code: 'ERR_NOT_FOUND'}],
     ['no path', '', {}, {code: 'ERR_OPTION'}],
+    ['a name that is none', MODEL_FOLDER, {name: ''}, {code: 'ERR_OPTION', option: 'name'}],
     ['an unknown backend', MODEL_FOLDER, {backend: 'gpu' as never}, {code: 'ERR_OPTION', message: expect.stringContaining("got 'gpu'")}],
     ['more context than trained for', MODEL_FOLDER, {maxContext: 10_000_000}, {code: 'ERR_OPTION'}],
     ['options that are none', MODEL_FOLDER, null as never, {code: 'ERR_OPTION', message: 'options must be an object, got null'}],

@@ -474,6 +474,7 @@ describe('options', () => {
     ['a name that is taken', () => registry.add('a', '/x'), 'name'],
     ['no source', () => registry.add('x', ''), 'source'],
     ['a device of its own', () => registry.add('x', '/x', {device: 1} as never), 'options.device'],
+    ['another name for observers', () => registry.add('x', '/x', {name: 'y'} as never), 'options.name'],
     ['a signal for all times', () => registry.add('x', '/x', {signal: AbortSignal.abort()} as never), 'options.signal'],
     ['memory that is none', () => registry.add('x', '/x', {memory: {gpu: -1}}), 'options.memory.gpu'],
     ['a wrong load option', () => registry.add('x', '/x', {maxBatch: 0}), 'maxBatch'],
