@@ -6,18 +6,19 @@ import {between, type Interval, overlapping, shared, totalLength, union} from '.
 
 /**
  * What a gap waited for, by what was under way for at least half of it: a copy, else work of another stream, else something
- * of the host. 'launch': none of these, so the host had queued nothing yet, or the GPU had not begun it.
+ * of the host. 'launch': none of these, so the host had queued nothing yet, or the GPU had not begun it; where the host waited
+ * for the GPU meanwhile, as it does before it queues what depends on a result, `waitedFor` says how.
  */
 export type GapCause = 'copy' | 'stream' | 'host' | 'launch';
 
 export interface Gap extends Interval {
   cause: GapCause;
-  /** 'copy to device on prefetch', 'kernel scale on side', 'tokenizer: encode'; undefined for 'launch'. */
+  /** 'copy to device on prefetch', 'kernel scale on side', 'tokenizer: encode', 'wait for an event'; undefined where nothing is known. */
   waitedFor?: string;
 }
 
 interface Candidate extends Interval {
-  cause: Exclude<GapCause, 'launch'>;
+  cause: GapCause;
   name: string;
 }
 
@@ -30,7 +31,7 @@ export function findGaps(work: readonly Interval[], others: readonly Activity[],
 /** Copies of any stream, and whatever else is not of the compute stream. */
 function candidateOfActivity({kind, name, stream, streamName = `stream ${stream}`, start, end}: Activity): Candidate[] {
   if (kind === 'range') return [];
-  if (kind === 'synchronize') return [{cause: 'host', name, start, end}];
+  if (kind === 'synchronize') return [{cause: 'launch', name, start, end}];
   if (kind === 'copy') return [{cause: 'copy', name: `${name} on ${streamName}`, start, end}];
   return [{cause: 'stream', name: `${kind} ${name} on ${streamName}`, start, end}];
 }
@@ -55,10 +56,12 @@ function causeOf(gap: Interval, candidates: readonly Candidate[]): Pick<Gap, 'ca
     if (found !== undefined) return {cause, waitedFor: found};
   }
   // Events of the host enclose one another: the innermost says most.
-  const [host] = candidates
-    .filter((each) => each.cause === 'host' && shared(each, gap) >= half)
-    .sort((a, b) => a.end - a.start - (b.end - b.start) || compare(a.name, b.name));
-  return host === undefined ? {cause: 'launch'} : {cause: 'host', waitedFor: host.name};
+  const inner = (cause: GapCause) =>
+    candidates
+      .filter((each) => each.cause === cause && shared(each, gap) >= half)
+      .sort((a, b) => a.end - a.start - (b.end - b.start) || compare(a.name, b.name))[0];
+  const host = inner('host') ?? inner('launch');
+  return host === undefined ? {cause: 'launch'} : {cause: host.cause, waitedFor: host.name};
 }
 
 /** The name with most of the gap, if all candidates together cover half of it. */

@@ -90,11 +90,11 @@ test.each<[string, Activity[], HostEvent[], object, string]>([
     'copies',
   ],
   [
-    'a wait of the host',
+    'the host, which waited for the GPU',
     [kernel('cuStreamSynchronize', 100, 180, {kind: 'synchronize'})],
     [],
-    {cause: 'host', waitedFor: 'cuStreamSynchronize'},
-    'host',
+    {cause: 'launch', waitedFor: 'cuStreamSynchronize'},
+    'launches',
   ],
   [
     'nothing that is known, whatever a request waits for',

@@ -23,7 +23,7 @@ const CAUSE: Record<GapGroup['cause'], string> = {
   copy: 'a copy',
   stream: 'another stream',
   host: 'the host',
-  launch: 'nothing known: not queued yet, or not begun',
+  launch: 'not queued yet, or not begun',
 };
 
 const DIRECTION = {toDevice: 'to the device', toHost: 'to the host', onDevice: 'on the device'} as const;
@@ -115,8 +115,8 @@ function gaps({gaps, compute, start}: Summary): string {
     .filter(({total}) => total >= (compute?.span ?? 0) * MIN_GAP_SHARE)
     .slice(0, ROWS)
     .map(({cause, waitedFor, count, total, longest}) => [
-      waitedFor ?? CAUSE[cause],
-      CAUSE[cause] === (waitedFor ?? CAUSE[cause]) ? '' : CAUSE[cause],
+      waitedFor ?? 'nothing known',
+      CAUSE[cause],
       String(count),
       formatTime(total),
       formatTime(longest.end - longest.start),
