@@ -64,9 +64,11 @@ std::uint64_t Collector::start(const CollectorOptions& options) {
     dropped_ = 0;
   }
   try {
+    enable(options);
+    // Only now does CUPTI know contexts and streams that were there before it.
     measureClock();
     nameStreams(true);
-    enable(options);
+    cupti_->check(cupti_->flushPeriod(flushMilliseconds), "cuptiActivityFlushPeriod");
   } catch (...) {
     disable();
     throw;
@@ -129,7 +131,6 @@ void Collector::enable(const CollectorOptions& options) {
     cupti_->check(cupti_->enable(kind), "cuptiActivityEnable");
     enabled_.push_back(kind);
   }
-  cupti_->check(cupti_->flushPeriod(flushMilliseconds), "cuptiActivityFlushPeriod");
   if (!options.ranges) return;
   if (cupti_->enableDriverApi != nullptr) {
     for (const std::uint32_t call : queueingCalls)
@@ -147,6 +148,8 @@ void Collector::disable() noexcept {
   }
   for (const cupti::Kind kind : enabled_) cupti_->disable(kind);
   enabled_.clear();
+  // What has ended, then what is left: CUPTI gives buffers with unfinished records only when it is forced.
+  cupti_->flushAll(0);
   cupti_->flushAll(flushForced);
   try {
     nameStreams(false);
