@@ -54,6 +54,7 @@ export {fixInput} from './onnx/lower/fix_input.js';
 export {inlineConstantIfs} from './onnx/lower/inline_if.js';
 export type {Model} from './onnx/model.js';
 export {readModel} from './onnx/read.js';
+export type {CardSpeeds} from './profile/activity.js';
 export {type ProfileOptions, type ProfileResult, profiler, type Recording} from './profile/profiler.js';
 export type {OnProgress, Progress} from './progress.js';
 export type {ChatMessage} from './tokenizer/chat.js';

@@ -20,7 +20,7 @@ function request() {
 }
 
 it('records requests with their phases, work with models, garbage collection and a blocked event loop', async () => {
-  const recording = await profiler.start({file: folder('host.json'), gpu: false});
+  const recording = await profiler.start({file: folder('host.json'), gpu: false, speeds: {memory: 3e12}});
   expect(recording.problem).toBe('not asked for');
   const first = request();
   const second = request();
@@ -36,7 +36,7 @@ it('records requests with their phases, work with models, garbage collection and
   expect(await recording.stop()).toBe(result);
 
   const {hostEvents, info, state} = await readTrace(folder('host.json'));
-  expect(info).toEqual({source: 'host', timeOrigin: performance.timeOrigin});
+  expect(info).toEqual({source: 'host', timeOrigin: performance.timeOrigin, speeds: {memory: 3e12}});
   expect(state).toEqual({ended: true, events: result.events, dropped: 0});
   const of = (track: string) => hostEvents.filter((event) => event.track === track);
   expect(of('request 1').map(({name}) => name)).toEqual(['request 1', 'queue', 'prefill', 'decode']);
@@ -75,6 +75,7 @@ it.each([
   [{file: ''}, "file must be a path, got ''"],
   [{file: 'x', gpu: 'yes'}, "gpu must be true or false, got 'yes'"],
   [{file: 'x', gpu: false, maxBytes: 5}, 'maxBytes must be an integer of at least 1048576, got 5'],
+  [{file: 'x', speeds: {memory: 0}}, 'speeds.memory must be a number of at least 1, got 0'],
   [{file: 'x', maxbytes: 5}, 'options.maxbytes must be one of'],
 ])('refuses %j', async (options, message) => {
   await expect(profiler.start(options as never)).rejects.toThrow(message);

@@ -7,8 +7,8 @@ import {messageOf, OptionError, TensorrtNodeError, throwIfAborted} from '../erro
 import {GpuCollection, type GpuCollectionOptions} from '../native/gpu_collection.js';
 import {loadAddon} from '../native/load.js';
 import {onAbort} from '../on_abort.js';
-import {abortSignal, noOthers, object} from '../options.js';
-import type {TraceInfo} from './activity.js';
+import {abortSignal, noOthers, number, object} from '../options.js';
+import type {CardSpeeds, TraceInfo} from './activity.js';
 import {HostRecorder} from './host_recorder.js';
 import {TraceWriter, type TraceWriterOptions} from './trace_writer.js';
 
@@ -17,6 +17,8 @@ export interface ProfileOptions extends Pick<TraceWriterOptions, 'maxBytes'>, Pi
   file: string;
   /** true: fail where the GPU's activity cannot be collected. false: the host alone. Default: with the GPU's where that can be. */
   gpu?: boolean;
+  /** What the card can do, in bytes a second, for summaries to say how much of that was reached. */
+  speeds?: CardSpeeds;
   /** Stops the recording, as `stop` does. */
   signal?: AbortSignal;
 }
@@ -135,8 +137,9 @@ export const profiler = {
    * GPU collection fails with.
    */
   async start(options: ProfileOptions): Promise<Recording> {
-    const {file, gpu, maxBytes, cuptiPath, graphNodes, signal} = object('options', options);
-    noOthers('options', options, ['file', 'gpu', 'maxBytes', 'cuptiPath', 'graphNodes', 'signal']);
+    const {file, gpu, maxBytes, cuptiPath, graphNodes, speeds, signal} = object('options', options);
+    noOthers('options', options, ['file', 'gpu', 'maxBytes', 'cuptiPath', 'graphNodes', 'speeds', 'signal']);
+    checkSpeeds(speeds);
     if (typeof file !== 'string' || file === '') throw new OptionError('file', 'a path', file);
     if (gpu !== undefined && typeof gpu !== 'boolean') throw new OptionError('gpu', 'true or false', gpu);
     throwIfAborted(abortSignal(signal));
@@ -145,7 +148,7 @@ export const profiler = {
     try {
       const [collection, problem] = await collect(gpu, {cuptiPath, graphNodes});
       try {
-        const writer = new TraceWriter(file, {maxBytes, info: describe(collection)});
+        const writer = new TraceWriter(file, {maxBytes, info: {...describe(collection), speeds}});
         current = new Recording(file, writer, collection, problem, signal);
       } catch (error) {
         await collection?.stop();
@@ -179,4 +182,10 @@ function describe(collection: GpuCollection | undefined): TraceInfo {
   const timeOrigin = performance.timeOrigin;
   if (collection === undefined) return {source: 'host', timeOrigin};
   return {source: `CUPTI ${collection.version}`, timeOrigin, device: loadAddon().addon?.devices()[0]?.name};
+}
+
+function checkSpeeds(speeds: CardSpeeds | undefined): void {
+  if (speeds === undefined) return;
+  noOthers('speeds', object('speeds', speeds), ['memory', 'toDevice', 'toHost']);
+  for (const [name, speed] of Object.entries(speeds)) if (speed !== undefined) number(`speeds.${name}`, speed, {min: 1});
 }
