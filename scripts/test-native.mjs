@@ -50,16 +50,15 @@ async function test(name) {
   const settings = [...headers, `-DSANITIZE=${flags}`];
   await run('cmake', ['-S', path.join(root, 'native'), '-B', folder, ...settings]);
   await run('cmake', ['--build', folder, '--parallel', String(availableParallelism())]);
-  const programs = [
-    [path.join(folder, 'native_tests'), values.filter],
-    [path.join(folder, 'load_tests'), path.join(folder, 'leaking_program')],
-  ];
-  const results = [];
-  for (const [program, argument] of programs) {
-    const output = await runSanitized(program, [argument], {cwd: folder, env: options});
-    results.push(output.trimEnd().split('\n').at(-1));
-  }
-  return results.join(', ');
+  const lastLineOf = async (program, args) => {
+    const output = await runSanitized(path.join(folder, program), args, {cwd: folder, env: options});
+    return output.trimEnd().split('\n').at(-1);
+  };
+  const processes = availableParallelism();
+  const shares = Array.from({length: processes}, (_, share) => [values.filter, String(share), String(processes)]);
+  const native = await Promise.all(shares.map((args) => lastLineOf('native_tests', args)));
+  const [passed, all] = [0, 1].map((at) => native.reduce((sum, line) => sum + Number(line.match(/\d+/g)[at]), 0));
+  return `${passed} of ${all} tests passed, ${await lastLineOf('load_tests', [path.join(folder, 'leaking_program')])}`;
 }
 
 /** ThreadSanitizer cannot live with some kernels' random addresses; it then runs again without them. */

@@ -47,13 +47,22 @@ std::string show(const Value& value) {
   throw Failure(std::string(file) + ":" + std::to_string(line) + ": " + what);
 }
 
-// Runs each test whose name contains `filter` between `before` and `after`, which may fail it as well; the number that
-// failed is the result.
-inline int runTests(std::string_view filter, const std::function<void()>& before, const std::function<void()>& after) {
+// Which of the tests that are asked for a process runs: every `of`-th, from the `first` on.
+struct Share {
+  unsigned first = 0;
+  unsigned of = 1;
+};
+
+// Runs each test of the share whose name contains `filter` between `before` and `after`, which may fail it as well; the
+// number that failed is the result.
+inline int runTests(std::string_view filter, Share share, const std::function<void()>& before,
+                    const std::function<void()>& after) {
   int failed = 0;
   int ran = 0;
+  unsigned found = 0;
   for (const Test& test : tests()) {
     if (std::string_view(test.name).find(filter) == std::string_view::npos) continue;
+    if (found++ % share.of != share.first) continue;
     ++ran;
     try {
       before();
@@ -65,7 +74,7 @@ inline int runTests(std::string_view filter, const std::function<void()>& before
     }
   }
   std::cout << ran - failed << " of " << ran << " tests passed" << std::endl;
-  return ran == 0 ? 1 : failed;
+  return found == 0 ? 1 : failed;
 }
 
 }  // namespace check

@@ -1,4 +1,7 @@
-// Runs the tests that use the simulated driver; an argument selects those whose name contains it.
+// Runs the tests that use the simulated driver; an argument selects those whose name contains it, and two numbers more
+// a share of these.
+#include <cstdlib>
+
 #include "check.h"
 #include "cuda/driver.h"
 #include "simulated.h"
@@ -14,5 +17,9 @@ int main(int count, char** arguments) {
     simulatorReset();
     simulatedTensorrtReset();
   };
-  return check::runTests(count > 1 ? arguments[1] : "", reset, test::expectNoFindings);
+  check::Share share;
+  if (count > 3)
+    share = {.first = static_cast<unsigned>(std::atoi(arguments[2])),
+             .of = static_cast<unsigned>(std::atoi(arguments[3]))};
+  return check::runTests(count > 1 ? arguments[1] : "", share, reset, test::expectNoFindings);
 }

@@ -113,5 +113,5 @@ TEST(after_success_every_path_is_that_one) {
 int main(int count, char** arguments) {
   leakingProgram = count > 1 ? arguments[1] : "";
   return check::runTests(
-      "", [] {}, [] {});
+      "", {}, [] {}, [] {});
 }
