@@ -22,7 +22,7 @@ import {makeOnce} from './sdk/once.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const sources = path.join(root, 'native', 'kernels');
-const built = path.join(root, 'build-kernels');
+export const kernelsFolder = path.join(root, 'build-kernels');
 const run = promisify(execFile);
 
 /** Machine code for each, and for whatever is newer the last one's PTX. */
@@ -54,7 +54,7 @@ export async function buildKernels({fetch = false, env = process.env, say = () =
   say(`${names.length} files for ${architectures.join(', ')} in ${((performance.now() - started) / 1000).toFixed(1)} s`);
   const text = assembly(images);
   const key = createHash('sha256').update(text).digest('hex').slice(0, 12);
-  const made = await makeOnce(path.join(built, `images-${key}`), 'images.S', (scratch) => writeFile(path.join(scratch, 'images.S'), text));
+  const made = await makeOnce(path.join(kernelsFolder, `images-${key}`), 'images.S', (scratch) => writeFile(path.join(scratch, 'images.S'), text));
   return path.relative(root, made);
 }
 
@@ -72,7 +72,7 @@ async function compiler({fetch, say}) {
 
 /** Compiles `name`.cu unless the same sources were before. */
 async function compile(nvcc, flags, {name, key}) {
-  await makeOnce(path.join(built, `${name}-${key}`), `${name}.fatbin`, async (scratch) => {
+  await makeOnce(path.join(kernelsFolder, `${name}-${key}`), `${name}.fatbin`, async (scratch) => {
     // Relative paths, so that the machine's are not in the result.
     const source = path.join('native', 'kernels', `${name}.cu`);
     const partial = path.join(scratch, 'partial');
@@ -90,7 +90,7 @@ function assembly(images) {
   const names = images.map(({name}) => name);
   const image = ({name, key}) => [
     ...['  .section .rodata', '  .balign 64', `image_${name}:`],
-    ...[`  .incbin "${path.join(built, `${name}-${key}`, `${name}.fatbin`)}"`, `name_${name}:`, `  .asciz "${name}"`],
+    ...[`  .incbin "${path.join(kernelsFolder, `${name}-${key}`, `${name}.fatbin`)}"`, `name_${name}:`, `  .asciz "${name}"`],
   ];
   const lines = [
     '/* Compiled kernels and the table of them: native/kernels/images.h. */',

@@ -9,6 +9,7 @@ import {createRequire} from 'node:module';
 import path from 'node:path';
 import {fileURLToPath} from 'node:url';
 
+import {kernelsFolder} from './build-kernels.mjs';
 import {nodeGypEnvironment} from './node-gyp.mjs';
 import {FetchError} from './sdk/fetch.mjs';
 import {findSdk, sdkFolder} from './sdk/find.mjs';
@@ -25,6 +26,8 @@ try {
   }
   symlinkSync(path.join(root, 'node_modules'), path.join(scratch, 'node_modules'));
   if (existsSync(sdkFolder)) symlinkSync(sdkFolder, path.join(scratch, '.sdk'));
+  // Compiled kernels are kept by a hash of all that goes into them.
+  if (existsSync(kernelsFolder)) cpSync(kernelsFolder, path.join(scratch, path.basename(kernelsFolder)), {recursive: true});
   const args = [require.resolve('prebuildify/bin.js'), '--napi', '--strip', '--cwd', scratch, '--out', root];
   process.exitCode = spawnSync(process.execPath, args, {cwd: scratch, env: nodeGypEnvironment(), stdio: 'inherit'}).status ?? 1;
 } catch (error) {
