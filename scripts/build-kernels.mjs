@@ -54,7 +54,9 @@ export async function buildKernels({fetch = false, env = process.env, say = () =
   say(`${names.length} files for ${architectures.join(', ')} in ${((performance.now() - started) / 1000).toFixed(1)} s`);
   const text = assembly(images);
   const key = createHash('sha256').update(text).digest('hex').slice(0, 12);
-  const made = await makeOnce(path.join(kernelsFolder, `images-${key}`), 'images.S', (scratch) => writeFile(path.join(scratch, 'images.S'), text));
+  const made = await makeOnce(path.join(kernelsFolder, `images-${key}`), 'images.S', (scratch) =>
+    writeFile(path.join(scratch, 'images.S'), text),
+  );
   return path.relative(root, made);
 }
 
