@@ -22,6 +22,7 @@ import {machine} from './lib/machine.mjs';
 import {prompts} from './lib/prompts.mjs';
 import {uniform} from './lib/random.mjs';
 import {Results, say} from './lib/results.mjs';
+import {slope} from './lib/slope.mjs';
 
 const {values: options} = parseArgs({
   options: {
@@ -146,15 +147,6 @@ async function takeSample() {
 function neverEnds() {
   const end = model.tokenizer.eos?.id;
   return new Map([...new Set([0, 1, 2, end].filter((token) => token !== undefined))].map((token) => [token, -Infinity]));
-}
-
-/** Of least squares, a request. */
-function slope(points, name) {
-  const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
-  const [x, y] = [points.map((each) => each.requests), points.map((each) => each[name])];
-  const [centerX, centerY] = [mean(x), mean(y)];
-  const covariance = mean(x.map((value, at) => (value - centerX) * (y[at] - centerY)));
-  return covariance / mean(x.map((value) => (value - centerX) ** 2));
 }
 
 function record(claim, value, unit, more) {

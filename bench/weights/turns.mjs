@@ -11,6 +11,7 @@ import {openModel} from '../generate/open_model.mjs';
 import {prompts} from '../lib/prompts.mjs';
 import {uniform} from '../lib/random.mjs';
 import {say} from '../lib/results.mjs';
+import {slope} from '../lib/slope.mjs';
 
 const MODELS = 10;
 const AT_ONCE = 4;
@@ -99,13 +100,4 @@ export async function takeTurns({source, requests, folder}) {
     samples,
     slopes: {rss: slope(half, 'rss'), vram: slope(half, 'vram')},
   };
-}
-
-/** Of least squares, a request. */
-function slope(points, name) {
-  const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
-  const [x, y] = [points.map((each) => each.requests), points.map((each) => each[name])];
-  const [centerX, centerY] = [mean(x), mean(y)];
-  const covariance = mean(x.map((value, at) => (value - centerX) * (y[at] - centerY)));
-  return covariance / mean(x.map((value) => (value - centerX) ** 2));
 }
