@@ -65,13 +65,19 @@ void freeUnlessNeeded(World& state, std::uintptr_t handle) {
   if (memory->second.released && !memory->second.mapped) state.memory.physical.erase(memory);
 }
 
-CUresult unmap(World& state, Lock& lock, const Reserved& at) {
-  auto& mappings = at.allocation->mappings;
+// Whether the bytes are some mappings from end to end.
+bool areWholeMappings(const Reserved& at) {
+  const auto& mappings = at.allocation->mappings;
   std::size_t covered = at.begin;
   for (auto each = mappings.find(at.begin); each != mappings.end() && each->first == covered && covered < at.end;
        ++each)
     covered = each->second.end;
-  if (covered != at.end)
+  return covered == at.end;
+}
+
+CUresult unmap(World& state, Lock& lock, const Reserved& at) {
+  auto& mappings = at.allocation->mappings;
+  if (!areWholeMappings(at))
     return misused(state, "cuMemUnmap of bytes " + std::to_string(at.begin) + " to " + std::to_string(at.end) + " of " +
                               at.allocation->name() + ", which are no whole mappings");
   enterHost(state, at, "cuMemUnmap");
@@ -89,11 +95,7 @@ CUresult unmap(World& state, Lock& lock, const Reserved& at) {
 
 CUresult setAccess(World& state, const Reserved& at) {
   auto& mappings = at.allocation->mappings;
-  std::size_t covered = at.begin;
-  for (auto each = mappings.find(at.begin); each != mappings.end() && each->first == covered && covered < at.end;
-       ++each)
-    covered = each->second.end;
-  if (covered != at.end)
+  if (!areWholeMappings(at))
     return misused(state, "cuMemSetAccess for bytes " + std::to_string(at.begin) + " to " + std::to_string(at.end) +
                               " of " + at.allocation->name() + ", which are no whole mappings");
   enterHost(state, at, "cuMemSetAccess");
