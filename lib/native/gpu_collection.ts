@@ -15,6 +15,8 @@ export interface GpuCollectionOptions {
   graphNodes?: boolean;
   /** Activities held in memory until they are taken; more are dropped, and counted. About 100 bytes each. Default 262,144. */
   maxActivities?: number;
+  /** What times count from, in nanoseconds of the clock of `process.hrtime()`; default: `performance.timeOrigin` of this thread. */
+  origin?: number;
 }
 
 /** Activities of one batch, so that no batch holds up the event loop for long. */
@@ -43,7 +45,7 @@ export class GpuCollection {
    * is under way, ERR_CUDA without a driver.
    */
   static async start(options: GpuCollectionOptions = {}): Promise<GpuCollection> {
-    const {cuptiPath, graphNodes = false, maxActivities = 262_144} = options;
+    const {cuptiPath, graphNodes = false, maxActivities = 262_144, origin = originOfTimes()} = options;
     if (typeof graphNodes !== 'boolean') throw new OptionError('graphNodes', 'true or false', graphNodes);
     if (!Number.isInteger(maxActivities) || maxActivities < 1 || maxActivities > 2 ** 24) {
       throw new OptionError('maxActivities', `an integer from 1 to ${2 ** 24}`, maxActivities);
@@ -52,7 +54,7 @@ export class GpuCollection {
     if (!hasProfiler(addon)) throw addonTooOld();
     requireDriver(addon);
     const libraries = cuptiCandidates(cuptiPath, addon.driverVersion().api);
-    const started = addon.startProfiler({libraries, origin: originOfTimes(), graphNodes, ranges: false, maxActivities});
+    const started = addon.startProfiler({libraries, origin, graphNodes, ranges: false, maxActivities});
     const {collection, library, version} = await started.catch(rethrowTyped);
     return new GpuCollection(addon, collection, library, version);
   }
@@ -78,7 +80,7 @@ function hasProfiler<T extends Partial<ProfilerAddon>>(addon: T): addon is T & P
 }
 
 /** `performance.timeOrigin` by the clock of `process.hrtime()`, in nanoseconds; both count by the same clock. */
-function originOfTimes(): number {
+export function originOfTimes(): number {
   // What lies between two readings can only make the difference larger, so the least is the best.
   const differences = Array.from({length: 5}, () => {
     const elapsed = performance.now() * 1e6;

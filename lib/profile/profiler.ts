@@ -1,16 +1,17 @@
 /** Records traces of this process: what the GPU did, whoever made it do so, and what the host did meanwhile. */
 
-import {setImmediate as nextTurn} from 'node:timers/promises';
+import {resolve} from 'node:path';
 
 import {atExit} from '../at_exit.js';
-import {messageOf, OptionError, TensorrtNodeError, throwIfAborted} from '../errors.js';
-import {GpuCollection, type GpuCollectionOptions} from '../native/gpu_collection.js';
-import {loadAddon} from '../native/load.js';
+import {OptionError, TensorrtNodeError, throwIfAborted} from '../errors.js';
+import {type GpuCollectionOptions, originOfTimes} from '../native/gpu_collection.js';
 import {onAbort} from '../on_abort.js';
-import {abortSignal, noOthers, number, object} from '../options.js';
-import type {CardSpeeds, TraceInfo} from './activity.js';
+import {abortSignal, integer, noOthers, number, object} from '../options.js';
+import type {CardSpeeds} from './activity.js';
 import {HostRecorder} from './host_recorder.js';
-import {TraceWriter, type TraceWriterOptions} from './trace_writer.js';
+import {RecorderThread} from './recorder_thread.js';
+import type {ProfileResult} from './recording_messages.js';
+import {MIN_MAX_BYTES, type TraceWriterOptions} from './trace_writer.js';
 
 export interface ProfileOptions extends Pick<TraceWriterOptions, 'maxBytes'>, Pick<GpuCollectionOptions, 'cuptiPath' | 'graphNodes'> {
   /** The trace to write; what is there is replaced. */
@@ -23,49 +24,30 @@ export interface ProfileOptions extends Pick<TraceWriterOptions, 'maxBytes'>, Pi
   signal?: AbortSignal;
 }
 
-export interface ProfileResult {
-  file: string;
-  /** In the file. */
-  events: number;
-  /** That were lost, or left out to keep within `maxBytes`. */
-  dropped: number;
-}
+export type {ProfileResult};
 
-const TAKE_MILLISECONDS = 100;
-
-/** A trace that is being recorded. Leaves a whole file whenever the process exits. */
+/** A trace that is being recorded, on a thread of its own. Leaves a whole file whenever the process exits. */
 export class Recording implements AsyncDisposable {
-  readonly #writer: TraceWriter;
-  readonly #gpu: GpuCollection | undefined;
+  readonly #thread: RecorderThread;
   readonly #host: HostRecorder;
-  readonly #timer: NodeJS.Timeout;
   readonly #offAtExit: () => void;
   readonly #offAbort: (() => void) | undefined;
-  #taking: Promise<void> | undefined;
-  #failure: unknown;
   #stopped: Promise<ProfileResult> | undefined;
 
   /** Use `profiler.start`. */
   constructor(
     /** The file. */
     readonly file: string,
-    writer: TraceWriter,
-    gpu: GpuCollection | undefined,
+    thread: RecorderThread,
     /** Why the GPU's activity is not in the trace, where it is not. */
     readonly problem: string | undefined,
     signal: AbortSignal | undefined,
   ) {
-    this.#writer = writer;
-    this.#gpu = gpu;
-    this.#host = new HostRecorder((event) => this.#write(() => writer.addHostEvent(event)));
-    this.#timer = setInterval(() => {
-      this.#taking ??= this.#take().finally(() => {
-        this.#taking = undefined;
-      });
-    }, TAKE_MILLISECONDS).unref();
-    // Runs before the writer's own, which closes the file.
+    this.#thread = thread;
+    this.#host = new HostRecorder((event) => thread.add(event));
     this.#offAtExit = atExit(() => {
-      while (this.#takeOne() > 0);
+      this.#host[Symbol.dispose]();
+      thread.stopNow();
     });
     // Whoever waits for the end calls `stop` too, and hears of failures there.
     this.#offAbort = signal && onAbort(signal, () => void this.stop().catch(() => {}));
@@ -82,48 +64,13 @@ export class Recording implements AsyncDisposable {
   }
 
   async #stop(): Promise<ProfileResult> {
-    clearInterval(this.#timer);
     this.#offAbort?.();
+    this.#host[Symbol.dispose]();
     try {
-      await this.#gpu?.stop();
-      await this.#taking;
-      await this.#take();
+      return {...(await this.#thread.stop()), file: this.file};
     } finally {
-      this.#host[Symbol.dispose]();
       this.#offAtExit();
       current = undefined;
-      this.#writer.close();
-    }
-    if (this.#failure !== undefined) throw this.#failure;
-    const {events, dropped} = this.#writer.state;
-    return {file: this.file, events, dropped};
-  }
-
-  /** All that has been collected, with turns of the event loop in between. */
-  async #take(): Promise<void> {
-    while (this.#takeOne() > 0) await nextTurn();
-  }
-
-  #takeOne(): number {
-    if (this.#gpu === undefined || this.#failure !== undefined) return 0;
-    try {
-      const {activities, dropped} = this.#gpu.take();
-      if (dropped > 0) this.#writer.addLost(dropped);
-      for (const activity of activities) this.#writer.add(activity);
-      return activities.length;
-    } catch (error) {
-      this.#failure = error;
-      return 0;
-    }
-  }
-
-  /** What fails here is told by `stop`, not to whoever is observed. */
-  #write(write: () => void): void {
-    if (this.#failure !== undefined) return;
-    try {
-      write();
-    } catch (error) {
-      this.#failure = error;
     }
   }
 }
@@ -141,19 +88,20 @@ export const profiler = {
     noOthers('options', options, ['file', 'gpu', 'maxBytes', 'cuptiPath', 'graphNodes', 'speeds', 'signal']);
     checkSpeeds(speeds);
     if (typeof file !== 'string' || file === '') throw new OptionError('file', 'a path', file);
-    if (gpu !== undefined && typeof gpu !== 'boolean') throw new OptionError('gpu', 'true or false', gpu);
+    for (const [name, flag] of Object.entries({gpu, graphNodes})) {
+      if (flag !== undefined && typeof flag !== 'boolean') throw new OptionError(name, 'true or false', flag);
+    }
+    if (cuptiPath !== undefined && (typeof cuptiPath !== 'string' || cuptiPath === '')) {
+      throw new OptionError('cuptiPath', 'the path of libcupti', cuptiPath);
+    }
+    if (maxBytes !== undefined) integer('maxBytes', maxBytes, {min: MIN_MAX_BYTES});
     throwIfAborted(abortSignal(signal));
     if (current !== undefined) throw new TensorrtNodeError('ERR_BUSY', 'a trace is being recorded', 'stop that one first');
     current = 'starting';
     try {
-      const [collection, problem] = await collect(gpu, {cuptiPath, graphNodes});
-      try {
-        const writer = new TraceWriter(file, {maxBytes, info: {...describe(collection), speeds}});
-        current = new Recording(file, writer, collection, problem, signal);
-      } catch (error) {
-        await collection?.stop();
-        throw error;
-      }
+      const clock = {timeOrigin: performance.timeOrigin, origin: originOfTimes()};
+      const [thread, problem] = await RecorderThread.start({file: resolve(file), gpu, maxBytes, cuptiPath, graphNodes, speeds, ...clock});
+      current = new Recording(file, thread, problem, signal);
     } catch (error) {
       current = undefined;
       throw error;
@@ -167,22 +115,6 @@ export const profiler = {
     return current === undefined || current === 'starting' ? undefined : current.stop();
   },
 };
-
-async function collect(gpu: boolean | undefined, options: GpuCollectionOptions): Promise<[GpuCollection | undefined, string | undefined]> {
-  if (gpu === false) return [undefined, 'not asked for'];
-  try {
-    return [await GpuCollection.start(options), undefined];
-  } catch (error) {
-    if (gpu === true || error instanceof OptionError) throw error;
-    return [undefined, messageOf(error)];
-  }
-}
-
-function describe(collection: GpuCollection | undefined): TraceInfo {
-  const timeOrigin = performance.timeOrigin;
-  if (collection === undefined) return {source: 'host', timeOrigin};
-  return {source: `CUPTI ${collection.version}`, timeOrigin, device: loadAddon().addon?.devices()[0]?.name};
-}
 
 function checkSpeeds(speeds: CardSpeeds | undefined): void {
   if (speeds === undefined) return;

@@ -28,7 +28,7 @@ export interface TraceWriterOptions {
 }
 
 const DEFAULT_MAX_BYTES = 256 * 2 ** 20;
-const MIN_MAX_BYTES = 2 ** 20;
+export const MIN_MAX_BYTES = 2 ** 20;
 const MAX_LINE_LENGTH = 4 * 2 ** 10;
 const FLUSH_MILLISECONDS = 200;
 const SECOND = 1e9;

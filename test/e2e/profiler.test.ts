@@ -1,13 +1,16 @@
+/** Recordings by the public API, on a machine without a GPU. */
+
 import {existsSync} from 'node:fs';
 import {setTimeout} from 'node:timers/promises';
 
+import {profiler} from 'tensorrt-node';
 import {afterEach, expect, it} from 'vitest';
 
-import {ManualBackend, TIMINGS} from '../../test/support/manual_backend.js';
-import {temporaryFolder} from '../../test/support/temporary_folder.js';
-import {observed, observeRequest, tellTokensCame} from '../observers.js';
-import {profiler} from './profiler.js';
-import {readTrace} from './trace_reader.js';
+// The built ones, as the package that records hears of what they tell.
+import {observed, observeRequest} from '../../dist/observers.js';
+import {readTrace} from '../../dist/profile/trace_reader.js';
+import {TIMINGS} from '../support/manual_backend.js';
+import {temporaryFolder} from '../support/temporary_folder.js';
 
 const folder = temporaryFolder();
 
@@ -31,7 +34,6 @@ it('records requests with their phases, work with models, garbage collection and
   first.tokens([{token: 1}]);
   first.finished('length', {...TIMINGS, queue: 1, prefill: 2, decode: 3});
   second.failed(new Error('planted'));
-  tellTokensCame(new ManualBackend(1), false);
   const result = await recording.stop();
   expect(await recording.stop()).toBe(result);
 
@@ -74,6 +76,8 @@ it('stops with its signal', async () => {
 it.each([
   [{file: ''}, "file must be a path, got ''"],
   [{file: 'x', gpu: 'yes'}, "gpu must be true or false, got 'yes'"],
+  [{file: 'x', cuptiPath: ''}, "cuptiPath must be the path of libcupti, got ''"],
+  [{file: 'x', graphNodes: 'all'}, "graphNodes must be true or false, got 'all'"],
   [{file: 'x', gpu: false, maxBytes: 5}, 'maxBytes must be an integer of at least 1048576, got 5'],
   [{file: 'x', speeds: {memory: 0}}, 'speeds.memory must be a number of at least 1, got 0'],
   [{file: 'x', maxbytes: 5}, 'options.maxbytes must be one of'],
