@@ -8,18 +8,31 @@ export const packedBytes = 96;
 const KINDS: readonly ActivityKind[] = ['kernel', 'copy', 'set', 'graph', 'synchronize', 'range'];
 const DIRECTIONS: readonly (CopyDirection | undefined)[] = [undefined, 'toDevice', 'toHost', 'onDevice'];
 
-/** Keeps the names of one collection, which come with the first activity that has them. */
-export class ActivityReader {
-  readonly #names: string[] = [];
+/** 32-bit words of an activity whose value differs from one launch of the same work to the next. Those before hold times. */
+export const varyingWords: readonly {word: number; field: 'correlation'}[] = [{word: 14, field: 'correlation'}];
+/** The first word after the times. */
+export const firstWord = 4;
+export const wordsOfOne = packedBytes / Uint32Array.BYTES_PER_ELEMENT;
+export const doublesOfOne = packedBytes / Float64Array.BYTES_PER_ELEMENT;
 
-  read({records, names}: Pick<NativeActivities, 'records' | 'names'>): Activity[] {
-    for (const name of names) this.#names.push(name);
-    const doubles = new Float64Array(records);
-    const words = new Uint32Array(records);
-    return Array.from({length: records.byteLength / packedBytes}, (_, index) => this.#one(doubles, index * 12, words, index * 24));
+/** Activities as numbers: objects are made of those that are asked for. */
+export class PackedActivities {
+  readonly length: number;
+  /** `start` and `end` are the first two of each. */
+  readonly doubles: Float64Array;
+  readonly words: Uint32Array;
+  readonly #names: readonly string[];
+
+  constructor(records: ArrayBuffer, names: readonly string[]) {
+    this.length = records.byteLength / packedBytes;
+    this.doubles = new Float64Array(records);
+    this.words = new Uint32Array(records);
+    this.#names = names;
   }
 
-  #one(doubles: Float64Array, at: number, words: Uint32Array, first: number): Activity {
+  at(index: number): Activity {
+    const {doubles, words} = this;
+    const [at, first] = [index * doublesOfOne, index * wordsOfOne];
     const word = (index: number): number => words[first + index]!;
     const kind = KINDS[word(6)]!;
     const activity: Activity = {
@@ -52,5 +65,20 @@ export class ActivityReader {
 
   #name(number: number): string | undefined {
     return number === 0 ? undefined : this.#names[number - 1];
+  }
+}
+
+/** Keeps the names of one collection, which come with the first activity that has them. */
+export class ActivityReader {
+  readonly #names: string[] = [];
+
+  packed({records, names}: Pick<NativeActivities, 'records' | 'names'>): PackedActivities {
+    for (const name of names) this.#names.push(name);
+    return new PackedActivities(records, this.#names);
+  }
+
+  read(batch: Pick<NativeActivities, 'records' | 'names'>): Activity[] {
+    const packed = this.packed(batch);
+    return Array.from({length: packed.length}, (_, index) => packed.at(index));
   }
 }

@@ -1,7 +1,7 @@
 /** Collects what the GPU does in this process, whoever makes it do so. */
 
 import {OptionError} from '../errors.js';
-import {ActivityReader} from './activities.js';
+import {ActivityReader, type PackedActivities} from './activities.js';
 import {cuptiCandidates} from './cupti_libraries.js';
 import {rethrowTyped, translated} from './errors.js';
 import {requireDriver} from './find_device.js';
@@ -63,6 +63,12 @@ export class GpuCollection {
   take(): ActivityBatch {
     const taken = translated(() => this.#addon.takeActivities(this.#collection, mostAtOnce));
     return {activities: this.#reader.read(taken), dropped: taken.dropped};
+  }
+
+  /** The same, as the addon packs them. */
+  takePacked(): Omit<ActivityBatch, 'activities'> & {activities: PackedActivities} {
+    const taken = translated(() => this.#addon.takeActivities(this.#collection, mostAtOnce));
+    return {activities: this.#reader.packed(taken), dropped: taken.dropped};
   }
 
   /** Ends it; `take` then gives what is left, until an empty batch. Work under way is not waited for. More calls do nothing. */

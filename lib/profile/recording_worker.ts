@@ -18,6 +18,7 @@ import {
   TAKEN,
   type ToRecorder,
 } from './recording_messages.js';
+import {stepEvent} from './steps.js';
 import {TraceWriter} from './trace_writer.js';
 
 const TAKE_MILLISECONDS = 50;
@@ -94,9 +95,10 @@ class Recorder {
     let count = 0;
     if (gpu === undefined) return count;
     this.#write(() => {
-      const {activities, dropped} = gpu.take();
+      const {activities, steps, dropped} = gpu.takePacked();
       this.#writer.addLost(dropped);
-      for (const activity of activities) this.#writer.add(activity);
+      for (const step of steps) this.#writer.addHostEvent(stepEvent(step));
+      this.#writer.addPacked(activities);
       count = activities.length;
     });
     return count;

@@ -66,6 +66,16 @@ export function encodeMark(name: string, time: number): string {
 
 export function encodeActivity(activity: Activity, {group}: Track, trackId: number): string {
   const {kind, start, end, bytes} = activity;
+  const rate = kind === 'copy' && bytes !== undefined && end > start ? `,"GB/s":${Number((bytes / (end - start)).toPrecision(4))}` : '';
+  return encodeSpan(group, trackId, start, end, activity.name, kind, `{${argsOf(activity)}${rate}}`);
+}
+
+/** An activity's line up to its last argument; what follows is more arguments, the end of these, `ts` and `dur`. */
+export function encodeActivityStart(activity: Activity, {group}: Track, trackId: number): string {
+  return `{"ph":"X","pid":${group},"tid":${trackId},"name":${quoted(activity.name)},"cat":"${activity.kind}","args":{${argsOf(activity)}`;
+}
+
+function argsOf(activity: Activity): string {
   let args = '';
   for (const field of NUMBERS) {
     const value = activity[field];
@@ -80,11 +90,10 @@ export function encodeActivity(activity: Activity, {group}: Track, trackId: numb
     if (value !== undefined) args += `,"${field}":[${value[0]},${value[1]},${value[2]}]`;
   }
   if (activity.pageable !== undefined) args += `,"pageable":${activity.pageable}`;
-  if (kind === 'copy' && bytes !== undefined && end > start) args += `,"GB/s":${Number((bytes / (end - start)).toPrecision(4))}`;
-  return encodeSpan(group, trackId, start, end, activity.name, kind, `{${args.slice(1)}}`);
+  return args.slice(1);
 }
 
-// By hand, as hundreds of thousands come in a second, and `JSON.stringify` takes three times as long.
+// By hand, as `JSON.stringify` takes three times as long.
 const NUMBERS = ['device', 'stream', 'bytes', 'graph', 'correlation', 'range', 'sharedBytes', 'registers'] as const;
 const TEXTS = ['streamName', 'direction', 'phase', 'layer'] as const;
 const SIZES = ['grid', 'block'] as const;

@@ -4,7 +4,9 @@ import {join} from 'node:path';
 
 import {afterEach, beforeEach, expect, test, vi} from 'vitest';
 
+import {packed} from '../../test/support/packed_activities.js';
 import {copy, decoderTrace, kernel} from '../../test/support/simulated_activity.js';
+import {ActivityReader} from '../native/activities.js';
 import type {Trace} from './activity.js';
 import {readTrace} from './trace_reader.js';
 import {TraceWriter} from './trace_writer.js';
@@ -42,6 +44,18 @@ test('what was written is read back', async () => {
   expect(activities).toEqual(trace.activities);
   expect(hostEvents).toEqual(trace.hostEvents.map(({args = {}, ...rest}) => ({...rest, args})));
   expect(state).toEqual({ended: true, events: activities.length + hostEvents.length, dropped: 0});
+});
+
+test('activities as numbers are read back as those that were added one by one', async () => {
+  const {activities} = decoderTrace({steps: 3, layers: 2, layerBytes: 1e6});
+  const reader = new ActivityReader();
+  const numbers = new Map<string, number>();
+  const writer = new TraceWriter(path);
+  for (let at = 0; at < activities.length; at += 10) writer.addPacked(reader.packed(packed(activities.slice(at, at + 10), numbers)));
+  writer.close();
+  const read = await readTrace(path);
+  expect(read.activities).toEqual(new ActivityReader().read(packed(activities)));
+  expect(read.state).toEqual({ended: true, events: activities.length, dropped: 0});
 });
 
 test('the file is an array of events with tracks for streams, their copies, the host and each request', () => {
