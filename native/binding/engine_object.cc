@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstring>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <utility>
 #include <vector>
@@ -11,12 +12,14 @@
 #include "../cuda/completion_policy.h"
 #include "../cuda/driver.h"
 #include "../tensorrt/error.h"
+#include "../tensorrt/layer_run.h"
 #include "binding_object.h"
 #include "completions.h"
 #include "engine_info.h"
 #include "engine_runs.h"
 #include "errors.h"
 #include "instance.h"
+#include "layer_times.h"
 #include "load_engine.h"
 #include "unwrap.h"
 
@@ -165,6 +168,7 @@ Napi::Function EngineObject::define(Napi::Env env) {
                      {
                          InstanceMethod<&EngineObject::info>("info"),
                          InstanceMethod<&EngineObject::layerInformation>("layerInformation"),
+                         InstanceMethod<&EngineObject::profileLayers>("profileLayers"),
                          InstanceMethod<&EngineObject::run>("run"),
                          InstanceMethod<&EngineObject::bind>("bind"),
                          InstanceMethod<&EngineObject::refit>("refit"),
@@ -195,20 +199,59 @@ Napi::Value EngineObject::layerInformation(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] { return Napi::String::New(info.Env(), engine().layerInformation()); });
 }
 
+std::vector<tensorrt::RunInput> EngineObject::inputsOf(Napi::Env env, const Napi::Value& given) const {
+  const std::vector<tensorrt::TensorInfo>& tensors = engine().inputs();
+  if (!given.IsArray() || given.As<Napi::Array>().Length() != tensors.size())
+    throw std::invalid_argument("expected an array of " + std::to_string(tensors.size()) + " inputs");
+  std::vector<tensorrt::RunInput> inputs;
+  for (std::uint32_t i = 0; i < tensors.size(); ++i) {
+    const Napi::Value data = given.As<Napi::Array>().Get(i);
+    if (!data.IsObject()) throw std::invalid_argument("input '" + tensors[i].name + "': expected an object");
+    inputs.push_back(runInput(Instance::of(env), engine(), tensors[i], data.As<Napi::Object>()));
+  }
+  return inputs;
+}
+
+Napi::Value EngineObject::profileLayers(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return guarded(env, [&]() -> Napi::Value {
+    if (activity_->refitting) throw BusyError("the engine is being refitted");
+    const auto inputs = std::make_shared<std::vector<tensorrt::RunInput>>(inputsOf(env, info[0]));
+    if (!info[1].IsObject()) throw std::invalid_argument("expected how often to run");
+    const auto given = info[1].As<Napi::Object>();
+    const tensorrt::LayerRunOptions options{.runs = byteCount(given.Get("runs")),
+                                            .warmUp = byteCount(given.Get("warmUp"))};
+    if (options.runs < 1) throw std::invalid_argument("runs: expected at least 1");
+    const auto stop = std::make_shared<std::stop_source>();
+    // Weights stay what they are meanwhile.
+    ++activity_->runs;
+    const auto work = [engine = parts_.engine, activity = activity_, inputs, options, stop]() -> Instance::MakeValue {
+      const auto profile = std::make_shared<tensorrt::LayerProfile>();
+      std::exception_ptr error;
+      try {
+        *profile = tensorrt::profileLayers(engine, *inputs, options, stop->get_token());
+      } catch (...) {
+        error = std::current_exception();
+      }
+      inputs->clear();
+      return [activity, profile, error](Napi::Env there) {
+        --activity->runs;
+        if (error) std::rethrow_exception(error);
+        return describe(there, *profile);
+      };
+    };
+    Napi::Object result = Napi::Object::New(env);
+    result.Set("result", Instance::of(env).run(info.This().As<Napi::Object>(), work, [stop] { stop->request_stop(); }));
+    result.Set("cancel", Napi::Function::New(env, [stop](const Napi::CallbackInfo&) { stop->request_stop(); }));
+    return result;
+  });
+}
+
 Napi::Value EngineObject::run(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return guarded(env, [&] {
     Instance& instance = Instance::of(env);
-    const std::vector<tensorrt::TensorInfo>& tensors = engine().inputs();
-    if (!info[0].IsArray() || info[0].As<Napi::Array>().Length() != tensors.size())
-      throw std::invalid_argument("expected an array of " + std::to_string(tensors.size()) + " inputs");
-    std::vector<tensorrt::RunInput> inputs;
-    for (std::uint32_t i = 0; i < tensors.size(); ++i) {
-      const Napi::Value data = info[0].As<Napi::Array>().Get(i);
-      if (!data.IsObject()) throw std::invalid_argument("input '" + tensors[i].name + "': expected an object");
-      inputs.push_back(runInput(instance, engine(), tensors[i], data.As<Napi::Object>()));
-    }
-
+    std::vector<tensorrt::RunInput> inputs = inputsOf(env, info[0]);
     const Instance::Pending pending = instance.promise(info.This().As<Napi::Object>());
     const auto listening = std::make_shared<Listening>(instance.completions(env), pace_);
     const auto finished = [&instance, listening, number = pending.number](std::vector<tensorrt::RunOutput> outputs,

@@ -4,8 +4,10 @@
 #include <napi.h>
 
 #include <memory>
+#include <vector>
 
 #include "../tensorrt/engine.h"
+#include "../tensorrt/run_queue.h"
 
 namespace tensorrt_node::binding {
 
@@ -33,6 +35,8 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
  private:
   Napi::Value info(const Napi::CallbackInfo& info);
   Napi::Value layerInformation(const Napi::CallbackInfo& info);
+  // (inputs, {runs, warmUp}) -> {result, cancel()}
+  Napi::Value profileLayers(const Napi::CallbackInfo& info);
   Napi::Value run(const Napi::CallbackInfo& info);
   Napi::Value bind(const Napi::CallbackInfo& info);
   Napi::Value refit(const Napi::CallbackInfo& info);
@@ -40,6 +44,7 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
 
   // Throws after dispose.
   const tensorrt::Engine& engine() const;
+  std::vector<tensorrt::RunInput> inputsOf(Napi::Env env, const Napi::Value& given) const;
 
   Parts parts_;
   std::shared_ptr<BindingActivity> activity_;

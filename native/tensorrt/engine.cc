@@ -94,11 +94,13 @@ std::shared_ptr<const Engine> Engine::load(Libraries libraries, DeviceMemory mem
   return made;
 }
 
-std::string Engine::layerInformation() const {
+std::string Engine::layerInformation(const nvinfer1::IExecutionContext* context) const {
   const cuda::Current current(*memory_.context);
   const LogCapture log;
   const std::unique_ptr<nvinfer1::IEngineInspector> inspector(engine_->createEngineInspector());
   if (inspector == nullptr) throwFailure("createEngineInspector", log, "the engine cannot be inspected");
+  if (context != nullptr && !inspector->setExecutionContext(context))
+    throwFailure("IEngineInspector::setExecutionContext", log, "the execution context cannot be inspected");
   const char* const text = inspector->getEngineInformation(nvinfer1::LayerInformationFormat::kJSON);
   if (text == nullptr) throwFailure("getEngineInformation", log, "TensorRT tells nothing of the engine's layers");
   return text;

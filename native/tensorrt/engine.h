@@ -68,8 +68,8 @@ class Engine {
   const DeviceMemory& memory() const noexcept { return memory_; }
   const Libraries& libraries() const noexcept { return libraries_; }
 
-  // What TensorRT's inspector tells of all layers, as JSON text.
-  std::string layerInformation() const;
+  // What TensorRT's inspector tells of all layers, as JSON text; of a context of this engine, with its shapes.
+  std::string layerInformation(const nvinfer1::IExecutionContext* context = nullptr) const;
 
   // Replaces the weights by those of an ONNX file. Nothing may be running on the engine. Throws TensorrtError.
   void refit(const std::string& model) const;

@@ -263,6 +263,19 @@ std::size_t Execution::maxOutputBytes(std::size_t output) const {
   return static_cast<std::size_t>(bytes);
 }
 
+void Execution::setProfiler(nvinfer1::IProfiler& profiler) {
+  const cuda::Current current(*stream_.context());
+  context_->setProfiler(&profiler);
+  // Else each enqueueV3() waits for the device.
+  context_->setEnqueueEmitsProfile(false);
+}
+
+void Execution::reportLayers() const {
+  const cuda::Current current(*stream_.context());
+  const LogCapture log;
+  if (!context_->reportToProfiler()) throwFailure("reportToProfiler", log, "TensorRT does not tell the layers' times");
+}
+
 bool Execution::needsHost() const noexcept {
   const auto host = [](const TensorInfo& tensor) { return tensor.host; };
   return engine_->streamsWeights() || std::any_of(engine_->inputs().begin(), engine_->inputs().end(), host) ||

@@ -61,6 +61,14 @@ class Execution {
   bool outputDependsOnData(std::size_t output) const { return outputs_[output].allocated; }
   // The most that an output can take with the shapes of the last prepare(), in bytes.
   std::size_t maxOutputBytes(std::size_t output) const;
+  // Runs from now on take the time of each layer, until the execution goes; `profiler` must outlive it. The work of a
+  // run is then spread out by TensorRT's events.
+  void setProfiler(nvinfer1::IProfiler& profiler);
+  // Tells the profiler of the last run, which must be done. Throws TensorrtError.
+  void reportLayers() const;
+  // As Engine::layerInformation(), with the shapes of the last prepare().
+  std::string layerInformation() const { return engine_->layerInformation(context_.get()); }
+
   // Shapes or outputs are worked out on the host at every enqueue(), so no graph can hold the work.
   bool needsHost() const noexcept;
 

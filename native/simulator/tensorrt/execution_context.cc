@@ -371,17 +371,41 @@ bool ExecutionContext::enqueueV3(cudaStream_t stream) noexcept {
   const auto known = infos();
   if (!known) return false;
   if (const std::string problem = notReady(*known); !problem.empty()) return refuse(method, problem);
-  const auto& outputs = engine_.plan().graph.outputs;
-  const bool dependsOnData = std::any_of(outputs.begin(), outputs.end(),
-                                         [&](const Value& each) { return !isKnown(known->at(each.name).dims); });
-  if (!plugins_.empty() && dependsOnData)
-    return refuse(method, "Plugins beside outputs whose shape depends on data are not simulated.");
-  const bool queued = !plugins_.empty() ? enqueueNodes(stream, *known)
-                      : dependsOnData   ? enqueueAfterShapes(stream, *known)
-                                        : enqueue(stream, *known);
-  if (!queued) return false;
+  timer_.begin();
+  if (!enqueueAny(stream, *known)) return false;
+  if (profiler_ != nullptr && emitsProfile_ &&
+      (cuStreamSynchronize(reinterpret_cast<CUstream>(stream)) != CUDA_SUCCESS || !timer_.report(*profiler_)))
+    return refuse(method, "The profiler cannot be told of the layers.");
   if (consumed_ == nullptr) return true;
   return cuEventRecord(reinterpret_cast<CUevent>(consumed_), reinterpret_cast<CUstream>(stream)) == CUDA_SUCCESS;
+}
+
+bool ExecutionContext::enqueueAny(cudaStream_t stream, const Infos& known) {
+  const auto& outputs = engine_.plan().graph.outputs;
+  const bool dependsOnData = std::any_of(outputs.begin(), outputs.end(),
+                                         [&](const Value& each) { return !isKnown(known.at(each.name).dims); });
+  if (!plugins_.empty() && dependsOnData)
+    return refuse("enqueueV3", "Plugins beside outputs whose shape depends on data are not simulated.");
+  if (!plugins_.empty()) return enqueueNodes(stream, known);
+  return timed(stream, 0, engine_.plan().graph.nodes.size(),
+               [&] { return dependsOnData ? enqueueAfterShapes(stream, known) : enqueue(stream, known); });
+}
+
+bool ExecutionContext::timed(cudaStream_t stream, std::size_t firstNode, std::size_t nodes,
+                             const std::function<bool()>& queue) {
+  if (profiler_ == nullptr) return queue();
+  std::vector<std::string> layers;
+  for (std::size_t i = firstNode; i < firstNode + nodes; ++i)
+    layers.push_back(engine_.plan().verbosity == nvinfer1::ProfilingVerbosity::kNONE
+                         ? std::to_string(i)
+                         : engine_.plan().graph.nodes[i].name);
+  return timer_.time(reinterpret_cast<CUstream>(stream), std::move(layers), queue);
+}
+
+bool ExecutionContext::reportToProfiler() const noexcept {
+  if (profiler_ == nullptr) return refuse("reportToProfiler", "There is no profiler.");
+  if (emitsProfile_) return true;
+  return timer_.report(*profiler_) || refuse("reportToProfiler", "No layer was timed, or the work is not done.");
 }
 
 bool ExecutionContext::enqueue(cudaStream_t stream, const Infos& known) {
@@ -437,7 +461,8 @@ bool ExecutionContext::enqueueNodes(cudaStream_t stream, const Infos& known) {
   for (std::size_t i = 0; i < graph->nodes.size(); ++i) {
     const Node& node = graph->nodes[i];
     if (node.plugin) {
-      if (!enqueuePlugin(stream, i, known, addresses, base + layout.workspace)) return false;
+      if (!timed(stream, i, 1, [&] { return enqueuePlugin(stream, i, known, addresses, base + layout.workspace); }))
+        return false;
       continue;
     }
     std::vector<SimulatorRange> ranges;
@@ -452,13 +477,13 @@ bool ExecutionContext::enqueueNodes(cudaStream_t stream, const Infos& known) {
     }
     const std::string& output = node.outputs.at(0);
     ranges.push_back(rangeOf(output, true));
-    if (!queue(node.name, ranges, [graph, &node, inputs, from, to = std::map{std::pair{output, addresses.at(output)}}] {
-          Tensors values;
-          for (const auto& [name, info] : inputs)
-            values.insert_or_assign(name, info.value ? *info.value : tensorAt(info, from.at(name)));
-          write({{to.begin()->first, run(node, values)}}, to);
-        }))
-      return false;
+    const auto compute = [graph, &node, inputs, from, to = std::map{std::pair{output, addresses.at(output)}}] {
+      Tensors values;
+      for (const auto& [name, info] : inputs)
+        values.insert_or_assign(name, info.value ? *info.value : tensorAt(info, from.at(name)));
+      write({{to.begin()->first, run(node, values)}}, to);
+    };
+    if (!timed(stream, i, 1, [&] { return queue(node.name, ranges, compute); })) return false;
   }
   changed_ = false;
   return true;

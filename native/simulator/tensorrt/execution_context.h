@@ -3,6 +3,7 @@
 
 #include <NvInferRuntime.h>
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -11,6 +12,7 @@
 #include "device.h"
 #include "graph.h"
 #include "kernel.h"
+#include "layer_timer.h"
 #include "not_simulated.h"
 #include "plugin.h"
 
@@ -42,6 +44,9 @@ class ExecutionContext final : public nvinfer1::IExecutionContext, public nvinfe
   nvinfer1::IErrorRecorder* getErrorRecorder() const noexcept override { return recorder_; }
   void setEnqueueEmitsProfile(bool emits) noexcept override { emitsProfile_ = emits; }
   bool getEnqueueEmitsProfile() const noexcept override { return emitsProfile_; }
+  void setProfiler(nvinfer1::IProfiler* profiler) noexcept override { profiler_ = profiler; }
+  nvinfer1::IProfiler* getProfiler() const noexcept override { return profiler_; }
+  bool reportToProfiler() const noexcept override;
   bool setInputShape(char const* tensor, nvinfer1::Dims const& dims) noexcept override;
   nvinfer1::Dims getTensorShape(char const* tensor) const noexcept override;
   nvinfer1::Dims getTensorStrides(char const* tensor) const noexcept override;
@@ -67,10 +72,7 @@ class ExecutionContext final : public nvinfer1::IExecutionContext, public nvinfe
 
   NOT_SIMULATED(void, setDebugSync, (bool), )
   NOT_SIMULATED(bool, getDebugSync, (), const)
-  NOT_SIMULATED(void, setProfiler, (nvinfer1::IProfiler*), )
-  NOT_SIMULATED(nvinfer1::IProfiler*, getProfiler, (), const)
   NOT_SIMULATED(bool, executeV2, (void* const*), )
-  NOT_SIMULATED(bool, reportToProfiler, (), const)
   NOT_SIMULATED(bool, setTemporaryStorageAllocator, (nvinfer1::IGpuAllocator*), )
   NOT_SIMULATED(nvinfer1::IGpuAllocator*, getTemporaryStorageAllocator, (), const)
   NOT_SIMULATED(nvinfer1::ProfilingVerbosity, getNvtxVerbosity, (), const)
@@ -96,6 +98,10 @@ class ExecutionContext final : public nvinfer1::IExecutionContext, public nvinfe
   bool enqueueAfterShapes(cudaStream_t stream, const Infos& infos);
   // Each node on its own, as plugins queue what they like.
   bool enqueueNodes(cudaStream_t stream, const Infos& infos);
+  // Whatever shapes it has: with or without plugins, or outputs whose shape depends on data.
+  bool enqueueAny(cudaStream_t stream, const Infos& infos);
+  // Calls `queue`, which queues the work of these nodes, and takes their time if there is a profiler.
+  bool timed(cudaStream_t stream, std::size_t firstNode, std::size_t nodes, const std::function<bool()>& queue);
   bool enqueuePlugin(cudaStream_t stream, std::size_t node, const Infos& infos,
                      const std::map<std::string, void*>& addresses, void* workspace);
   // Where the output is to go, by its allocator if it has one.
@@ -113,6 +119,8 @@ class ExecutionContext final : public nvinfer1::IExecutionContext, public nvinfe
   std::size_t profile_ = 0;
   nvinfer1::IErrorRecorder* recorder_ = nullptr;
   bool emitsProfile_ = true;
+  nvinfer1::IProfiler* profiler_ = nullptr;
+  LayerTimer timer_;
   std::map<std::string, Shape> shapes_;
   std::map<std::string, void*> addresses_;
   std::map<std::string, nvinfer1::IOutputAllocator*> allocators_;
