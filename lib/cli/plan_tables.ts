@@ -9,9 +9,9 @@ const right = (title: string): Column => ({title, align: 'right'});
 
 /** Each block with its tier and bytes; those alike that follow each other are one line. */
 export function blocksTable({blocks}: Pick<ModelPlan, 'blocks'>): string {
-  const rows = runsOf(blocks).map(({first, last, count, tier, bytes}) => [
+  const rows = runsOf(blocks).map(({first, last, count, tier, bytes, keptBytes}) => [
     count === 1 ? first : `${first} to ${last.replace(/^\D+/, '')}`,
-    TIERS[tier],
+    keptBytes === undefined ? TIERS[tier] : `${TIERS[tier]}, ${formatMemory(keptBytes)} of it in VRAM`,
     formatMemory(bytes),
     count === 1 ? '' : formatMemory(bytes * count),
   ]);
@@ -67,17 +67,19 @@ interface Run {
   count: number;
   tier: PlannedBlock['tier'];
   bytes: number;
+  keptBytes: number | undefined;
 }
 
 function runsOf(blocks: readonly PlannedBlock[]): Run[] {
   const runs: Run[] = [];
-  for (const {name, layer, tier, bytes} of blocks) {
+  for (const {name, layer, tier, bytes, keptBytes} of blocks) {
     const run = runs.at(-1);
-    if (run !== undefined && layer !== undefined && run.first.startsWith('layer') && run.tier === tier && run.bytes === bytes) {
+    const alike = run !== undefined && run.tier === tier && run.bytes === bytes && run.keptBytes === keptBytes;
+    if (alike && layer !== undefined && run.first.startsWith('layer')) {
       run.last = name;
       run.count++;
     } else {
-      runs.push({first: name, last: name, count: 1, tier, bytes});
+      runs.push({first: name, last: name, count: 1, tier, bytes, keptBytes});
     }
   }
   return runs;

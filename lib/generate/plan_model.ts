@@ -13,7 +13,7 @@ import type {OnProgress} from '../progress.js';
 import {type ByteSize, byteSize} from '../weights/byte_size.js';
 import {type DecoderWeights, decoderWeights} from '../weights/decoder_weights.js';
 import {DoesNotFitError} from '../weights/does_not_fit.js';
-import {pinnedBytesOf} from '../weights/place_runs.js';
+import {type PlacedRuns, pinnedBytesOf} from '../weights/place_runs.js';
 import {checkPlacement, type Placement, type Tier} from '../weights/placement_option.js';
 import {type MemoryDemand, type MemoryPlan, planMemory, RUNTIME_BYTES} from '../weights/plan_memory.js';
 import {type PlannedMachine, planningMachine, withDiskSpeed} from '../weights/planning_machine.js';
@@ -45,6 +45,8 @@ export interface PlannedBlock {
   layer?: number;
   tier: Tier;
   bytes: number;
+  /** Of them, what stays in VRAM though the block does not; left out: nothing. */
+  keptBytes?: number;
 }
 
 export interface PlannedContext {
@@ -232,9 +234,14 @@ function filesOf({weights}: LoweredDecoder): string[] {
 
 function blocksOf({runs, sharedBytes}: DecoderWeights, {placed}: MemoryPlan): PlannedBlock[] {
   const blocks = runs.map(({name, layer, bytes, index}): PlannedBlock => {
-    return {name, ...(layer === undefined ? {} : {layer}), tier: placed.tiers[index]!, bytes};
+    return {name, ...(layer === undefined ? {} : {layer}), tier: placed.tiers[index]!, bytes, ...keptIn(placed, index)};
   });
   return sharedBytes === 0 ? blocks : [...blocks, {name: 'shared', tier: 'gpu', bytes: sharedBytes}];
+}
+
+function keptIn({tiers, keptBytes}: PlacedRuns, run: number): {keptBytes?: number} {
+  const kept = keptBytes[run]!;
+  return kept === 0 || tiers[run] === 'gpu' ? {} : {keptBytes: kept};
 }
 
 function modelBytes({gpu}: MemoryPlan): number {

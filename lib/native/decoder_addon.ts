@@ -53,6 +53,8 @@ export interface NativeDecoderRequest {
   placement?: readonly NativeTier[];
   /** Places in VRAM that runs of the other tiers share; left out: chosen. */
   prefetchDepth?: number;
+  /** Numbers of weights that stay in VRAM though their run does not. */
+  kept?: readonly number[];
   /** Where blocks of the disk tier that need conversion are written, ready to be read. */
   offloadFolder?: string;
   /** Every step has the same shapes, and nothing is taken from the cache: tokens do not depend on what else runs. */

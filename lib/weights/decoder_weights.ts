@@ -11,7 +11,9 @@ export interface RunWeights {
   kind: DecoderPart['kind'];
   /** Whose keys and values its attention has. */
   layer?: number;
-  /** Bytes of the weights that no other run takes, as they lie in memory. */
+  /** The weights that no other run takes. */
+  own: readonly OwnWeight[];
+  /** Bytes of them, as they lie in memory. */
   bytes: number;
   /** Bytes of them in the model's files, where they may be quantized. */
   storedBytes: number;
@@ -19,6 +21,14 @@ export interface RunWeights {
   stagingBytes: number;
   /** Bytes that a step of one token reads for it, those that other runs take too included. */
   readBytes: number;
+}
+
+export interface OwnWeight {
+  /** Its number in the model. */
+  weight: number;
+  /** As it lies in memory; and in the model's files. */
+  bytes: number;
+  storedBytes: number;
 }
 
 export interface DecoderWeights {
@@ -45,6 +55,7 @@ export function decoderWeights({parts, sequence, weights}: DecoderIndex): Decode
       name: execution.layer === undefined ? execution.part : `layer ${execution.layer}`,
       kind,
       ...(execution.layer === undefined ? {} : {layer: execution.layer}),
+      own: own.map((weight) => ({weight, bytes: size([weight], weightByteLength), storedBytes: size([weight], storedBytes)})),
       bytes: size(own, weightByteLength),
       storedBytes: size(own, storedBytes),
       stagingBytes: Math.max(0, ...own.map((weight) => stagingBytes(weights[weight]!))),

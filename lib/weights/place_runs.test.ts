@@ -12,6 +12,7 @@ function decoder(layers: number, bytes: (layer: number) => number = () => 10 * M
   const run = (index: number, kind: RunWeights['kind'], size: number): RunWeights => ({
     index,
     name: kind === 'block' ? `layer ${index - 1}` : kind,
+    own: [],
     kind,
     ...(kind === 'block' ? {layer: index - 1} : {}),
     bytes: size,
@@ -45,15 +46,15 @@ describe('auto', () => {
   });
 
   it('keeps as many as fit beside the places, and spreads the others', () => {
-    // 8 layers, 44 MiB for them: two stay, six pass through 15 MiB.
+    // 8 layers, 44 MiB for them: three stay, five pass through 11.25 MiB.
     const result = place(decoder(8), 50);
-    expect(letters(result)).toBe('rgrrrgrrrg');
-    expect(result).toMatchObject({places: 2, placeBytes: 10 * MIB, bytes: {resident: FIXED + 20 * MIB, ram: PROLOGUE + 60 * MIB, disk: 0}});
+    expect(letters(result)).toBe('rgrgrrgrrg');
+    expect(result).toMatchObject({places: 2, placeBytes: 10 * MIB, bytes: {resident: FIXED + 30 * MIB, ram: PROLOGUE + 50 * MIB, disk: 0}});
     expect(gpuBytesOf(result)).toBeLessThanOrEqual(50 * MIB);
   });
 
   it('fills RAM before it leaves any on disk, and spreads those', () => {
-    const result = place(decoder(32), 30, 4 + 96 + 160);
+    const result = place(decoder(32), 26, 4 + 96 + 160);
     expect(result.bytes).toEqual({resident: FIXED, staging: 0, ram: PROLOGUE + 160 * MIB, diskStaging: 96 * MIB, disk: 160 * MIB});
     expect(letters(result)).toBe(`r${'rd'.repeat(16)}g`);
     expect(pinnedBytesOf(result)).toBe((4 + 96 + 160) * MIB);
@@ -83,26 +84,26 @@ describe('limits', () => {
 
   it('that are too small are refused, with one that is enough', () => {
     const weights = decoder(8);
-    expect(leastGpuBytes(weights, {ramBytes: 1000 * MIB, offloaded: false})).toBe(FIXED + 16 * MIB);
-    const refused = () => place(weights, 1000, 1000, {gpu: '20MiB'});
+    expect(leastGpuBytes(weights, {ramBytes: 1000 * MIB, offloaded: false})).toBe(FIXED + 12 * MIB);
+    const refused = () => place(weights, 1000, 1000, {gpu: '16MiB'});
     expect(refused).toThrow(
       expect.objectContaining({
         code: 'ERR_DOES_NOT_FIT',
         memory: 'gpu',
-        neededBytes: 22 * MIB,
-        availableBytes: 20 * MIB,
+        neededBytes: 18 * MIB,
+        availableBytes: 16 * MIB,
         missingBytes: 2 * MIB,
-        nearest: {placement: {gpu: '22MiB'}},
-        message: expect.stringContaining("it fits with placement: {'gpu':'22MiB'}"),
+        nearest: {placement: {gpu: '18MiB'}},
+        message: expect.stringContaining("it fits with placement: {'gpu':'18MiB'}"),
       }),
     );
-    expect(place(weights, 1000, 1000, {gpu: '22MiB'}).places).toBe(2);
+    expect(place(weights, 1000, 1000, {gpu: '18MiB'}).places).toBe(2);
   });
 
   it('name no setting where the GPU has too little for any', () => {
     const error = (() => {
       try {
-        place(decoder(8), 20);
+        place(decoder(8), 16);
       } catch (thrown) {
         return thrown;
       }
@@ -156,15 +157,48 @@ describe('places', () => {
     expect(placesFor(streamed)).toBe(places);
   });
 
-  it('share half of their memory, in whole units of what kernels want of an address', () => {
-    expect(place(decoder(8), 30)).toMatchObject({places: 2, placeBytes: 10 * MIB, ringBytes: 15 * MIB});
+  it('share all but an eighth of their memory, in whole units of what kernels want of an address', () => {
+    expect(place(decoder(8), 26)).toMatchObject({places: 2, placeBytes: 10 * MIB, ringBytes: 11.25 * MIB});
     expect(
       place(
         decoder(8, () => 10 * MIB - 256),
-        30,
+        26,
       ),
-    ).toMatchObject({placeBytes: 10 * MIB - 256, ringBytes: 15 * MIB - 256});
+    ).toMatchObject({placeBytes: 10 * MIB - 256, ringBytes: 11.25 * MIB - 256});
     expect(place(decoder(2), 1000)).toMatchObject({places: 0, ringBytes: 0});
+  });
+});
+
+describe('what is left of the VRAM', () => {
+  /** Layers of 6, 3 and 1 MiB. */
+  const parts = (weights: DecoderWeights): DecoderWeights => ({
+    ...weights,
+    runs: weights.runs.map((run) =>
+      run.kind === 'block'
+        ? {...run, own: [6, 3, 1].map((mib, at) => ({weight: 10 * run.index + at, bytes: mib * MIB, storedBytes: mib * MIB}))}
+        : run,
+    ),
+  });
+
+  it('keeps single weights of layers that pass, the largest first', () => {
+    // 18 MiB hold all that must be there.
+    expect(place(parts(decoder(8)), 18)).toMatchObject({kept: [], keptBytes: Array(10).fill(0)});
+    const result = place(parts(decoder(8)), 27);
+    expect(result.kept).toEqual([10, 12, 22]);
+    expect(result.keptBytes).toEqual([0, 7 * MIB, MIB, 0, 0, 0, 0, 0, 0, 0]);
+    expect(result.bytes).toMatchObject({resident: FIXED + 8 * MIB, ram: PROLOGUE + 72 * MIB});
+    expect(gpuBytesOf(result)).toBe(26 * MIB);
+  });
+
+  it('keeps those of layers on disk where there are any, and of what is read none', () => {
+    const result = place(parts(decoder(32)), 24, 4 + 96 + 160);
+    expect(result.kept).toEqual([20]);
+    expect(result.tiers[2]).toBe('disk');
+    expect(result.bytes).toMatchObject({disk: 154 * MIB, ram: PROLOGUE + 160 * MIB});
+  });
+
+  it('keeps none of layers that are on disk in a file of their own', () => {
+    expect(place(parts(decoder(32)), 24, 4 + 96 + 160, 'auto', true).kept).toEqual([]);
   });
 });
 
@@ -172,17 +206,17 @@ describe('weights that must be converted', () => {
   const weights = decoder(8, () => 10 * MIB, 7 * MIB);
 
   it('take VRAM on their way from disk, and are read as they are stored', () => {
-    const result = place(weights, 32, 0);
+    const result = place(weights, 30, 0);
     expect(letters(result)).toBe('gddddddddg');
     expect(result.bytes).toMatchObject({staging: 7 * MIB, disk: 20 * MIB});
-    expect(gpuBytesOf(result)).toBe(32 * MIB);
-    expect(() => place(weights, 31, 0)).toThrow(DoesNotFitError);
+    expect(gpuBytesOf(result)).toBe(30 * MIB);
+    expect(() => place(weights, 29, 0)).toThrow(DoesNotFitError);
   });
 
   it('do not where they are kept in the form that is wanted', () => {
     const result = place(weights, 30, 0, 'auto', true);
     expect(result.bytes).toMatchObject({staging: 0, disk: 80 * MIB});
-    expect(gpuBytesOf(result)).toBe(26 * MIB);
+    expect(gpuBytesOf(result)).toBe(22 * MIB);
   });
 
   it('do not in RAM', () => {
@@ -195,10 +229,10 @@ it('maps VRAM in whole pieces', () => {
   expect(allGpuBytes(weights)).toBe(PROLOGUE + FIXED + 14 * MIB);
   const result = place(weights, 12);
   expect(result).toMatchObject({places: 2, placeBytes: 3 * MIB + 3, bytes: {ram: PROLOGUE + 12 * MIB + 6}});
-  expect(gpuBytesOf(result)).toBe(12 * MIB);
+  expect(gpuBytesOf(result)).toBe(10 * MIB);
 });
 
 it('has places as large as the largest that passes', () => {
   const weights = decoder(8, (layer) => (layer === 3 ? 20 : 4) * MIB);
-  expect(place(weights, 36)).toMatchObject({places: 2, placeBytes: 20 * MIB, bytes: {resident: FIXED}});
+  expect(place(weights, 32)).toMatchObject({places: 2, placeBytes: 20 * MIB, bytes: {resident: FIXED}});
 });

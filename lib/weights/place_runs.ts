@@ -19,8 +19,11 @@ export interface WeightsRoom {
 export interface PlacedRuns {
   /** Of each run, in their order. */
   tiers: readonly Tier[];
+  /** Numbers of the weights that stay in VRAM though their run does not, and of each run the bytes of them. */
+  kept: readonly number[];
+  keptBytes: readonly number[];
   /** Places in VRAM that the runs which are not there take turns in, and bytes of each and of all; 0 of 0 if all are there. */
-  places: number;
+  places: 0 | 2;
   placeBytes: number;
   ringBytes: number;
   /**
@@ -46,6 +49,9 @@ const DISK_STAGING_BYTES = 12 * 8 * 2 ** 20;
  * which a copy is under way; in one row, copies would stop as soon as the places were full, until the resident ones at
  * the other end were done. Those on disk are spread among them for the same reason: the disk reads on while copies out of
  * RAM fill the link.
+ *
+ * Where VRAM is left that no whole layer fits in, single weights of those that pass stay there, the largest first: of layers on
+ * disk where there are any, as a step waits for the disk most.
  *
  * Throws DoesNotFitError; OptionError where a function's answer is no tier.
  */
@@ -74,9 +80,12 @@ export function placesFor(streamed: number): 0 | 2 {
   return streamed <= 2 ? 0 : 2;
 }
 
-/** Of both places: they share half of their memory, as placeStride in native/weights/places.h says. */
+/** Of a place, that no other shares: of two, as placeStride in native/weights/places.h says. */
+export const OWN_SHARE = 1 / 8;
+
+/** Of both places. */
 function ringBytes(places: 0 | 2, placeBytes: number): number {
-  return places === 0 ? 0 : placeBytes + ALIGNMENT * Math.ceil(placeBytes / 2 / ALIGNMENT);
+  return places === 0 ? 0 : placeBytes + ALIGNMENT * Math.ceil((placeBytes * OWN_SHARE) / ALIGNMENT);
 }
 
 export function gpuBytesOf({bytes, ringBytes}: PlacedRuns): number {
@@ -94,7 +103,7 @@ function within(weights: DecoderWeights, {gpu, ram}: {gpu?: Amount; ram?: Amount
   const layers = movable(weights);
   for (let resident = layers.length; resident >= 0; resident--) {
     const found = split(weights, layers, resident, limits);
-    if (gpuBytesOf(found) <= gpuBytes) return found;
+    if (gpuBytesOf(found) <= gpuBytes) return keepParts(weights, found, gpuBytes, limits);
   }
   const least = leastGpuBytes(weights, limits);
   const nearest = least > room.gpuBytes ? undefined : {placement: {gpu: memoryOption(least)}};
@@ -128,6 +137,22 @@ function split(weights: DecoderWeights, layers: readonly RunWeights[], resident:
   return placed(weights, tiers, placesFor(streamed.length), room);
 }
 
+/** `placed`, with single weights in what is left of the VRAM. */
+function keepParts(weights: DecoderWeights, whole: PlacedRuns, gpuBytes: number, room: Omit<WeightsRoom, 'gpuBytes'>): PlacedRuns {
+  const passing = weights.runs.filter(({kind, index}) => kind === 'block' && whole.tiers[index] !== 'gpu');
+  const onDisk = passing.filter(({index}) => whole.tiers[index] === 'disk');
+  // What is kept in a form of its own on disk is one file for the whole layer.
+  if (room.offloaded && onDisk.length > 0) return whole;
+  const candidates = (onDisk.length > 0 ? onDisk : passing).flatMap(({own}) => own).sort((a, b) => b.bytes - a.bytes);
+  const tiers = new Map(whole.tiers.map((tier, run) => [run, tier]));
+  let found = whole;
+  for (const {weight} of candidates) {
+    const more = placed(weights, tiers, whole.places, room, [...found.kept, weight]);
+    if (gpuBytesOf(more) <= gpuBytes) found = more;
+  }
+  return found;
+}
+
 /** Nothing where it has no room, or nothing of its own. */
 function prologueInRam({runs}: DecoderWeights, ramBytes: number): Map<number, Tier> {
   const prologue = runs.find(({kind, bytes}) => kind === 'prologue' && bytes > 0 && bytes <= ramBytes);
@@ -157,24 +182,38 @@ function placed(
   wanted: ReadonlyMap<number, Tier>,
   places: 0 | 2,
   {offloaded}: Omit<WeightsRoom, 'gpuBytes'>,
+  kept: readonly number[] = [],
 ): PlacedRuns {
   const others = places === 0 ? new Map<number, Tier>() : wanted;
-  const of = (tier: Tier) => weights.runs.filter(({index}) => (others.get(index) ?? 'gpu') === tier);
+  const stays = new Set(kept);
+  const runs = weights.runs.map((run) => without(run, stays));
+  const of = (tier: Tier) => runs.filter(({index}) => (others.get(index) ?? 'gpu') === tier);
   const disk = of('disk');
+  const keptBytes = runs.map(({bytes, index}) => weights.runs[index]!.bytes - bytes);
   const placeBytes = Math.max(0, ...[...of('ram'), ...disk].filter(({kind}) => kind === 'block').map(({bytes}) => bytes));
   return {
-    tiers: weights.runs.map(({index}) => others.get(index) ?? 'gpu'),
+    tiers: runs.map(({index}) => others.get(index) ?? 'gpu'),
+    kept,
+    keptBytes,
     places,
     placeBytes,
     ringBytes: ringBytes(places, placeBytes),
     bytes: {
-      resident: weights.sharedBytes + sum(of('gpu').map(({bytes}) => bytes)),
+      resident: weights.sharedBytes + sum(keptBytes) + sum(of('gpu').map(({bytes}) => bytes)),
       staging: offloaded ? 0 : Math.max(0, ...disk.map(({stagingBytes}) => stagingBytes)),
       ram: sum(of('ram').map(({bytes}) => bytes)),
       diskStaging: disk.length > 0 ? DISK_STAGING_BYTES : 0,
       disk: sum(disk.map((run) => diskBytes(run, offloaded))),
     },
   };
+}
+
+/** What of a run is streamed where these of its weights stay. */
+export function without(run: RunWeights, kept: ReadonlySet<number>): RunWeights {
+  const stay = run.own.filter(({weight}) => kept.has(weight));
+  if (stay.length === 0) return run;
+  const [bytes, storedBytes] = [sum(stay.map((each) => each.bytes)), sum(stay.map((each) => each.storedBytes))];
+  return {...run, bytes: run.bytes - bytes, storedBytes: run.storedBytes - storedBytes};
 }
 
 /** Read from disk in a step. */

@@ -30,6 +30,7 @@ const run = (index: number, kind: RunWeights['kind'], bytes: number): RunWeights
   index,
   name: `run ${index}`,
   kind,
+  own: [],
   bytes,
   storedBytes: bytes,
   stagingBytes: 0,
@@ -124,11 +125,11 @@ describe('what does not fit is refused', () => {
 
   it('with the limit that fits', () => {
     expect(refusal({placement: checkPlacement({gpu: '512MiB'})})).toMatchObject({
-      neededBytes: GIB,
+      neededBytes: 832 * 2 ** 20,
       availableBytes: GIB / 2,
-      nearest: {placement: {gpu: '1024MiB'}},
+      nearest: {placement: {gpu: '832MiB'}},
     });
-    expect(planMemory(demand({placement: checkPlacement({gpu: '1GiB'})})).placed.places).toBe(2);
+    expect(planMemory(demand({placement: checkPlacement({gpu: '832MiB'})})).placed.places).toBe(2);
   });
 
   it('with another placement than the one a function gives', () => {

@@ -2,7 +2,7 @@
 
 import type {DecoderShape} from '../decoder/lowered_decoder.js';
 import type {DecoderWeights} from './decoder_weights.js';
-import {diskBytes, type PlacedRuns} from './place_runs.js';
+import {diskBytes, OWN_SHARE, type PlacedRuns, without} from './place_runs.js';
 import type {Speeds} from './speeds.js';
 
 export interface StepDemand {
@@ -39,8 +39,8 @@ const STAGED_BYTES = 12 * 8 * 2 ** 20;
 
 /**
  * Seconds of a step among many, with copies running ahead over the end of the step before. Follows the runs as the prefetch
- * does: a copy begins when the one before it has ended and the layer that had its place is computed; the half of it that goes
- * to what both places share waits for the layer before, too; a layer begins when the one before it has ended and its weights
+ * does: a copy begins when the one before it has ended and the layer that had its place is computed; all of it but an eighth
+ * goes to what both places share and waits for the layer before, too; a layer begins when the one before it has ended and its weights
  * are there.
  */
 export function stepSeconds(demand: StepDemand): number {
@@ -74,23 +74,23 @@ export function stepSeconds(demand: StepDemand): number {
   return computed - before;
 }
 
-/** When a run's weights are in their place, whose halves may be written from `free` on, and when the disk is free again. */
+/** When a run's weights are in their place, whose own part and the shared one may be written from `free` on, and when the disk is free again. */
 function arrival(
   {weights, placed, speeds, offloaded}: StepDemand,
   run: number,
   free: {own: number; shared: number},
   diskFree: number,
 ): {copied: number; read: number} {
-  const weighed = weights.runs[run]!;
-  const {bytes} = weighed;
-  const half = bytes / 2 / speeds.hostToDevice;
-  if (placed.tiers[run] !== 'disk') return {copied: Math.max(free.own + half, free.shared) + half, read: diskFree};
-  // In the order of its files, which is not that of the halves.
+  const weighed = without(weights.runs[run]!, new Set(placed.kept));
+  const copying = weighed.bytes / speeds.hostToDevice;
+  const own = copying * OWN_SHARE;
+  if (placed.tiers[run] !== 'disk') return {copied: Math.max(free.own + own, free.shared) + copying - own, read: diskFree};
+  // In the order of its files, which is not that of the place's parts.
   const start = Math.max(free.own, free.shared);
   const length = diskBytes(weighed, offloaded);
   // Its beginning may be read ahead, the rest as the copy makes room for it.
   const read = Math.max(diskFree + length / speeds.disk, start + Math.max(0, length - STAGED_BYTES) / speeds.disk);
-  return {copied: Math.max(start + 2 * half, read), read};
+  return {copied: Math.max(start + copying, read), read};
 }
 
 function computeSeconds({shape, weights, speeds, streams, contextTokens, narrowRows}: StepDemand, run: number): number {

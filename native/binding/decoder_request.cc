@@ -149,6 +149,10 @@ DecoderRequest decoderRequest(const Napi::Object& request) {
   }
 
   made.placement = placementOf(request, model.runs);
+  if (request.Get("kept").IsArray()) {
+    const auto kept = request.Get("kept").As<Napi::Array>();
+    for (std::uint32_t i = 0; i < kept.Length(); ++i) made.store.kept.push_back(byteCount(kept.Get(i)));
+  }
   if (!request.Get("offloadFolder").IsUndefined()) made.store.offloadFolder = textOf(request, "offloadFolder");
   if (!request.Get("prefetchDepth").IsUndefined())
     made.store.places = static_cast<std::size_t>(integerOf(request, "prefetchDepth"));

@@ -90,6 +90,7 @@ class Schedule {
                                   .chunkBytes = 64 + chance_.below(1000),
                                   .stagedChunks = 2 + chance_.below(4),
                                   .places = chance_.oneIn(2) ? 0 : 2 + chance_.below(3),
+                                  .kept = keptOf(),
                                   .pieceBytes = 1};
     options.read = [disk = disk_](int file, void* to, std::size_t bytes, off_t offset) {
       return disk->read(file, to, bytes, offset);
@@ -115,6 +116,13 @@ class Schedule {
   }
 
  private:
+  std::vector<std::size_t> keptOf() {
+    std::vector<std::size_t> kept;
+    for (std::size_t weight = 0; weight < model_.matrices.size(); ++weight)
+      if (chance_.oneIn(6)) kept.push_back(weight);
+    return kept;
+  }
+
   // False for what ended in a typed error.
   template <typename Action>
   bool survives(Action action) {

@@ -102,6 +102,28 @@ TEST(store_gives_every_run_its_weights_from_every_tier) {
   }
 }
 
+TEST(store_keeps_single_weights_of_streamed_runs_in_vram) {
+  const std::vector<Tier> placement(6, Tier::ram);
+  const test::StoreModel model = layersOf(placement, false);
+  const std::size_t weight = model.runs[2].weights.front();
+  const auto bytesOf = [&](std::size_t each) { return model.matrices[each].bytes(); };
+  const Bench bench;
+  const auto all = model.load(bench.memory, smallReads());
+  weights::StoreOptions options = smallReads();
+  options.kept = {weight};
+  const auto store = model.load(bench.memory, options);
+  CHECK(store->bytes().vram >= all->bytes().vram + bytesOf(weight));
+  CHECK(store->bytes().ram + bytesOf(weight) <= all->bytes().ram);
+  const CUdeviceptr address = store->address(2, weight);
+  bench.steps(model, *store, 3);
+  for (const bool keepRam : {true, false}) {
+    store->evict(bench.compute, keepRam);
+    store->restore();
+    CHECK_EQUAL(store->address(2, weight), address);
+    bench.steps(model, *store, 2);
+  }
+}
+
 TEST(store_leaves_a_first_run_in_pinned_memory_where_steps_read_it) {
   for (const bool converted : {false, true}) {
     test::StoreModel model;

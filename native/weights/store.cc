@@ -40,7 +40,7 @@ class Store::State {
       : memory_(std::move(memory)),
         matrices_(std::move(matrices)),
         options_(options),
-        layout_(layOut(matrices_, runs, options.places)),
+        layout_(layOut(matrices_, runs, options.places, options.kept)),
         home_(memory_.context, "weights"),
         restored_(memory_.context) {
     if (!options_.read) options_.read = ::pread;
@@ -191,7 +191,7 @@ class Store::State {
       for (const PlacedWeight& placed : block.weights) bytes += bytesToRead(matrices_[placed.weight]);
       return bytes;
     };
-    resident(layout_.shared, 0);
+    resident(layout_.apart, 0);
     for (const RunLayout& run : layout_.runs)
       if (!run.streamed && !run.pinned) resident(run.block, run.offset);
     if (const BlockLayout& first = layout_.runs.front().block; layout_.runs.front().pinned && !pinned_) {

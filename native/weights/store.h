@@ -36,9 +36,11 @@ struct StoreOptions {
   std::size_t chunkBytes = std::size_t{8} << 20;
   // Reads that may be under way, or done and not yet copied, while disk blocks are streamed.
   std::size_t stagedChunks = 12;
-  // Places in VRAM that streamed runs share, two at least; 0: placesFor() of places.h. Two have half of their memory in
+  // Places in VRAM that streamed runs share, two at least; 0: placesFor() of places.h. Two have most of their memory in
   // common. Where there are as many places as such runs, they stay in VRAM.
   std::size_t places = 0;
+  // Weights that stay in VRAM though their run is streamed.
+  std::vector<std::size_t> kept{};
   // Where blocks of the disk tier that need conversion are written once, ready to be read; empty: converted each time.
   std::string offloadFolder{};
   // VRAM that is mapped at once.

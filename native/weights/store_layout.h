@@ -1,4 +1,4 @@
-// Which of a store's weights lie where in its VRAM: shared ones, resident runs, places of streamed runs, staging.
+// Which of a store's weights lie where in its VRAM: what stays apart from runs, resident runs, places of streamed runs, staging.
 #pragma once
 
 #include <cstddef>
@@ -25,10 +25,10 @@ struct RunLayout {
 };
 
 struct StoreLayout {
-  // Of weights that several runs take; at the beginning.
-  BlockLayout shared;
+  // Weights that several runs take, and those that are kept; at the beginning.
+  BlockLayout apart;
   std::vector<RunLayout> runs;
-  // Shared ones and resident runs.
+  // With what is apart.
   std::uint64_t residentBytes = 0;
   std::size_t places = 0;
   std::uint64_t placeBytes = 0;
@@ -46,6 +46,8 @@ struct StoreLayout {
   Location locate(std::size_t run, std::size_t weight) const;
 };
 
-StoreLayout layOut(std::span<const Matrix> matrices, std::span<const StoreRun> runs, std::size_t places);
+// `places` and `kept` as in StoreOptions. Throws std::out_of_range for a weight that is none.
+StoreLayout layOut(std::span<const Matrix> matrices, std::span<const StoreRun> runs, std::size_t places,
+                   std::span<const std::size_t> kept);
 
 }  // namespace tensorrt_node::weights

@@ -16,6 +16,8 @@ export interface NativeRequestOptions {
   tiers?: readonly Tier[];
   /** That the runs which are not in VRAM share there. */
   places?: number;
+  /** Numbers of weights that stay in VRAM though their run does not. */
+  kept?: readonly number[];
   offloadFolder?: string;
   limits: NativeDecoderRequest['limits'];
 }
@@ -25,7 +27,7 @@ const NATIVE_TIERS = {gpu: 'vram', ram: 'ram', disk: 'disk'} as const satisfies 
 export function nativeRequest(
   {shape, parts, sequence, weights}: DecoderIndex,
   plans: PartPlans,
-  {tiers, places, offloadFolder, ...options}: NativeRequestOptions,
+  {tiers, places, kept, offloadFolder, ...options}: NativeRequestOptions,
 ): NativeDecoderRequest {
   const {type, layers, kvHeads, headSize, hiddenSize, vocabularySize} = shape;
   const numbers = new Map(parts.map(({name}, number) => [name, number]));
@@ -41,6 +43,7 @@ export function nativeRequest(
     parts: parts.map(({name}) => plans.get(name)!),
     ...(tiers === undefined ? {} : {placement: tiers.map((tier) => NATIVE_TIERS[tier])}),
     ...(places === undefined ? {} : {prefetchDepth: places}),
+    ...(kept === undefined ? {} : {kept}),
     ...(offloadFolder === undefined ? {} : {offloadFolder}),
     sequence: sequence.map(({part, layer, weights: inputs}) => ({
       part: numbers.get(part)!,

@@ -294,6 +294,7 @@ function requestFor(
     deterministic,
     tiers: placed.tiers,
     places: placed.places,
+    kept: placed.kept,
     offloadFolder,
     limits: {...steps, pages, maxContext, maxWaiting: MOST_WAITING},
   });
