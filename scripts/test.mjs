@@ -32,7 +32,10 @@ if (ready) {
   });
   const built = await check('build', buildTypeScript);
   // After the build: the end-to-end tests are typed against what is shipped.
-  await check('types', () => run(bin('tsc'), ['-p', 'tsconfig.json']).then(() => undefined));
+  await check('types', async () => {
+    await run(bin('tsc'), ['-p', 'tsconfig.json']);
+    await run(bin('tsc'), ['-p', 'tsconfig.browser.json']);
+  });
   await check('addon', () => script('build-addon.mjs'));
   await check('native tests', () => script('test-native.mjs'));
   if (process.argv.includes('--package')) {
@@ -41,13 +44,14 @@ if (ready) {
       await script('check-pack.mjs');
     });
   }
+  await check('test tools', () => script('test-tools.mjs'));
   const model =
     built &&
     (await check('model', async () => {
       const {ensureModel} = await import('./model.mjs');
       return (await ensureModel()) ? 'imported' : 'there already';
     }));
-  totals = await vitest(model ? ['unit', 'e2e'] : ['unit']);
+  totals = await vitest(['unit', ...(built ? ['browser'] : []), ...(model ? ['e2e'] : [])]);
 }
 
 if (failed.length > 0) console.log(`failed: ${failed.join(', ')}`);

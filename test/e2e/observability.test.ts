@@ -12,6 +12,7 @@ import {afterAll, afterEach, beforeAll, describe, expect, it} from 'vitest';
 
 import {type ExposedFamily, parseExposition} from '../support/exposition.js';
 import {temporaryFolder} from '../support/temporary_folder.js';
+import {testTools} from '../support/test_tools.js';
 import {projectFile, runNode} from './helpers/child.js';
 import {MODEL_FOLDER} from './helpers/model.js';
 
@@ -77,11 +78,10 @@ describe('metrics', () => {
     expect(open.get('tensorrt_node_requests')!.samples).toHaveLength(4);
   });
 
-  it('pass promtool', async ({skip}) => {
-    const version = spawnSync('promtool', ['--version']);
-    skip(version.error !== undefined, 'promtool is not installed');
+  it('pass promtool', async () => {
+    const {promtool} = testTools();
     await model.generateText(PROMPT, {maxNewTokens: 3});
-    const {status, stdout, stderr} = spawnSync('promtool', ['check', 'metrics'], {input: await metrics().text(), encoding: 'utf8'});
+    const {status, stdout, stderr} = spawnSync(promtool.path, ['check', 'metrics'], {input: await metrics().text(), encoding: 'utf8'});
     expect({status, stdout, stderr}).toEqual({status: 0, stdout: '', stderr: ''});
   });
 });

@@ -2,100 +2,180 @@
 
 import type {Activity, HostEvent, Trace} from '../activity.js';
 import {groupBy} from '../group_by.js';
-import {groupName, type Track, trackOfActivity, trackOfHostEvent} from '../trace_file.js';
+import {type Place, placeKernels} from '../phases.js';
+import {GPU, groupName, HOST, type Track, trackOfActivity, trackOfHostEvent} from '../trace_file.js';
+import {familyOf} from './families.js';
 
 /** Events of a lane follow one another. */
 export interface PageLane {
-  /** Nanoseconds from the start of the page, and of the event. */
+  /** Nanoseconds: from the start of the event before, and of the first from the page's `start`. */
   starts: number[];
   lengths: number[];
   /** Numbers in `names` and `details`. */
   names: number[];
   details: number[];
+  /** The step of the scheduler that events belong to; -1 where that is not known. Not there where it is known of none. */
+  steps?: number[];
 }
 
 export interface PageTrack {
+  /** What stands over tracks alike: 'GPU 0', 'GPU 0 · copies', 'scheduler', 'requests', 'host'. */
   group: string;
   name: string;
   lanes: PageLane[];
 }
 
-export interface PageData {
-  /** Nanoseconds. */
-  length: number;
-  names: string[];
-  /** What is shown beside name and time: a line each. */
-  details: string[][];
-  /** By name, the kind that gives its colour. */
-  kinds: string[];
-  tracks: PageTrack[];
-  /** What to look at first. */
-  findings: {text: string; start: number; end: number}[];
+/** What is shown of events beside name and time. */
+export interface PageDetail {
+  /** The activity's, 'copy' with its direction; 'host' for what the host did. */
+  kind: string;
+  phase?: string;
+  layer?: string;
+  bytes?: number;
+  /** Titles and texts. */
+  fields: [string, string][];
+  /** Requests that a step of the scheduler served, by their tracks. */
+  requests?: string[];
 }
 
-type PageEvent = {start: number; end: number; name: string; kind: string; details: string[]; track: Track};
+export interface PageData {
+  /** Nanoseconds since the GPU's first activity, as summaries tell times; of a trace without any since its first event. */
+  start: number;
+  end: number;
+  /** What is shown first: the time of the GPU. */
+  view: [number, number];
+  names: string[];
+  /** By name, a number in `families`. */
+  families: {name: string; kind: string; time: number}[];
+  familyOf: number[];
+  details: PageDetail[];
+  tracks: PageTrack[];
+}
 
-/** The newest `maxEvents` of a trace. */
-export function pageData({activities, hostEvents}: Trace, maxEvents: number): Omit<PageData, 'findings'> & {origin: number; left: number} {
-  const all = [...activities.map(ofActivity), ...hostEvents.map(ofHostEvent)].sort((a, b) => a.start - b.start || b.end - a.end);
+interface PageEvent {
+  start: number;
+  end: number;
+  name: string;
+  track: Track;
+  detail: PageDetail;
+  step: number;
+}
+
+const NO_STEP = -1;
+
+/** The newest `maxEvents` of a trace, and how many are `left` out. `origin`: the zero of the page's times. */
+export function pageData(trace: Trace, maxEvents: number): {data: PageData; origin: number; left: number} {
+  const places = placeKernels(trace.activities);
+  const all = [...trace.activities.map((each) => ofActivity(each, places.get(each))), ...trace.hostEvents.map(ofHostEvent)];
+  all.sort((a, b) => a.start - b.start || b.end - a.end);
   const shown = all.slice(Math.max(0, all.length - maxEvents));
-  const origin = shown[0]?.start ?? 0;
+  const onGpu = shown.filter(({track}) => track.group >= GPU);
+  const first = shown[0]?.start ?? 0;
+  const origin = all.find(({track}) => track.group >= GPU)?.start ?? first;
+  const end = shown.reduce((latest, each) => Math.max(latest, each.end - origin), 1);
+  const gpuEnd = onGpu.reduce((latest, each) => Math.max(latest, each.end - origin), 0);
   const names = new Numbers<string>((name) => name);
-  const details = new Numbers<string[]>((lines) => lines.join('\n'));
-  const kinds: string[] = [];
+  const details = new Numbers<PageDetail>((detail) => JSON.stringify(detail));
   const tracks = [...groupBy(shown, ({track: {group, name}}) => `${group} ${name}`).values()]
     .sort((a, b) => order(a[0]!) - order(b[0]!))
     .map((events): PageTrack => {
-      const lanes: PageLane[] = [];
-      for (const {start, end, name, kind, details: lines} of events) {
-        const lane = laneFor(lanes, start - origin);
-        lane.starts.push(start - origin);
-        lane.lengths.push(end - start);
-        const number = names.of(name);
-        kinds[number] ??= kind;
-        lane.names.push(number);
-        lane.details.push(details.of(lines));
-      }
       const {group, name} = events[0]!.track;
-      return {group: groupName(group), name, lanes};
+      return {
+        group: titleOf(events[0]!),
+        name: isCopy(events[0]!) && group >= GPU ? name.replace(/: copies$/, '') : name,
+        lanes: lanesOf(events),
+      };
     });
-  const length = shown.reduce((latest, {end}) => Math.max(latest, end - origin), 0);
-  return {length, names: names.all, details: details.all, kinds, tracks, origin, left: all.length - shown.length};
+  const data = {start: first - origin, end, view: viewOf(first - origin, end, gpuEnd), names: names.all, details: details.all, tracks};
+  return {data: {...data, ...familiesOf(shown, names)}, origin, left: all.length - shown.length};
+
+  function lanesOf(events: readonly PageEvent[]): PageLane[] {
+    const open: {lane: PageLane; start: number; end: number}[] = [];
+    const told = events.some(({step}) => step !== NO_STEP);
+    for (const {start, end, name, detail, step} of events) {
+      // Kernels may begin while the one before ends, and events of the host enclose others.
+      let free = open.find((each) => each.end <= start);
+      if (free === undefined) {
+        free = {lane: {starts: [], lengths: [], names: [], details: [], ...(told && {steps: []})}, start: first, end: first};
+        open.push(free);
+      }
+      free.lane.starts.push(start - free.start);
+      free.lane.lengths.push(end - start);
+      free.lane.names.push(names.of(name));
+      free.lane.details.push(details.of(detail));
+      free.lane.steps?.push(step);
+      free.start = start;
+      free.end = end;
+    }
+    return open.map(({lane}) => lane);
+  }
 }
 
-/** Kernels may begin while the one before ends, and events of the host enclose others. */
-function laneFor(lanes: PageLane[], start: number): PageLane {
-  const free = lanes.find(({starts, lengths}) => starts.at(-1)! + lengths.at(-1)! <= start);
-  if (free !== undefined) return free;
-  const lane = {starts: [], lengths: [], names: [], details: []};
-  lanes.push(lane);
-  return lane;
+/** With a little room on both sides. */
+function viewOf(start: number, end: number, gpuEnd: number): [number, number] {
+  if (gpuEnd === 0) return [start, end];
+  const room = gpuEnd * 0.015;
+  return [Math.max(start, -room), Math.min(end, gpuEnd + room)];
 }
 
-/** GPUs first, then the host, then requests. */
-function order({track: {group}}: PageEvent): number {
-  return group >= 10 ? group - 1000 : group;
+function familiesOf(events: readonly PageEvent[], names: Numbers<string>): Pick<PageData, 'families' | 'familyOf'> {
+  const families = new Map<string, {name: string; kind: string; time: number; members: Set<string>}>();
+  for (const {name, detail, start, end} of events) {
+    const family = detail.kind === 'kernel' ? familyOf(name) : name;
+    const key = `${detail.kind} ${family}`;
+    const found = families.get(key) ?? {name: family, kind: detail.kind, time: 0, members: new Set()};
+    families.set(key, found);
+    found.time += end - start;
+    found.members.add(name);
+  }
+  const sorted = [...families.values()].sort((a, b) => b.time - a.time);
+  const numbers: number[] = [];
+  for (const [number, {members}] of sorted.entries()) for (const member of members) numbers[names.of(member)] ??= number;
+  return {families: sorted.map(({name, kind, time}) => ({name, kind, time})), familyOf: numbers};
 }
 
-function ofActivity(activity: Activity): PageEvent {
-  const {start, end, name, kind, stream, streamName, bytes, direction, grid, block, sharedBytes, registers, phase, layer, pageable} =
-    activity;
-  const lines = [`${kind} on ${streamName === undefined ? 'stream' : streamName} (${stream})`];
-  if (phase !== undefined || layer !== undefined) lines.push([phase, layer].filter((each) => each !== undefined).join(', '));
-  // The rate is made of bytes and time on the page.
-  if (bytes !== undefined) lines.push(`bytes ${bytes}`);
-  if (pageable) lines.push('pageable memory');
-  if (grid !== undefined) lines.push(`grid ${grid.join(' x ')}`);
-  if (block !== undefined) lines.push(`block ${block.join(' x ')}`);
-  if (sharedBytes) lines.push(`shared memory ${sharedBytes} B`);
-  if (registers) lines.push(`registers ${registers}`);
-  return {start, end, name, kind: kind === 'copy' ? (direction ?? kind) : kind, details: lines, track: trackOfActivity(activity)};
+const isCopy = ({detail: {kind}}: PageEvent) => ['copy', 'toDevice', 'toHost', 'onDevice'].includes(kind);
+const isScheduler = ({track: {group, name}}: PageEvent) => group === HOST && name === 'scheduler';
+
+function titleOf(event: PageEvent): string {
+  if (isScheduler(event)) return 'scheduler';
+  return `${groupName(event.track.group)}${event.track.group >= GPU && isCopy(event) ? ' · copies' : ''}`;
+}
+
+/** Streams of GPUs, each GPU's copies after its streams, then the scheduler, requests, the rest of the host. */
+function order(event: PageEvent): number {
+  const {group} = event.track;
+  if (group >= GPU) return (group - GPU) * 2 + (isCopy(event) ? 1 : 0) - 1e6;
+  return isScheduler(event) ? 0 : group === HOST ? 2 : 1;
+}
+
+function ofActivity(activity: Activity, place: Place = activity): PageEvent {
+  const {start, end, name, kind, stream, streamName, bytes, direction, grid, block, sharedBytes, registers, pageable} = activity;
+  const fields: [string, string][] = [['stream', streamName === undefined ? String(stream) : `${streamName} (${stream})`]];
+  if (grid !== undefined) fields.push(['grid', grid.join(' × ')]);
+  if (block !== undefined) fields.push(['block', block.join(' × ')]);
+  if (sharedBytes) fields.push(['shared memory', `${sharedBytes} B`]);
+  if (registers) fields.push(['registers', `${registers} a thread`]);
+  if (pageable) fields.push(['memory', 'pageable']);
+  const detail = {kind: kind === 'copy' ? (direction ?? kind) : kind, phase: place.phase, layer: place.layer, bytes, fields};
+  return {start, end, name, detail, track: trackOfActivity(activity), step: stepOf(activity)};
 }
 
 function ofHostEvent(event: HostEvent): PageEvent {
   const {start, end, name, args = {}} = event;
-  const lines = Object.entries(args).map(([field, value]) => `${field} ${typeof value === 'string' ? value : JSON.stringify(value)}`);
-  return {start, end, name, kind: 'host', details: lines, track: trackOfHostEvent(event)};
+  const fields = Object.entries(args)
+    .filter(([field, value]) => value !== undefined && field !== 'step')
+    .map(([field, value]): [string, string] => [field, typeof value === 'string' ? value : JSON.stringify(value)]);
+  const requests = Array.isArray(args.requests)
+    ? args.requests.map((each) => (typeof each === 'number' ? `request ${each}` : String(each)))
+    : undefined;
+  const detail = {kind: 'host', phase: typeof args.phase === 'string' ? args.phase : undefined, fields, requests};
+  return {start, end, name, detail, track: trackOfHostEvent(event), step: stepOf(args)};
+}
+
+function stepOf(from: object): number {
+  const {step} = from as {step?: unknown};
+  return typeof step === 'number' ? step : NO_STEP;
 }
 
 class Numbers<T> {
