@@ -36,8 +36,10 @@ export interface ProfileResult {
   file: string;
   /** In the file. */
   events: number;
-  /** That were lost because they came faster than they could be written, or left out to keep within `maxBytes`. */
+  /** That are not in the file: left out to keep within `maxBytes`, or lost. */
   dropped: number;
+  /** Of these, events that came faster than they could be collected or written. */
+  lost: number;
 }
 
 /** `dropped`: of the events since the last batch. */

@@ -75,8 +75,8 @@ class Recorder {
       this.#writer.close();
     }
     if (this.#failure !== undefined) throw this.#failure;
-    const {events, dropped} = this.#writer.state;
-    return {file: this.#file, events, dropped};
+    const {events, dropped, lost} = this.#writer.state;
+    return {file: this.#file, events, dropped, lost};
   }
 
   #takeOn(): void {

@@ -18,6 +18,8 @@ export interface TraceState {
   events: number;
   /** Events that are not in the file: the oldest, to keep within the limit, and those that came faster than the disk took them. */
   dropped: number;
+  /** Of these, events that came faster than they could be written. Left out where there are none. */
+  lost?: number;
   /** Nanoseconds: what started earlier was dropped, or some of it. */
   from?: number;
 }

@@ -10,6 +10,7 @@ export function describeState({state}: Pick<TraceFile, 'state'>): string[] {
     const since = state.from === undefined ? '' : `; all since ${(state.from / 1e9).toFixed(3)} s of the clock are there`;
     lines.push(`${state.dropped} events were dropped, ${state.events} stayed${since}`);
   }
+  if (state.lost !== undefined) lines.push(`${state.lost} of these came faster than they could be written`);
   if (!state.ended) lines.push('the recording was not ended: its last fifth of a second may be missing');
   return lines;
 }

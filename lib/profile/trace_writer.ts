@@ -100,6 +100,7 @@ export class TraceWriter implements Disposable {
   /** Of these, events that are in the file and not on their way. */
   #written = 0;
   #dropped = 0;
+  #lost = 0;
   #from: number | undefined;
   #timer: NodeJS.Timeout | undefined;
   #failure: TensorrtNodeError | undefined;
@@ -160,11 +161,12 @@ export class TraceWriter implements Disposable {
   /** Events that were lost before they came here, for the file to tell. */
   addLost(events: number): void {
     this.#dropped += events;
+    this.#lost += events;
   }
 
   /** Bytes of the file as it is on disk, and what was dropped of the trace so far. */
-  get state(): {bytes: number; events: number; dropped: number} {
-    return {bytes: this.#size, events: this.#events, dropped: this.#dropped};
+  get state(): {bytes: number; events: number; dropped: number; lost: number} {
+    return {bytes: this.#size, events: this.#events, dropped: this.#dropped, lost: this.#lost};
   }
 
   /** Ends the file; more calls do nothing. Throws FileError if it could not be written: it ends where that began. */
@@ -271,7 +273,7 @@ export class TraceWriter implements Disposable {
   }
 
   #ending(ended: boolean): string {
-    const state: TraceState = {ended, events: this.#events, dropped: this.#dropped, from: this.#from};
+    const state: TraceState = {ended, events: this.#events, dropped: this.#dropped, lost: this.#lost || undefined, from: this.#from};
     return `,\n${encodeState(state)}${END}`;
   }
 
