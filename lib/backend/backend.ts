@@ -65,6 +65,8 @@ export interface BackendTimings {
   decode: number;
   /** Tokens of the prompt that were run; the rest came from the cache. */
   prefilledTokens: number;
+  /** What the steps of a recording call the request, where the backend tells of its steps. */
+  request?: number;
 }
 
 /** What a request calls back; never called after `finished` or `failed`, of which exactly one comes. */

@@ -137,7 +137,7 @@ export async function openModel(source: string, options: LoadOptions, found?: ()
     config,
     modelPath,
     async loadBackend(hooks) {
-      const load = () => loadBackend(modelPath, limits, engines, {...options, ...hooks});
+      const load = () => loadBackend(modelPath, limits, engines, {...options, ...hooks, name});
       const backend = await observed('load', name, load, ({description}) => ({backend: description, source: resolve(source)}));
       nameBackend(name, backend);
       addMemoryHolder(name, backend);
@@ -201,6 +201,7 @@ async function loadBackend(
         const offloadFolder = options.offloadFolder && resolve(options.offloadFolder);
         return await TensorrtBackend.load({
           modelPath,
+          name: options.name,
           engines,
           environment,
           ...limits,

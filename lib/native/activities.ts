@@ -1,15 +1,18 @@
 /** Reads the activities that the addon packs as numbers: the struct Activity of native/profile/activity.h. */
 
-import type {Activity, ActivityKind, CopyDirection, NativeActivities} from './profiler_addon.js';
+import type {Activity, ActivityKind, CollectedStep, CopyDirection, NativeActivities, StepPhase} from './profiler_addon.js';
 
 /** Bytes of one. */
-export const packedBytes = 96;
+export const packedBytes = 104;
 
 const KINDS: readonly ActivityKind[] = ['kernel', 'copy', 'set', 'graph', 'synchronize', 'range'];
 const DIRECTIONS: readonly (CopyDirection | undefined)[] = [undefined, 'toDevice', 'toHost', 'onDevice'];
 
 /** 32-bit words of an activity whose value differs from one launch of the same work to the next. Those before hold times. */
-export const varyingWords: readonly {word: number; field: 'correlation'}[] = [{word: 14, field: 'correlation'}];
+export const varyingWords: readonly {word: number; field: 'correlation' | 'step'}[] = [
+  {word: 14, field: 'correlation'},
+  {word: 25, field: 'step'},
+];
 /** The first word after the times. */
 export const firstWord = 4;
 export const wordsOfOne = packedBytes / Uint32Array.BYTES_PER_ELEMENT;
@@ -47,7 +50,6 @@ export class PackedActivities {
     if (streamName !== undefined) activity.streamName = streamName;
     if (word(13) !== 0) activity.graph = word(13);
     if (word(14) !== 0) activity.correlation = word(14);
-    if (kind === 'range') activity.range = doubles[at + 2]!;
     if (kind === 'copy' || kind === 'set') activity.bytes = doubles[at + 2]!;
     if (kind === 'copy') {
       const direction = DIRECTIONS[word(7)];
@@ -60,12 +62,36 @@ export class PackedActivities {
       activity.sharedBytes = word(21);
       activity.registers = word(22);
     }
+    const phase = this.#name(word(23));
+    if (phase !== undefined) activity.phase = phase;
+    const layer = this.#name(word(24));
+    if (layer !== undefined) activity.layer = layer;
+    if (word(25) !== 0) activity.step = word(25);
     return activity;
   }
 
   #name(number: number): string | undefined {
     return number === 0 ? undefined : this.#names[number - 1];
   }
+}
+
+const PHASES: readonly StepPhase[] = ['prefill', 'decode', 'score'];
+
+/** What the addon packs of steps (native/binding/profiler.cc). */
+export function readSteps({steps, models}: Pick<NativeActivities, 'steps' | 'models'>): CollectedStep[] {
+  const numbers = new Float64Array(steps);
+  const read: CollectedStep[] = [];
+  for (let at = 0; at < numbers.length; ) {
+    const [number, model, phase, start, end, bytesRead, count] = numbers.subarray(at, at + 7) as unknown as number[];
+    at += 7;
+    const requests = Array.from({length: count!}, (_, index) => ({
+      request: numbers[at + 2 * index]!,
+      tokens: numbers[at + 2 * index + 1]!,
+    }));
+    at += 2 * count!;
+    read.push({number: number!, model: models[model!]!, phase: PHASES[phase!]!, start: start!, end: end!, bytesRead: bytesRead!, requests});
+  }
+  return read;
 }
 
 /** Keeps the names of one collection, which come with the first activity that has them. */

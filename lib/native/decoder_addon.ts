@@ -35,6 +35,8 @@ export interface NativeMatrix {
 export type NativeTier = 'vram' | 'ram' | 'disk';
 
 export interface NativeDecoderRequest {
+  /** What recordings call the model. Default: 'model'. */
+  name?: string;
   device: number;
   /** Candidates for libnvinfer, most wanted first. */
   tensorrt: readonly string[];

@@ -1,7 +1,7 @@
 /** Collects what the GPU does in this process, whoever makes it do so. */
 
 import {OptionError} from '../errors.js';
-import {ActivityReader, type PackedActivities} from './activities.js';
+import {ActivityReader, type PackedActivities, readSteps} from './activities.js';
 import {cuptiCandidates} from './cupti_libraries.js';
 import {rethrowTyped, translated} from './errors.js';
 import {requireDriver} from './find_device.js';
@@ -54,21 +54,21 @@ export class GpuCollection {
     if (!hasProfiler(addon)) throw addonTooOld();
     requireDriver(addon);
     const libraries = cuptiCandidates(cuptiPath, addon.driverVersion().api);
-    const started = addon.startProfiler({libraries, origin, graphNodes, ranges: false, maxActivities});
+    const started = addon.startProfiler({libraries, origin, graphNodes, ranges: true, maxActivities});
     const {collection, library, version} = await started.catch(rethrowTyped);
     return new GpuCollection(addon, collection, library, version);
   }
 
-  /** What has been collected and not taken, in no order; at most 16,384 activities. New ones come about every 100 ms. */
+  /** What has been collected and not taken, in no order; at most 16,384 activities. They come once their step is known, up to a second after they ended. */
   take(): ActivityBatch {
     const taken = translated(() => this.#addon.takeActivities(this.#collection, mostAtOnce));
-    return {activities: this.#reader.read(taken), dropped: taken.dropped};
+    return {activities: this.#reader.read(taken), steps: readSteps(taken), dropped: taken.dropped};
   }
 
   /** The same, as the addon packs them. */
   takePacked(): Omit<ActivityBatch, 'activities'> & {activities: PackedActivities} {
     const taken = translated(() => this.#addon.takeActivities(this.#collection, mostAtOnce));
-    return {activities: this.#reader.packed(taken), dropped: taken.dropped};
+    return {activities: this.#reader.packed(taken), steps: readSteps(taken), dropped: taken.dropped};
   }
 
   /** Ends it; `take` then gives what is left, until an empty batch. Work under way is not waited for. More calls do nothing. */

@@ -1,9 +1,6 @@
 /** What the addon exports to see what the GPU does: activities of every stream of the process, collected by CUPTI. */
 
-/**
- * 'graph': a launch of a graph as a whole. 'synchronize': the host waited. 'range': no work, but says that what has its
- * `correlation` was queued in the range of ours whose number is `range`; it has no times, and may come after that work.
- */
+/** 'graph': a launch of a graph as a whole. 'synchronize': the host waited. 'range': work of a step as a whole, where its kernels cannot be told. */
 export type ActivityKind = 'kernel' | 'copy' | 'set' | 'graph' | 'synchronize' | 'range';
 
 export type CopyDirection = 'toDevice' | 'toHost' | 'onDevice';
@@ -30,8 +27,12 @@ export interface Activity {
   graph?: number;
   /** The same for all that one call of the driver queued, such as the kernels of a launched graph. */
   correlation?: number;
-  /** Of the kind 'range' alone. */
-  range?: number;
+  /** The step that queued it: `CollectedStep.number`. */
+  step?: number;
+  /** Of that step. */
+  phase?: string;
+  /** The part of the model: 'prologue', 'layer 3', 'epilogue', 'sampling'. Of nodes of a graph where the launch is as it was captured. */
+  layer?: string;
   /** Of kernels: blocks, threads of a block, shared memory of a block in bytes, registers of a thread. */
   grid?: [x: number, y: number, z: number];
   block?: [x: number, y: number, z: number];
@@ -39,10 +40,29 @@ export interface Activity {
   registers?: number;
 }
 
+export type StepPhase = 'prefill' | 'decode' | 'score';
+
+/** What the host queued for one step of a model. */
+export interface CollectedStep {
+  /** From 1, in the process. */
+  number: number;
+  model: string;
+  phase: StepPhase;
+  /** Of queueing it: nanoseconds, as of activities. */
+  start: number;
+  end: number;
+  /** Bytes of weights that its kernels read; what they read of keys and values is not counted. */
+  bytesRead: number;
+  /** By the scheduler's numbers, with the rows that each has in the step. */
+  requests: {request: number; tokens: number}[];
+}
+
 /** Whatever has ended since the last one; in no order, as CUPTI hands over what a buffer holds. */
 export interface ActivityBatch {
   activities: Activity[];
-  /** Activities that were lost since the last batch, because nobody took them in time or CUPTI had no memory. */
+  /** Steps queued since; their activities come with later batches. */
+  steps: CollectedStep[];
+  /** Activities and steps that were lost since the last batch, because nobody took them in time or CUPTI had no memory. */
   dropped: number;
 }
 
@@ -71,7 +91,7 @@ export interface NativeProfilerOptions {
   origin: number;
   /** Nodes of graphs one by one, which costs more; else each launch as one activity. */
   graphNodes: boolean;
-  /** Which range each call was made in, which costs more. */
+  /** Which step each call was made in. */
   ranges: boolean;
   /** Activities held until they are taken; more are dropped, and counted. About 100 bytes each. */
   maxActivities: number;
@@ -90,5 +110,9 @@ export interface NativeActivities {
   records: ArrayBuffer;
   /** Names that are new, numbered on from those of earlier calls. */
   names: string[];
+  /** Steps as numbers. */
+  steps: ArrayBuffer;
+  /** Of those steps. */
+  models: string[];
   dropped: number;
 }

@@ -2,13 +2,11 @@
 
 import type {Activity as Collected} from '../native/profiler_addon.js';
 
-/** Something that a stream did, or that the host waited for. */
-export interface Activity extends Collected {
-  /** 'prefill', 'decode', … Where it is not told, the innermost range of the stream around it that is no layer's tells it. */
-  phase?: string;
-  /** 'layer 3'. Where it is not told, the innermost range of the stream around it whose name begins with 'layer' tells it. */
-  layer?: string;
-}
+/**
+ * Something that a stream did, or that the host waited for. Where phase and layer are not told, the innermost ranges of
+ * the stream around it tell them: those whose names begin with 'layer' a layer, others a phase.
+ */
+export type Activity = Collected;
 
 /** Something that the host did. Those of one track follow or enclose one another. */
 export interface HostEvent {

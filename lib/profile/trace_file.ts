@@ -96,7 +96,7 @@ function argsOf(activity: Activity): string {
 }
 
 // By hand, as `JSON.stringify` takes three times as long.
-const NUMBERS = ['device', 'stream', 'bytes', 'graph', 'correlation', 'range', 'sharedBytes', 'registers'] as const;
+const NUMBERS = ['device', 'stream', 'bytes', 'graph', 'correlation', 'step', 'sharedBytes', 'registers'] as const;
 const TEXTS = ['streamName', 'direction', 'phase', 'layer'] as const;
 const SIZES = ['grid', 'block'] as const;
 

@@ -123,6 +123,7 @@ float numberOf(const Napi::Object& object, const char* name) {
 DecoderRequest decoderRequest(const Napi::Object& request) {
   DecoderRequest made;
   made.device = integerOf(request, "device");
+  if (!request.Get("name").IsUndefined()) made.options.model = textOf(request, "name");
   made.candidates = textsOf(request, "tensorrt");
   decode::DecoderModel& model = made.model;
   model.type = elementType(textOf(request, "type"));

@@ -1,12 +1,15 @@
 // Collecting what the GPU does: started and stopped on a thread, as CUPTI takes its time for both.
 #include "profiler.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <deque>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "../cuda/driver.h"
 #include "../profile/collector.h"
@@ -73,6 +76,39 @@ std::shared_ptr<Collection> begin(const profile::CollectorOptions& options) {
   }
 }
 
+// As numbers: of each step its own, its model's in `models`, its phase, begin, end, bytes read, and how many requests
+// there are, then of each its number and tokens.
+std::vector<double> pack(const std::deque<profile::StepRecord>& steps, std::vector<std::string>& models) {
+  std::vector<double> packed;
+  for (const profile::StepRecord& step : steps) {
+    auto model = std::find(models.begin(), models.end(), *step.model);
+    if (model == models.end()) model = models.insert(model, *step.model);
+    packed.insert(packed.end(),
+                  {static_cast<double>(step.number), static_cast<double>(model - models.begin()),
+                   static_cast<double>(step.phase), static_cast<double>(step.begin), static_cast<double>(step.end),
+                   static_cast<double>(step.bytesRead), static_cast<double>(step.requests.size())});
+    for (const profile::ServedRequest& each : step.requests) {
+      packed.push_back(static_cast<double>(each.number));
+      packed.push_back(static_cast<double>(each.tokens));
+    }
+  }
+  return packed;
+}
+
+template <typename Value>
+Napi::ArrayBuffer bufferOf(Napi::Env env, const std::vector<Value>& values) {
+  const std::size_t bytes = values.size() * sizeof(Value);
+  Napi::ArrayBuffer buffer = Napi::ArrayBuffer::New(env, bytes);
+  if (bytes > 0) std::memcpy(buffer.Data(), values.data(), bytes);
+  return buffer;
+}
+
+Napi::Array arrayOf(Napi::Env env, const std::vector<std::string>& texts) {
+  Napi::Array array = Napi::Array::New(env);
+  for (const std::string& each : texts) array.Set(array.Length(), Napi::String::New(env, each));
+  return array;
+}
+
 }  // namespace
 
 Napi::Value startProfiler(const Napi::CallbackInfo& info) {
@@ -118,14 +154,12 @@ Napi::Value takeActivities(const Napi::CallbackInfo& info) {
   return guarded(env, [&]() -> Napi::Value {
     const auto collection = unwrap<CollectionObject>(info[0]).collection();
     const profile::TakenActivities taken = Collector::instance().take(collection->number(), byteCount(info[1]));
-    const std::size_t bytes = taken.activities.size() * sizeof(profile::Activity);
-    Napi::ArrayBuffer records = Napi::ArrayBuffer::New(env, bytes);
-    if (bytes > 0) std::memcpy(records.Data(), taken.activities.data(), bytes);
-    Napi::Array names = Napi::Array::New(env);
-    for (const std::string& name : taken.names) names.Set(names.Length(), Napi::String::New(env, name));
+    std::vector<std::string> models;
     Napi::Object result = Napi::Object::New(env);
-    result.Set("records", records);
-    result.Set("names", names);
+    result.Set("records", bufferOf(env, taken.activities));
+    result.Set("names", arrayOf(env, taken.names));
+    result.Set("steps", bufferOf(env, pack(taken.steps, models)));
+    result.Set("models", arrayOf(env, models));
     result.Set("dropped", Napi::Number::New(env, static_cast<double>(taken.dropped)));
     return result;
   });

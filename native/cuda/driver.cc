@@ -62,6 +62,7 @@ LoadOutcome open(const std::string& path, DriverTable& table, Library& library) 
 #define TENSORRT_NODE_FIND(name) find(library.get(), TENSORRT_NODE_SYMBOL(name), table.name, missing);
   TENSORRT_NODE_DRIVER_FUNCTIONS(TENSORRT_NODE_FIND)
 #undef TENSORRT_NODE_FIND
+  find(library.get(), "cuStreamGetCaptureInfo_v2", table.cuStreamGetCaptureInfo_v2, missing);
   if (!missing.empty()) {
     outcome.status = DriverStatus::functionMissing;
     outcome.problem = outcome.path + " has no function " + missing;

@@ -59,6 +59,8 @@
   X(cuEventElapsedTime)                   \
   X(cuStreamBeginCapture)                 \
   X(cuStreamEndCapture)                   \
+  X(cuGraphGetNodes)                      \
+  X(cuGraphNodeGetType)                   \
   X(cuGraphInstantiateWithFlags)          \
   X(cuGraphLaunch)                        \
   X(cuGraphExecDestroy)                   \
@@ -75,6 +77,10 @@ struct DriverTable {
 #define TENSORRT_NODE_MEMBER(name) decltype(&::name) name = nullptr;
   TENSORRT_NODE_DRIVER_FUNCTIONS(TENSORRT_NODE_MEMBER)
 #undef TENSORRT_NODE_MEMBER
+
+  // Under the name that every driver of CUDA 12 and later has it by; cuda.h has another signature for the plain one.
+  CUresult (*cuStreamGetCaptureInfo_v2)(CUstream stream, CUstreamCaptureStatus* status, cuuint64_t* id, CUgraph* graph,
+                                        const CUgraphNode** dependencies, std::size_t* count) = nullptr;
 
   // Only a simulated driver has this: the host is about to read or write pinned memory, which no driver can see.
   void (*simulatorHostAccess)(const void* address, std::size_t bytes, int write) = nullptr;

@@ -1,6 +1,7 @@
 #include "graph.h"
 
 #include <utility>
+#include <vector>
 
 #include "driver.h"
 
@@ -37,6 +38,28 @@ Recording record(const Stream& stream, const std::function<void()>& queue) {
 }
 
 }  // namespace
+
+std::optional<std::size_t> capturedWork(const Stream& stream) {
+  const Current current(*stream.context());
+  const DriverTable& table = driver();
+  CUstreamCaptureStatus status = CU_STREAM_CAPTURE_STATUS_NONE;
+  CUgraph graph = nullptr;
+  if (table.cuStreamGetCaptureInfo_v2(stream.handle(), &status, nullptr, &graph, nullptr, nullptr) != CUDA_SUCCESS ||
+      status != CU_STREAM_CAPTURE_STATUS_ACTIVE)
+    return std::nullopt;
+  std::size_t count = 0;
+  if (table.cuGraphGetNodes(graph, nullptr, &count) != CUDA_SUCCESS) return std::nullopt;
+  std::vector<CUgraphNode> nodes(count);
+  if (count > 0 && table.cuGraphGetNodes(graph, nodes.data(), &count) != CUDA_SUCCESS) return std::nullopt;
+  std::size_t work = 0;
+  for (const CUgraphNode node : nodes) {
+    CUgraphNodeType type = CU_GRAPH_NODE_TYPE_EMPTY;
+    if (table.cuGraphNodeGetType(node, &type) != CUDA_SUCCESS) return std::nullopt;
+    if (type == CU_GRAPH_NODE_TYPE_KERNEL || type == CU_GRAPH_NODE_TYPE_MEMCPY || type == CU_GRAPH_NODE_TYPE_MEMSET)
+      ++work;
+  }
+  return work;
+}
 
 Graph Graph::capture(const Stream& stream, const std::function<void()>& queue) {
   const Current current(*stream.context());

@@ -3,13 +3,19 @@
 
 #include <cuda.h>
 
+#include <cstddef>
 #include <functional>
 #include <memory>
+#include <optional>
 
 #include "context.h"
 #include "stream.h"
 
 namespace tensorrt_node::cuda {
+
+// Of what has been captured from the stream so far: the kernels, copies and sets. None where nothing is being captured,
+// or the driver does not tell.
+std::optional<std::size_t> capturedWork(const Stream& stream);
 
 class Graph {
  public:

@@ -8,6 +8,7 @@
 
 #include "../cuda/error.h"
 #include "../files/error.h"
+#include "../profile/step.h"
 
 namespace tensorrt_node::decode {
 namespace {
@@ -81,6 +82,7 @@ struct DecodeLoop::Active {
 DecodeLoop::DecodeLoop(StepRunner& runner, const SchedulerOptions& options)
     : runner_(runner),
       options_(options),
+      name_(std::make_shared<const std::string>(options.model)),
       limits_(runner.limits()),
       stepsInFlight_(std::clamp<std::size_t>(options.stepsInFlight, 1, runner.stepsInFlight())),
       policy_([&] {
@@ -356,6 +358,7 @@ void DecodeLoop::scorePiece() {
   try {
     score.logits.resize(tokens.size() * vocabulary);
     error = outOfMemoryIn([&] {
+      const profile::Step told(profile::Phase::score, name_);
       if (held == 0) runner_.begin({score.slot, score.pages.pages(), tokens, 1, {}});
       runner_.score({score.slot, static_cast<std::int32_t>(held), piece, held + piece.size() == tokens.size()},
                     std::span(score.logits).subspan(held * vocabulary, piece.size() * vocabulary));
@@ -413,13 +416,18 @@ void DecodeLoop::queuePrefill(bool running) {
     readers.push_back(&active);
   }
   Step step{0, StepKind::prefill, {}};
+  const auto queue = [&] {
+    profile::Step told(profile::Phase::prefill, name_);
+    for (std::size_t i = 0; i < runs.size(); ++i) told.serve(readers[i]->id, runs[i].tokens.size());
+    step.number = runner_.prefill(runs);
+  };
   try {
-    auto error = outOfMemoryIn([&] { step.number = runner_.prefill(runs); });
+    auto error = outOfMemoryIn(queue);
     if (error && runs.size() > 1) {
       // Fewer rows may do.
       runs.resize(1);
       readers.resize(1);
-      error = outOfMemoryIn([&] { step.number = runner_.prefill(runs); });
+      error = outOfMemoryIn(queue);
     }
     if (error) return fail(*readers.front(), error);
   } catch (const StepLostError& lost) {
@@ -482,7 +490,11 @@ void DecodeLoop::queueDecode(std::vector<std::int32_t> slots) {
   Step step{0, StepKind::decode, {}};
   std::exception_ptr error;
   try {
-    error = outOfMemoryIn([&] { step.number = runner_.decode(slots); });
+    error = outOfMemoryIn([&] {
+      profile::Step told(profile::Phase::decode, name_);
+      for (const std::int32_t slot : slots) told.serve(active_[static_cast<std::size_t>(slot)]->id, 1);
+      step.number = runner_.decode(slots);
+    });
   } catch (const StepLostError& lost) {
     std::vector<Active*> requests;
     for (const std::int32_t slot : slots) requests.push_back(active_[static_cast<std::size_t>(slot)].get());

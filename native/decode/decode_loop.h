@@ -14,6 +14,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 #include <unordered_map>
 #include <vector>
 
@@ -27,6 +28,8 @@
 namespace tensorrt_node::decode {
 
 struct SchedulerOptions {
+  // What profiles call it.
+  std::string model = "model";
   // Tokens a sequence may hold, prompt and reply together.
   std::int32_t maxContext;
   // Requests that may wait to begin.
@@ -162,6 +165,8 @@ class DecodeLoop {
 
   StepRunner& runner_;
   const SchedulerOptions options_;
+  // What profiles call the model.
+  const std::shared_ptr<const std::string> name_;
   const RunnerLimits limits_;
   const std::size_t stepsInFlight_;
   StepPolicy policy_;

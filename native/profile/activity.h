@@ -32,10 +32,14 @@ struct Activity {
   std::uint32_t block[3] = {};
   std::uint32_t sharedBytes = 0;
   std::uint32_t registers = 0;
-  std::uint32_t reserved = 0;
+  // Numbers of names: of the phase and of the part of the model that it is of.
+  std::uint32_t phase = 0;
+  std::uint32_t layer = 0;
+  // That queued it; 0 for none.
+  std::uint32_t step = 0;
 };
 static_assert(std::is_trivially_copyable_v<Activity>);
-static_assert(sizeof(Activity) == 96 && offsetof(Activity, kind) == 24 && offsetof(Activity, correlation) == 56 &&
-              offsetof(Activity, registers) == 88);
+static_assert(sizeof(Activity) == 104 && offsetof(Activity, kind) == 24 && offsetof(Activity, correlation) == 56 &&
+              offsetof(Activity, registers) == 88 && offsetof(Activity, step) == 100);
 
 }  // namespace tensorrt_node::profile

@@ -1,7 +1,6 @@
 #include "collector.h"
 
 #include <dlfcn.h>
-#include <time.h>
 
 #include <algorithm>
 #include <array>
@@ -9,6 +8,7 @@
 #include <utility>
 
 #include "cuda/stream_names.h"
+#include "host_time.h"
 
 namespace tensorrt_node::profile {
 
@@ -18,6 +18,8 @@ constexpr int success = 0;
 constexpr std::uint32_t flushForced = 1;
 // How late activities may be; less costs CUPTI's thread more.
 constexpr std::uint32_t flushMilliseconds = 100;
+// Steps that are held until they are taken.
+constexpr std::size_t mostSteps = 65'536;
 // CUPTI_EXTERNAL_CORRELATION_KIND_CUSTOM0, which is for tools.
 constexpr std::uint32_t rangeKind = 3;
 
@@ -25,12 +27,6 @@ constexpr std::uint32_t rangeKind = 3;
 // cuMemcpyDtoDAsync_v2, cuLaunchKernel, cuGraphLaunch and cuLaunchKernelEx. CUPTI tells of ranges with the calls that
 // it records, and all others would be noise.
 constexpr std::array<std::uint32_t, 7> queueingCalls{216, 277, 279, 281, 307, 514, 652};
-
-std::uint64_t hostTime() noexcept {
-  timespec now{};
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
-}
 
 // CUPTI calls back until the process ends, but a worker's end may unload the library that this code is in.
 void keepThisLibrary() noexcept {
@@ -55,10 +51,13 @@ std::uint64_t Collector::start(const CollectorOptions& options) {
   {
     const std::lock_guard lock(mutex_);
     accepting_ = true;
+    attributing_ = options.ranges;
     accepted_ = collection_ + 1;
     most_ = options.mostActivities;
     origin_ = options.origin;
     activities_.clear();
+    attribution_ = {};
+    steps_.clear();
     names_ = {};
     streams_.clear();
     dropped_ = 0;
@@ -69,6 +68,7 @@ std::uint64_t Collector::start(const CollectorOptions& options) {
     measureClock();
     nameStreams(true);
     cupti_->check(cupti_->flushPeriod(flushMilliseconds), "cuptiActivityFlushPeriod");
+    StepQueue::instance().open(false);
   } catch (...) {
     disable();
     throw;
@@ -85,6 +85,7 @@ CollectorInfo Collector::info() const {
 void Collector::stop(std::uint64_t collection) noexcept {
   const std::lock_guard turn(turn_);
   if (!collecting_ || collection != collection_) return;
+  StepQueue::instance().close();
   disable();
   collecting_ = false;
 }
@@ -93,12 +94,36 @@ TakenActivities Collector::take(std::uint64_t collection, std::size_t most) {
   TakenActivities taken;
   const std::lock_guard lock(mutex_);
   if (collection != accepted_) return taken;
+  takeSteps();
+  if (accepting_) {
+    attribution_.take(activities_, names_, hostTime());
+  } else {
+    attribution_.takeAll(activities_, names_);
+  }
+  taken.steps = std::exchange(steps_, {});
+  for (StepRecord& each : taken.steps) {
+    each.begin -= origin_;
+    each.end -= origin_;
+  }
   const auto end = activities_.begin() + static_cast<std::ptrdiff_t>(std::min(most, activities_.size()));
   taken.activities.assign(activities_.begin(), end);
   activities_.erase(activities_.begin(), end);
   taken.names = names_.takeNew();
   taken.dropped = std::exchange(dropped_, 0);
   return taken;
+}
+
+void Collector::takeSteps() {
+  StepQueue& queue = StepQueue::instance();
+  for (StepRecord& each : queue.take()) {
+    attribution_.add(each);
+    if (steps_.size() < mostSteps) {
+      steps_.push_back(std::move(each));
+    } else {
+      ++dropped_;
+    }
+  }
+  dropped_ += queue.takeDropped();
 }
 
 bool Collector::enter(std::uint64_t range) noexcept {
@@ -116,7 +141,7 @@ void Collector::open(const std::vector<std::string>& libraries) {
   const Cupti opened = Cupti::open(libraries);
   keepThisLibrary();
   // Before anything is enabled. What CUPTI makes of it is measured, so it may as well refuse.
-  opened.registerTimestamp([]() noexcept { return hostTime(); });
+  opened.registerTimestamp([]() noexcept { return static_cast<std::uint64_t>(hostTime()); });
   opened.check(opened.registerCallbacks(requestBuffer, completeBuffer), "cuptiActivityRegisterCallbacks");
   cupti_ = opened;
 }
@@ -126,16 +151,19 @@ void Collector::enable(const CollectorOptions& options) {
                                  cupti::Kind::set, cupti::Kind::synchronization};
   // With it, CUPTI leaves the nodes out.
   if (!options.graphNodes) kinds.push_back(cupti::Kind::graph);
-  if (options.ranges) kinds.push_back(cupti::Kind::externalCorrelation);
   for (const cupti::Kind kind : kinds) {
     cupti_->check(cupti_->enable(kind), "cuptiActivityEnable");
     enabled_.push_back(kind);
   }
-  if (!options.ranges) return;
-  if (cupti_->enableDriverApi != nullptr) {
-    for (const std::uint32_t call : queueingCalls)
-      cupti_->check(cupti_->enableDriverApi(call, 1), "cuptiActivityEnableDriverApi");
-  }
+  if (options.ranges) enableRanges();
+}
+
+// What a CUPTI refuses of this is missed, not more: steps are told without their work then.
+void Collector::enableRanges() noexcept {
+  if (cupti_->enable(cupti::Kind::externalCorrelation) != success) return;
+  enabled_.push_back(cupti::Kind::externalCorrelation);
+  if (cupti_->enableDriverApi != nullptr)
+    for (const std::uint32_t call : queueingCalls) cupti_->enableDriverApi(call, 1);
   ranges_.store(true, std::memory_order_release);
 }
 
@@ -184,9 +212,9 @@ void Collector::measureClock() {
   std::int64_t offset = 0;
   for (int i = 0; i < 5; ++i) {
     std::uint64_t theirs = 0;
-    const std::uint64_t before = hostTime();
+    const auto before = static_cast<std::uint64_t>(hostTime());
     if (cupti_->getTimestamp(&theirs) != success) return;
-    const std::uint64_t after = hostTime();
+    const auto after = static_cast<std::uint64_t>(hostTime());
     if (theirs >= before && theirs <= after) {
       offset = 0;
       break;
@@ -224,13 +252,25 @@ void Collector::read(std::uint8_t* buffer, std::size_t validBytes) {
   std::size_t dropped = 0;
   const std::lock_guard lock(mutex_);
   if (!accepting_) return;
+  takeSteps();
+  const std::int64_t now = hostTime();
   cupti::Record* record = nullptr;
   while (validBytes > 0 && cupti_->nextRecord(buffer, validBytes, &record) == success) {
     const Decoded decoded = decode(*record, clockOffset_ - origin_, names_, streams_);
-    if (decoded.unfinished || (decoded.activity && activities_.size() >= most_)) {
+    if (decoded.unfinished) {
       ++dropped_;
-    } else if (decoded.activity) {
-      activities_.push_back(*decoded.activity);
+      continue;
+    }
+    if (!decoded.activity) continue;
+    const Activity& activity = *decoded.activity;
+    if (activity.kind == ActivityKind::range) {
+      attribution_.tie(activity.correlation, static_cast<std::uint64_t>(activity.bytes), now);
+    } else if (activities_.size() + attribution_.size() >= most_) {
+      ++dropped_;
+    } else if (attributing_) {
+      attribution_.add(activity, names_, now);
+    } else {
+      activities_.push_back(activity);
     }
   }
   if (cupti_->droppedRecords(nullptr, 0, &dropped) == success) dropped_ += dropped;

@@ -12,10 +12,12 @@
 #include <vector>
 
 #include "activity.h"
+#include "attribution.h"
 #include "buffer_pool.h"
 #include "cupti.h"
 #include "decode.h"
 #include "names.h"
+#include "step.h"
 
 namespace tensorrt_node::profile {
 
@@ -32,7 +34,7 @@ struct CollectorOptions {
   std::int64_t origin = 0;
   // Nodes of graphs one by one, not launches as a whole.
   bool graphNodes = false;
-  // Which range (range.h) each call was made in.
+  // Which step (step.h) each call was made in; else steps are told without their work.
   bool ranges = false;
   // Held until they are taken; more are dropped.
   std::size_t mostActivities = 1 << 18;
@@ -45,9 +47,11 @@ struct CollectorInfo {
 
 struct TakenActivities {
   std::vector<Activity> activities;
+  // Their times count from the origin.
+  std::deque<StepRecord> steps;
   // Those that are new since the last, numbered on.
   std::vector<std::string> names;
-  // Lost since the last.
+  // Lost since the last, of both.
   std::uint64_t dropped = 0;
 };
 
@@ -64,10 +68,11 @@ class Collector {
   // Ends that collection, unless it has ended. Work that is under way is not waited for: it counts as dropped.
   // Activities can be taken until the next start. May take milliseconds.
   void stop(std::uint64_t collection) noexcept;
-  // The oldest `most` of that collection; nothing of one that is over and followed by another.
+  // At most `most` activities of that collection; nothing of one that is over and followed by another. Activities come
+  // once it is known which step they are of, or that they are of none: up to a second after they ended.
   TakenActivities take(std::uint64_t collection, std::size_t most);
 
-  // For Range.
+  // For steps.
   bool enter(std::uint64_t range) noexcept;
   void leave() noexcept;
 
@@ -81,10 +86,13 @@ class Collector {
 
   void open(const std::vector<std::string>& libraries);
   void enable(const CollectorOptions& options);
+  void enableRanges() noexcept;
   void disable() noexcept;
   void nameStreams(bool wanted);
   void measureClock();
   void read(std::uint8_t* buffer, std::size_t validBytes);
+  // Needs the lock.
+  void takeSteps();
 
   // Of start and stop, taken before the other.
   mutable std::mutex turn_;
@@ -100,10 +108,13 @@ class Collector {
   std::mutex mutex_;
   bool accepting_ = false;
   std::uint64_t accepted_ = 0;
+  bool attributing_ = false;
   std::size_t most_ = 0;
   std::int64_t origin_ = 0;
   // From CUPTI's clock to CLOCK_MONOTONIC.
   std::int64_t clockOffset_ = 0;
+  Attribution attribution_;
+  std::deque<StepRecord> steps_;
   std::deque<Activity> activities_;
   Names names_;
   StreamNameNumbers streams_;

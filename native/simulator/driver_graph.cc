@@ -56,6 +56,34 @@ CUstreamCaptureStatus statusOf(const Queue& queue) {
   return queue.capture->invalidated() ? CU_STREAM_CAPTURE_STATUS_INVALIDATED : CU_STREAM_CAPTURE_STATUS_ACTIVE;
 }
 
+// Null where it is no capture that is under way.
+const GraphNodes* capturing(World& state, CUgraph graph) {
+  for (const auto& each : state.captures)
+    if (const auto capture = each.lock();
+        capture != nullptr && !capture->ended() && valueOf(capture.get()) == valueOf(graph))
+      return &capture->nodes;
+  return nullptr;
+}
+
+const GraphNode* nodeOf(World& state, CUgraphNode node) {
+  const auto* const place = reinterpret_cast<const GraphNode*>(node);
+  const auto has = [&](const GraphNodes& nodes) {
+    return std::ranges::any_of(nodes, [&](const GraphNode& each) { return &each == place; });
+  };
+  for (const auto& each : state.captures)
+    if (const auto capture = each.lock(); capture != nullptr && !capture->ended() && has(capture->nodes)) return place;
+  for (const auto& [handle, graph] : state.graphs)
+    if (has(*graph.nodes)) return place;
+  return nullptr;
+}
+
+CUgraphNodeType typeOf(const Work& work) {
+  if (!work.report) return CU_GRAPH_NODE_TYPE_HOST;
+  return work.report->kind == SIMULATOR_COPY  ? CU_GRAPH_NODE_TYPE_MEMCPY
+         : work.report->kind == SIMULATOR_SET ? CU_GRAPH_NODE_TYPE_MEMSET
+                                              : CU_GRAPH_NODE_TYPE_KERNEL;
+}
+
 }  // namespace
 
 extern "C" {
@@ -115,12 +143,45 @@ CUresult cuGraphLaunch(CUgraphExec exec, CUstream stream) {
   });
 }
 
+CUresult cuStreamGetCaptureInfo_v2(CUstream stream, CUstreamCaptureStatus* status, cuuint64_t* id, CUgraph* graph,
+                                   const CUgraphNode** dependencies, std::size_t* count) {
+  return call(SIMULATOR_SYMBOL(cuStreamGetCaptureInfo_v2), Needs::context, [&](World& state, Lock&) {
+    const auto queue = state.stream(stream, "cuStreamGetCaptureInfo_v2");
+    if (queue == nullptr) return CUDA_ERROR_INVALID_HANDLE;
+    if (id != nullptr || dependencies != nullptr || count != nullptr) return CUDA_ERROR_NOT_SUPPORTED;
+    *status = statusOf(*queue);
+    // Good until the capture ends.
+    if (graph != nullptr) *graph = reinterpret_cast<CUgraph>(queue->capture.get());
+    return CUDA_SUCCESS;
+  });
+}
+
+// Of a graph, or of a capture that is under way.
 CUresult cuGraphGetNodes(CUgraph graph, CUgraphNode* nodes, std::size_t* count) {
   return call(SIMULATOR_SYMBOL(cuGraphGetNodes), Needs::context, [&](World& state, Lock&) {
-    const GraphState* asked = find(state, state.graphs, graph, "cuGraphGetNodes");
-    // Nodes themselves are nothing that can be asked for.
-    if (asked == nullptr || nodes != nullptr) return CUDA_ERROR_INVALID_VALUE;
-    *count = asked->nodes->size();
+    const GraphNodes* asked = capturing(state, graph);
+    if (asked == nullptr) {
+      const GraphState* const ended = find(state, state.graphs, graph, "cuGraphGetNodes");
+      if (ended == nullptr) return CUDA_ERROR_INVALID_VALUE;
+      asked = ended->nodes.get();
+    }
+    if (nodes == nullptr) {
+      *count = asked->size();
+      return CUDA_SUCCESS;
+    }
+    // Places in the list: good until more is captured.
+    *count = std::min(*count, asked->size());
+    for (std::size_t i = 0; i < *count; ++i)
+      nodes[i] = reinterpret_cast<CUgraphNode>(const_cast<GraphNode*>(&(*asked)[i]));
+    return CUDA_SUCCESS;
+  });
+}
+
+CUresult cuGraphNodeGetType(CUgraphNode node, CUgraphNodeType* type) {
+  return call(SIMULATOR_SYMBOL(cuGraphNodeGetType), Needs::context, [&](World& state, Lock&) {
+    const GraphNode* const found = nodeOf(state, node);
+    if (found == nullptr) return CUDA_ERROR_INVALID_VALUE;
+    *type = typeOf(found->work);
     return CUDA_SUCCESS;
   });
 }

@@ -101,3 +101,32 @@ TEST(graphs_move_and_may_go_while_their_work_is_under_way) {
   copies.stream.synchronize();
   CHECK_EQUAL(copies.read(), 3);
 }
+
+TEST(work_of_a_capture_is_counted_as_it_comes_and_only_then) {
+  Copies copies;
+  CHECK(!cuda::capturedWork(copies.stream));
+  const cuda::Graph graph = cuda::Graph::capture(copies.stream, [&] {
+    CHECK_EQUAL(cuda::capturedWork(copies.stream).value(), 0U);
+    copies.queue();
+    const std::size_t once = cuda::capturedWork(copies.stream).value();
+    CHECK(once > 0);
+    // Marks are no work.
+    cuda::Event mark(copies.stream.context());
+    copies.stream.record(mark);
+    CHECK_EQUAL(cuda::capturedWork(copies.stream).value(), once);
+    copies.queue();
+    CHECK_EQUAL(cuda::capturedWork(copies.stream).value(), 2 * once);
+  });
+  CHECK(!cuda::capturedWork(copies.stream));
+}
+
+TEST(work_of_a_capture_is_unknown_where_the_driver_does_not_tell) {
+  Copies copies;
+  for (const char* call : {"cuStreamGetCaptureInfo_v2", "cuGraphGetNodes", "cuGraphNodeGetType"}) {
+    const cuda::Graph graph = cuda::Graph::capture(copies.stream, [&] {
+      copies.queue();
+      simulatorFail(call, 1, 1, CUDA_ERROR_NOT_SUPPORTED);
+      CHECK(!cuda::capturedWork(copies.stream));
+    });
+  }
+}

@@ -2,6 +2,8 @@
 #include <time.h>
 
 #include <algorithm>
+#include <chrono>
+#include <memory>
 #include <string>
 #include <thread>
 #include <vector>
@@ -12,7 +14,7 @@
 #include "cuda/pinned_pool.h"
 #include "cuda/stream.h"
 #include "profile/collector.h"
-#include "profile/range.h"
+#include "profile/step.h"
 #include "simulated.h"
 #include "simulator/cupti/simulated_cupti.h"
 #include "tensorrt/error.h"
@@ -52,6 +54,7 @@ struct Collection {
     stop();
     profile::TakenActivities taken = profile::Collector::instance().take(number, ~std::size_t{0});
     names.insert(names.end(), taken.names.begin(), taken.names.end());
+    steps.insert(steps.end(), taken.steps.begin(), taken.steps.end());
     dropped += taken.dropped;
     std::sort(taken.activities.begin(), taken.activities.end(),
               [](const Activity& left, const Activity& right) { return left.start < right.start; });
@@ -62,6 +65,9 @@ struct Collection {
 
   const std::uint64_t number;
   std::vector<std::string> names;
+  std::vector<profile::StepRecord> steps;
+  // What steps are counted from.
+  std::uint64_t firstStep = 0;
   std::uint64_t dropped = 0;
 };
 
@@ -244,31 +250,146 @@ TEST(profile_tells_the_nodes_of_a_graph_with_the_launch_they_are_of) {
   CHECK(kernels[1].correlation != kernels[2].correlation);
 }
 
-TEST(profile_ties_work_to_the_innermost_range_that_it_was_queued_in) {
+namespace {
+
+const auto toy = std::make_shared<const std::string>("toy");
+
+std::shared_ptr<const profile::GraphParts> parts(profile::GraphParts list) {
+  return std::make_shared<const profile::GraphParts>(std::move(list));
+}
+
+// "phase layer step" of each kernel and copy, by its name, in the order of time.
+std::vector<std::string> places(Collection& collection) {
+  std::vector<std::string> told;
+  for (const Activity& each : collection.finish()) {
+    if (each.kind == ActivityKind::synchronize) continue;
+    told.push_back(collection.name(each.name) + ": " + collection.name(each.phase) + " " + collection.name(each.layer) +
+                   (each.step == 0 ? "" : " " + std::to_string(each.step - collection.firstStep)));
+  }
+  return told;
+}
+
+}  // namespace
+
+TEST(profile_tells_of_steps_and_whose_work_they_did) {
+  Machine machine;
+  const auto layer = parts({{"layer 0", 0}});
+  auto wanted = options();
+  wanted.ranges = true;
+  Collection collection(wanted);
+  const double before = hostTime();
+  launch(machine.stream, "outside");
+  {
+    profile::Step step(profile::Phase::prefill, toy);
+    step.serve(7, 12);
+    step.serve(9, 3);
+    step.reads(4096);
+    collection.firstStep = step.record().number;
+    launch(machine.stream, "upload");
+    const profile::StepPart part(layer);
+    launch(machine.stream, "block");
+  }
+  {
+    profile::Step step(profile::Phase::decode, toy);
+    step.serve(7, 1);
+    launch(machine.stream, "second");
+  }
+  machine.stream.synchronize();
+  const auto told = places(collection);
+  CHECK_EQUAL(told.size(), 4U);
+  CHECK_EQUAL(told[0], "outside:  ");
+  CHECK_EQUAL(told[1], "upload: prefill  0");
+  CHECK_EQUAL(told[2], "block: prefill layer 0 0");
+  CHECK_EQUAL(told[3], "second: decode  1");
+  CHECK_EQUAL(collection.steps.size(), 2U);
+  const profile::StepRecord& first = collection.steps[0];
+  CHECK_EQUAL(*first.model, "toy");
+  CHECK_EQUAL(first.phase, profile::Phase::prefill);
+  CHECK_EQUAL(first.bytesRead, 4096U);
+  CHECK_EQUAL(first.requests.size(), 2U);
+  CHECK_EQUAL(first.requests[1].number, 9U);
+  CHECK_EQUAL(first.requests[1].tokens, 3U);
+  CHECK(before <= static_cast<double>(first.begin) && first.begin <= first.end);
+  CHECK(first.end <= collection.steps[1].begin);
+  CHECK_EQUAL(collection.dropped, 0U);
+}
+
+TEST(profile_tells_of_no_steps_while_nobody_collects) {
+  Machine machine;
+  {
+    const profile::Step step(profile::Phase::decode, toy);
+    CHECK(!step.told());
+    CHECK(profile::Step::current() == nullptr);
+  }
+  Collection collection;
+  collection.stop();
+  const profile::Step late(profile::Phase::decode, toy);
+  CHECK(!late.told());
+  CHECK(collection.finish().empty());
+  CHECK(collection.steps.empty());
+}
+
+TEST(profile_tells_the_layers_of_graphs_captured_before_the_collection) {
+  Machine machine;
+  const auto exact = parts({{"layer 0", 1}, {"layer 1", 1}});
+  const auto other = parts({{"layer 0", 1}, {"layer 1", 2}});
+  const cuda::Graph graph = twoKernels(machine.stream);
+  auto wanted = options();
+  wanted.ranges = true;
+  wanted.graphNodes = true;
+  Collection collection(wanted);
+  for (const auto& list : {exact, other, exact}) {
+    profile::Step step(profile::Phase::decode, toy);
+    if (collection.firstStep == 0) collection.firstStep = step.record().number;
+    step.mostly(list);
+    graph.launch(machine.stream);
+  }
+  machine.stream.synchronize();
+  const auto told = places(collection);
+  CHECK_EQUAL(told.size(), 6U);
+  CHECK_EQUAL(told[0], "first: decode layer 0 0");
+  CHECK_EQUAL(told[1], "second: decode layer 1 0");
+  CHECK_EQUAL(told[2], "first: decode  1");
+  CHECK_EQUAL(told[3], "second: decode  1");
+  CHECK_EQUAL(told[4], "first: decode layer 0 2");
+  CHECK_EQUAL(told[5], "second: decode layer 1 2");
+}
+
+TEST(profile_tells_the_phase_of_launches_as_one) {
+  Machine machine;
+  const cuda::Graph graph = twoKernels(machine.stream);
+  auto wanted = options();
+  wanted.ranges = true;
+  Collection collection(wanted);
+  {
+    profile::Step step(profile::Phase::decode, toy);
+    collection.firstStep = step.record().number;
+    step.mostly(parts({{"layer 0", 1}, {"layer 1", 1}}));
+    graph.launch(machine.stream);
+    const profile::StepPart part(parts({{"layer 2", 0}}));
+    graph.launch(machine.stream);
+  }
+  machine.stream.synchronize();
+  const auto told = places(collection);
+  CHECK_EQUAL(told.size(), 2U);
+  CHECK_EQUAL(told[0], "graph: decode  0");
+  CHECK_EQUAL(told[1], "graph: decode layer 2 0");
+}
+
+TEST(profile_gives_what_belongs_to_no_step_while_it_collects) {
   Machine machine;
   auto wanted = options();
   wanted.ranges = true;
   Collection collection(wanted);
-  launch(machine.stream, "outside");
-  {
-    const profile::Range outer(7);
-    launch(machine.stream, "outer");
-    const profile::Range inner(8);
-    launch(machine.stream, "inner");
-  }
+  launch(machine.stream, "kernel");
   machine.stream.synchronize();
-  const auto all = collection.finish();
-  const auto rangeOf = [&](const char* name) {
-    for (const Activity& kernel : of(ActivityKind::kernel, all)) {
-      if (collection.name(kernel.name) != name) continue;
-      for (const Activity& range : of(ActivityKind::range, all))
-        if (range.correlation == kernel.correlation) return range.bytes;
-    }
-    return 0.0;
-  };
-  CHECK_EQUAL(rangeOf("outside"), 0.0);
-  CHECK_EQUAL(rangeOf("outer"), 7.0);
-  CHECK_EQUAL(rangeOf("inner"), 8.0);
+  std::size_t kernels = 0;
+  for (int i = 0; i < 1000 && kernels == 0; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    for (const Activity& each : profile::Collector::instance().take(collection.number, 10).activities)
+      kernels += each.kind == ActivityKind::kernel ? 1U : 0U;
+  }
+  CHECK_EQUAL(kernels, 1U);
 }
 
 TEST(profile_holds_no_more_than_it_may_and_counts_the_rest) {
@@ -355,7 +476,7 @@ TEST(profile_is_safe_beside_threads_that_make_streams_and_launch) {
   for (int i = 0; i < 3; ++i)
     threads.emplace_back([&] {
       while (!done) {
-        const profile::Range range(1);
+        const profile::Step step(profile::Phase::decode, toy);
         const cuda::Stream stream(machine.context, "worker");
         launch(stream, "kernel");
         stream.synchronize();

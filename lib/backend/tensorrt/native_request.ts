@@ -9,6 +9,8 @@ import type {Tier} from '../../weights/placement_option.js';
 export type PartPlans = ReadonlyMap<string, ByRange<Uint8Array>>;
 
 export interface NativeRequestOptions {
+  /** What recordings call the model. Default: 'model'. */
+  name?: string;
   device: number;
   tensorrt: readonly string[];
   deterministic: boolean;

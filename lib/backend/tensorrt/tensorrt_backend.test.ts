@@ -130,7 +130,7 @@ describe('a request', () => {
     tell(tokens(first, 7, 8), tokens(second, 9));
     consumed(2);
     tell({...tokens(first, 0), ending: {reason: 'stop', timings: TIMINGS}});
-    expect(one.events).toEqual([[{token: 7}, {token: 8}], [{token: 0}], ['stop', TIMINGS]]);
+    expect(one.events).toEqual([[{token: 7}, {token: 8}], [{token: 0}], ['stop', {...TIMINGS, request: first}]]);
     expect(two.events).toEqual([[{token: 9}]]);
     consumed(1);
     expect(decoder.calls.slice(3)).toEqual([['consumed', first, 2]]);
@@ -238,7 +238,7 @@ describe('a request', () => {
     tell({...tokens(1), ending: {reason: 'aborted', timings: TIMINGS}});
     abort();
     tell(tokens(1, 5));
-    expect(heard.events).toEqual([['aborted', TIMINGS]]);
+    expect(heard.events).toEqual([['aborted', {...TIMINGS, request: 1}]]);
     expect(decoder.calls.slice(1)).toEqual([['abort', 1]]);
   });
 });

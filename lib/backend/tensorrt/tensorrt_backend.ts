@@ -27,6 +27,8 @@ import {nativeSampling} from './sampling.js';
 
 export interface TensorrtBackendOptions extends ModelLimits {
   modelPath: string;
+  /** What recordings call it. Default: 'model'. */
+  name?: string;
   /** The engines that were built for it, and their limits are no smaller; left out, they are built or in the cache. */
   engines?: DecoderFolder;
   /** Driver, GPU and TensorRT, found to be there. */
@@ -44,6 +46,17 @@ export interface TensorrtBackendOptions extends ModelLimits {
   onProgress?: OnProgress;
 }
 
+/** Numbers for requests and sequences alike. */
+type Ids = () => number;
+
+function countFromOne(): Ids {
+  let last = 0;
+  return () => ++last;
+}
+
+/** Of all models of this thread, so that the number in a recording's step is that of one request. */
+const commonIds = countFromOne();
+
 /** Requests that wait; more are refused with ERR_BUSY. */
 const MOST_WAITING = 1024;
 
@@ -55,8 +68,6 @@ interface RunningRequest {
 
 export class TensorrtBackend implements Backend {
   readonly name = 'tensorrt';
-  /** Of requests and sequences alike. */
-  #nextId = 1;
   readonly #requests = new Map<number, RunningRequest>();
   #closing: Promise<void> | undefined;
   /** Why nothing can be asked of the decoder any more. */
@@ -73,6 +84,7 @@ export class TensorrtBackend implements Backend {
     readonly vocabSize: number,
     readonly description: string,
     private readonly reservation: Reservation | undefined,
+    private readonly ids: Ids,
   ) {}
 
   /**
@@ -93,6 +105,7 @@ export class TensorrtBackend implements Backend {
     const readSpeed = byteSpeed();
     return TensorrtBackend.open((listener, loadOptions) => loadNativeDecoder(addon, request, listener, loadOptions), {
       reservation,
+      ids: commonIds,
       limits: {maxContext, maxBatch},
       shape: prepared.index.shape,
       where: `TensorRT ${tensorrtVersion} on ${gpu.name}`,
@@ -114,6 +127,7 @@ export class TensorrtBackend implements Backend {
       shape,
       where,
       reservation,
+      ids = countFromOne(),
       ...options
     }: LoadDecoderOptions & {
       limits: ModelLimits;
@@ -121,13 +135,14 @@ export class TensorrtBackend implements Backend {
       where: string;
       /** Of the memory that it takes; given back when it is disposed of, or not made. */
       reservation?: Reservation;
+      ids?: Ids;
     },
   ): Promise<TensorrtBackend> {
     // Nothing is told of before something is asked for, of the backend.
     let backend: TensorrtBackend | undefined;
     try {
       const decoder = await load({tokens: (batches) => backend?.receive(batches)}, options);
-      backend = new TensorrtBackend(decoder, limits, shape.vocabularySize, `${where}, ${shape.type}`, reservation);
+      backend = new TensorrtBackend(decoder, limits, shape.vocabularySize, `${where}, ${shape.type}`, reservation, ids);
     } catch (error) {
       reservation?.[Symbol.dispose]();
       throw error;
@@ -137,7 +152,7 @@ export class TensorrtBackend implements Backend {
   }
 
   submit(request: BackendRequest, listener: BackendListener): BackendRequestHandle {
-    const id = this.#nextId++;
+    const id = this.ids();
     try {
       this.#check();
       const {tokens, maxNewTokens, sequence, logprobs} = request;
@@ -154,13 +169,13 @@ export class TensorrtBackend implements Backend {
   }
 
   createSequence(): number {
-    const sequence = this.#nextId++;
+    const sequence = this.ids();
     if (this.#ended === undefined) translated(() => this.decoder.createSequence(sequence));
     return sequence;
   }
 
   forkSequence(sequence: number): number {
-    const copy = this.#nextId++;
+    const copy = this.ids();
     if (this.#ended === undefined) translated(() => this.decoder.forkSequence(sequence, copy));
     return copy;
   }
@@ -276,7 +291,7 @@ export class TensorrtBackend implements Backend {
       if (ending === undefined || !this.#requests.has(id)) continue;
       this.#requests.delete(id);
       if ('error' in ending) request.listener.failed(errorOf(ending.error));
-      else request.listener.finished(ending.reason, ending.timings);
+      else request.listener.finished(ending.reason, {...ending.timings, request: batch.request});
     }
     if (this.#ended === undefined) tellTokensCame(this, this.#requests.size > 0);
   }
@@ -287,8 +302,9 @@ function requestFor(
   {placed, pages, steps}: MemoryPlan,
   options: TensorrtBackendOptions,
 ): NativeDecoderRequest {
-  const {environment, deterministic = false, maxContext, offloadFolder} = options;
+  const {name, environment, deterministic = false, maxContext, offloadFolder} = options;
   return nativeRequest(index, plans, {
+    name,
     device: environment.device,
     tensorrt: environment.tensorrt,
     deterministic,

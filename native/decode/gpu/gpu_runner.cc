@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cstring>
 #include <exception>
+#include <map>
 #include <stdexcept>
+#include <string>
 #include <utility>
 
 #include "../../cuda/copy.h"
@@ -51,6 +53,37 @@ std::int32_t worthPadding(const DecoderModel& model) noexcept {
   return static_cast<std::int32_t>(std::min(1e6, static_cast<double>(model.layers) * operationsOfLayer / bytes));
 }
 
+// What profiles call a run.
+std::string nameOf(const DecoderModel& model, std::size_t run) {
+  if (run == 0) return "prologue";
+  if (run + 1 == model.runs.size()) return "epilogue";
+  const std::int32_t layer = model.runs[run].layer;
+  return layer < 0 ? "part " + std::to_string(run) : "layer " + std::to_string(layer);
+}
+
+std::vector<std::shared_ptr<const profile::GraphParts>> partsOf(const DecoderModel& model) {
+  std::vector<std::shared_ptr<const profile::GraphParts>> parts;
+  for (std::size_t run = 0; run < model.runs.size(); ++run)
+    parts.push_back(std::make_shared<const profile::GraphParts>(1, profile::GraphPart{nameOf(model, run), 0}));
+  return parts;
+}
+
+// Of weights that runs first to end - 1 read whole. What several runs share, such as the angles of rotations, is a
+// table: rows of it are read.
+std::uint64_t bytesRead(const DecoderModel& model, std::size_t first, std::size_t end) {
+  std::map<std::size_t, int> uses;
+  for (std::size_t run = first; run < end; ++run)
+    for (const WeightInput& input : model.runs[run].weights) ++uses[input.weight];
+  std::uint64_t bytes = 0;
+  for (const auto& [weight, times] : uses)
+    if (times == 1) bytes += model.weightBytes[weight];
+  return bytes;
+}
+
+void tellReads(std::uint64_t bytes) noexcept {
+  if (profile::Step* const step = profile::Step::current()) step->reads(bytes);
+}
+
 // What bringing weights may fail with, without harm to the steps that follow: the step is lost.
 template <typename Bring>
 void orLost(Bring bring) {
@@ -89,6 +122,9 @@ GpuRunner::GpuRunner(tensorrt::DeviceMemory memory, DecoderModel model, std::sha
       weights_(std::move(weights)),
       parts_(std::move(parts)),
       options_(options),
+      runParts_(partsOf(model_)),
+      blockBytes_(bytesRead(model_, 1, model_.runs.size() - 1)),
+      epilogueBytes_(bytesRead(model_, model_.runs.size() - 1, model_.runs.size())),
       decodeSizes_(options.oneSize ? options.limits.decodeRows : 1, options.limits.decodeRows),
       promptSizes_(options.oneSize ? options.capturedPromptRows : leastPromptRows,
                    std::min(options.capturedPromptRows, options.limits.prefillRows)),
@@ -174,7 +210,8 @@ StepNumber GpuRunner::prefill(std::span<const PromptRun> runs) {
   const std::int32_t chosen = chosenOf(runs, Chosen::last);
   const std::int32_t ends = chosen == 0 ? 0 : chosenSizes_.holding(chosen);
   // Where memory is too short to capture, nothing is queued.
-  const cuda::Graph* const end = ends == 0 ? nullptr : &endGraph(ends);
+  const Segment* const end = ends == 0 ? nullptr : &endGraph(ends);
+  tellReads(blockBytes_ + (end == nullptr ? 0 : epilogueBytes_));
   if (padded > 0) {
     const Captured& captured = promptGraphs(padded);
     uploadPrompts(runs, Chosen::last, {.rows = padded, .runs = promptRuns_, .chosen = ends});
@@ -185,7 +222,10 @@ StepNumber GpuRunner::prefill(std::span<const PromptRun> runs) {
     chain_->shape(promptContexts_, rows, count);
     queueRuns(promptContexts_, promptInputs());
   }
-  if (end != nullptr) end->launch(stream_);
+  if (end != nullptr) {
+    const profile::StepPart part(end->parts);
+    end->graph.launch(stream_);
+  }
   return ring_.finish(stream_, records_, at(chosen));
 }
 
@@ -196,6 +236,7 @@ StepNumber GpuRunner::decode(std::span<const std::int32_t> slots) {
   const Captured& captured = decodeGraphs(rows);
   std::vector<std::int32_t> padded(slots.begin(), slots.end());
   padded.resize(at(rows), -1);
+  tellReads(blockBytes_ + epilogueBytes_);
   uploadSlots(std::move(padded));
   launch(captured);
   return ring_.finish(stream_, records_, slots.size());
@@ -210,8 +251,12 @@ void GpuRunner::score(const PromptRun& run, std::span<float> logits) {
   beginWeights();
   uploadPrompts(runs, Chosen::all, {.rows = rows, .runs = 1, .chosen = chosen});
   chain_->shape(promptContexts_, rows, 1);
+  tellReads(blockBytes_ + epilogueBytes_);
   queueRuns(promptContexts_, promptInputs());
-  queueLogits(chosen);
+  {
+    const profile::StepPart part(runParts_.back());
+    queueLogits(chosen);
+  }
   {
     const cuda::Current current(*memory_.context);
     cuda::check(cuda::driver().cuMemcpyDtoHAsync(host.data(), scratch_.address() + layout_.logits, logits.size_bytes(),
@@ -277,14 +322,28 @@ void GpuRunner::withWeights(std::optional<std::size_t> streamed, Queue queue) {
 }
 
 void GpuRunner::launch(const Captured& captured) {
-  for (const Segment& segment : captured.segments)
-    withWeights(segment.streamed, [&] { segment.graph.launch(stream_); });
+  if (captured.segments.size() == 1) {
+    // One range for all of the step costs less than one more for this.
+    const Segment& all = captured.segments.front();
+    if (profile::Step* const step = profile::Step::current()) step->mostly(all.parts);
+    return withWeights(all.streamed, [&] { all.graph.launch(stream_); });
+  }
+  for (const Segment& segment : captured.segments) {
+    withWeights(segment.streamed, [&] {
+      const profile::StepPart part(segment.parts);
+      segment.graph.launch(stream_);
+    });
+  }
 }
 
 void GpuRunner::queueRuns(PartChain::Contexts& contexts, const RowInputs& inputs) {
   for (const RunRange& range : chain_->ranges())
-    withWeights(range.streamed ? std::optional(range.first) : std::nullopt,
-                [&] { chain_->queue(contexts, range, inputs, stream_); });
+    withWeights(range.streamed ? std::optional(range.first) : std::nullopt, [&] {
+      for (std::size_t run = range.first; run < range.end; ++run) {
+        const profile::StepPart part(runParts_[run]);
+        chain_->queue(contexts, {run, run + 1, range.streamed}, inputs, stream_);
+      }
+    });
 }
 
 std::int32_t GpuRunner::paddedRows(std::int32_t rows, std::size_t runs) const noexcept {
@@ -357,9 +416,11 @@ const GpuRunner::Captured& GpuRunner::decodeGraphs(std::int32_t rows) {
   begin();
   chain_->prepare(captured.contexts, inputs, blank().address(), stream_);
   chain_->queueEpilogue(last, chain_->result(), stream_);
-  captured.segments = captureRuns(captured.contexts, inputs, begin, [&] {
+  captured.segments = captureRuns(captured.contexts, inputs, begin, [&](CapturedParts& parts) {
     chain_->queueEpilogue(last, chain_->result(), stream_);
+    parts.end(runParts_.back()->front().name);
     chooseTokens(rows, inputs.runSlots);
+    parts.end("sampling");
   });
   return captured;
 }
@@ -375,21 +436,30 @@ const GpuRunner::Captured& GpuRunner::promptGraphs(std::int32_t rows) {
   return captured;
 }
 
+GpuRunner::Segment GpuRunner::captureSegment(const std::function<void(CapturedParts&)>& queue) {
+  CapturedParts parts(stream_);
+  auto graph = cuda::Graph::capture(stream_, [&] { queue(parts); });
+  return {std::nullopt, parts.take(), std::move(graph)};
+}
+
 std::vector<GpuRunner::Segment> GpuRunner::captureRuns(PartChain::Contexts& contexts, const RowInputs& inputs,
                                                        const std::function<void()>& before,
-                                                       const std::function<void()>& after) {
+                                                       const std::function<void(CapturedParts&)>& after) {
   std::vector<Segment> segments;
   const std::vector<RunRange>& ranges = chain_->ranges();
   for (const RunRange& range : ranges) {
     const bool last = &range == &ranges.back() && !range.streamed;
-    auto graph = cuda::Graph::capture(stream_, [&] {
+    segments.push_back(captureSegment([&](CapturedParts& parts) {
       if (segments.empty() && before) before();
-      chain_->queue(contexts, range, inputs, stream_);
-      if (last && after) after();
-    });
-    segments.push_back({range.streamed ? std::optional(range.first) : std::nullopt, std::move(graph)});
+      for (std::size_t run = range.first; run < range.end; ++run) {
+        chain_->queue(contexts, {run, run + 1, range.streamed}, inputs, stream_);
+        parts.end(runParts_[run]->front().name);
+      }
+      if (last && after) after(parts);
+    }));
+    if (range.streamed) segments.back().streamed = range.first;
   }
-  if (ranges.back().streamed && after) segments.push_back({std::nullopt, cuda::Graph::capture(stream_, after)});
+  if (ranges.back().streamed && after) segments.push_back(captureSegment(after));
   return segments;
 }
 
@@ -398,16 +468,18 @@ cuda::DeviceBlock GpuRunner::blank() {
   return bytes == 0 ? cuda::DeviceBlock() : memory_.device->allocate(bytes, stream_);
 }
 
-const cuda::Graph& GpuRunner::endGraph(std::int32_t rows) {
+const GpuRunner::Segment& GpuRunner::endGraph(std::int32_t rows) {
   const auto found = endGraphs_.find(rows);
   if (found != endGraphs_.end()) return found->second;
   uploadPrompts({}, Chosen::last, {.rows = 1, .runs = 1, .chosen = rows});
   queueLogits(rows);
-  auto graph = cuda::Graph::capture(stream_, [&] {
+  Segment segment = captureSegment([&](CapturedParts& parts) {
     queueLogits(rows);
+    parts.end(runParts_.back()->front().name);
     chooseTokens(rows, promptRows_.address() + promptLayout_.chosenSlots);
+    parts.end("sampling");
   });
-  return endGraphs_.emplace(rows, std::move(graph)).first->second;
+  return endGraphs_.emplace(rows, std::move(segment)).first->second;
 }
 
 RowInputs GpuRunner::promptInputs() const noexcept {

@@ -14,15 +14,18 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "../../cuda/graph.h"
 #include "../../cuda/stream.h"
 #include "../../kernels/kernels.h"
+#include "../../profile/step.h"
 #include "../../tensorrt/engine.h"
 #include "../../weights/step_weights.h"
 #include "../slot_tables.h"
 #include "../step_runner.h"
+#include "captured_parts.h"
 #include "decoder_model.h"
 #include "movable_memory.h"
 #include "page_memory.h"
@@ -90,6 +93,7 @@ class GpuRunner final : public StepRunner {
   struct Segment {
     // The run whose weights it waits for.
     std::optional<std::size_t> streamed;
+    std::shared_ptr<const profile::GraphParts> parts;
     cuda::Graph graph;
   };
   // Graphs are good as long as the contexts that they were captured from keep their shapes.
@@ -111,11 +115,13 @@ class GpuRunner final : public StepRunner {
   const Captured& decodeGraphs(std::int32_t rows);
   const Captured& promptGraphs(std::int32_t rows);
   // Of the rows that prompts end with: their logits and tokens.
-  const cuda::Graph& endGraph(std::int32_t rows);
+  const Segment& endGraph(std::int32_t rows);
 
   // `before` belongs to the first graph, `after` to the last one, which has no streamed weights.
   std::vector<Segment> captureRuns(PartChain::Contexts& contexts, const RowInputs& inputs,
-                                   const std::function<void()>& before, const std::function<void()>& after);
+                                   const std::function<void()>& before,
+                                   const std::function<void(CapturedParts&)>& after);
+  Segment captureSegment(const std::function<void(CapturedParts&)>& queue);
   // Memory for PartChain::prepare().
   cuda::DeviceBlock blank();
   // All below throw StepLostError.
@@ -140,6 +146,11 @@ class GpuRunner final : public StepRunner {
   const std::shared_ptr<weights::StepWeights> weights_;
   const std::shared_ptr<PartFactory> parts_;
   const GpuRunnerOptions options_;
+  // For profiles: of each run, which is queued without a graph, and the bytes of weights that blocks and the epilogue
+  // read.
+  const std::vector<std::shared_ptr<const profile::GraphParts>> runParts_;
+  const std::uint64_t blockBytes_;
+  const std::uint64_t epilogueBytes_;
   const RowSizes decodeSizes_;
   const RowSizes promptSizes_;
   const RowSizes chosenSizes_;
@@ -176,7 +187,7 @@ class GpuRunner final : public StepRunner {
   std::map<std::int32_t, std::unique_ptr<Part>> epilogues_;
   CapturedByRows decodeGraphs_;
   CapturedByRows promptGraphs_;
-  std::map<std::int32_t, cuda::Graph> endGraphs_;
+  std::map<std::int32_t, Segment> endGraphs_;
 };
 
 }  // namespace tensorrt_node::decode

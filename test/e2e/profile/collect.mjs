@@ -38,7 +38,7 @@ assert.deepEqual(
   ],
 );
 for (const {start, end} of taken) assert(before <= start && start <= end && end <= after, `${before} ${start} ${end} ${after}`);
-assert.deepEqual(collection.take(), {activities: [], dropped: 0});
+assert.deepEqual(collection.take(), {activities: [], steps: [], dropped: 0});
 
 // Another one knows nothing of the first.
 {
