@@ -12,6 +12,7 @@ import type {ByteSize} from '../weights/byte_size.js';
 import {exitCodeOf, printError} from './errors.js';
 import {generateCommand} from './generate.js';
 import {withInterrupt} from './interrupt.js';
+import {cutCommand} from './profile_cut.js';
 import {runCommand} from './run.js';
 
 interface Flags {
@@ -25,7 +26,8 @@ Examples:
   tensorrt-node profile script ./service.mjs its-argument
   tensorrt-node profile summary trace.json
   tensorrt-node profile compare before.json after.json
-  tensorrt-node profile page trace.json trace.html`;
+  tensorrt-node profile page trace.json trace.html
+  tensorrt-node profile cut trace.json part.json --from 1s --to 1.2s`;
 
 export function profileCommand(): Command {
   return new Command('profile')
@@ -37,6 +39,7 @@ export function profileCommand(): Command {
     .addCommand(summaryCommand())
     .addCommand(compareCommand())
     .addCommand(pageCommand())
+    .addCommand(cutCommand())
     .addHelpText('after', EXAMPLES);
 }
 

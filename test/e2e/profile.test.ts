@@ -74,9 +74,28 @@ describe('tensorrt-node profile', () => {
     expect(readFileSync(page, 'utf8')).toMatch(/^<!doctype html>[\s\S]*<title>overlapped\.json<\/title>[\s\S]*copy to device/);
   });
 
+  it('cuts a part out, which keeps its times', async () => {
+    const part = folder('part.json');
+    const {code, stdout, stderr} = await command(['profile', 'cut', sample('planted'), part, '--from', '1.6ms', '--to', '1.8ms']);
+    expect([code, stdout, stderr]).toEqual([0, '', '']);
+    const [whole, kept] = [await readTrace(sample('planted')), await readTrace(part)];
+    expect(kept.info).toEqual(whole.info);
+    expect(kept.state).toMatchObject({ended: true, dropped: 0});
+    const zero = Math.min(...whole.activities.map(({start}) => start));
+    expect(kept.activities).toEqual(whole.activities.filter(({start, end}) => start < zero + 1.8e6 && end > zero + 1.6e6));
+    expect(kept.hostEvents.map(({track}) => track)).toContain('tokenizer');
+  });
+
   it.each([
     ['a file that is not there', ['summary', 'nothing.json'], 1, /nothing\.json: there is no such file \[ERR_NOT_FOUND\]/],
     ['a file that is no trace', ['summary', projectFile('package.json')], 1, /give a file that a profile wrote.*\[ERR_TRACE\]/],
+    ['a time without a unit', ['cut', sample('planted'), 'none.json', '--from', '3'], 2, /--from must be a number with ns, us, ms or s/],
+    [
+      'a part that ends before it begins',
+      ['cut', sample('planted'), 'none.json', '--from', '3ms', '--to', '1ms'],
+      2,
+      /--to must be later than/,
+    ],
     ['a missing argument', ['compare', sample('decode')], 2, /missing required argument 'after'/],
   ])('says what is wrong with %s', async (_, args, code, message) => {
     const result = await command(['profile', ...args]);
