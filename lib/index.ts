@@ -11,9 +11,11 @@ export {
   Engine,
   type EngineProfile,
   type EngineTensor,
+  type ProfileLayersOptions,
   type RunOptions,
 } from './engine/engine.js';
 export type {InputValue, OnnxRuntimeTensor} from './engine/input_check.js';
+export type {LayerProfile, LayerTime} from './engine/layer_profile.js';
 export type {EngineLayer, LayerTensor} from './engine/layers.js';
 export type {EngineLoadOptions} from './engine/load.js';
 export {type EngineManifest, type ManifestRange, type ManifestTensor, readManifest} from './engine/manifest.js';

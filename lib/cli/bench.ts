@@ -6,16 +6,13 @@ import type {BenchmarkMode, BenchmarkResult, Percentiles} from '../engine/benchm
 import type {Engine} from '../engine/engine.js';
 import {type Difference, difference} from '../engine/statistics.js';
 import {describeTensor, type Tensor} from '../engine/tensor.js';
-import {addEngineOptions, type EngineFlags, engineOptions, named, parseShape, readInputs} from './engine_options.js';
-import {UsageError} from './errors.js';
+import {addEngineOptions, addInputOptions, type EngineFlags, engineOptions, givenOrRandom, type InputFlags} from './engine_options.js';
 import {withInterrupt} from './interrupt.js';
 import {number} from './options.js';
 import {createProgressDisplay} from './progress.js';
 import {formatTable} from './table.js';
 
-interface Flags extends EngineFlags {
-  input?: Map<string, string>;
-  shape?: Map<string, string>;
+interface Flags extends EngineFlags, InputFlags {
   mode: BenchmarkMode | 'all';
   iterations: number;
   warmUp: number;
@@ -35,9 +32,8 @@ const MODES = ['run', 'bind', 'runSync'] as const;
 export function benchCommand(): Command {
   const command = new Command('bench')
     .description('measure an engine: latency, throughput, and what of it the host takes')
-    .argument('<engine>', 'an engine folder, or an ONNX file')
-    .option('-i, --input <name=file>', "an input's .npy file; the others are random; repeatable", named)
-    .option('--shape <name=dims>', "an input's shape, as 1x3x224x224; default: the first profile's optimum; repeatable", named)
+    .argument('<engine>', 'an engine folder, or an ONNX file');
+  addInputOptions(command)
     .addOption(new Option('--mode <mode>', 'the call to measure').choices([...MODES, 'all']).default('bind'))
     .option('--iterations <n>', 'runs to measure', number, 200)
     .option('--warm-up <n>', 'runs before those', number, 20)
@@ -47,7 +43,7 @@ export function benchCommand(): Command {
 }
 
 async function bench(source: string, flags: Flags): Promise<void> {
-  const [{Engine}, {randomInputs}] = await Promise.all([import('../engine/engine.js'), import('../engine/benchmark.js')]);
+  const {Engine} = await import('../engine/engine.js');
   const {compare, contexts = 1, json} = flags;
   await withInterrupt(async (signal) => {
     const load = (path: string, more: EngineFlags = {}) => Engine.load(path, {...engineOptions(flags), ...more, signal});
@@ -56,7 +52,7 @@ async function bench(source: string, flags: Flags): Promise<void> {
     let reference: Record<string, Tensor>;
     {
       await using engine = await load(source);
-      inputs = await givenOrRandom(engine, flags, randomInputs);
+      inputs = await givenOrRandom(engine, flags);
       reference = await measure(source, engine, inputs, flags, contexts, signal, results);
     }
     // Not before the first is gone: they would take each other's memory and cores.
@@ -78,32 +74,6 @@ async function bench(source: string, flags: Flags): Promise<void> {
       console.log(JSON.stringify({inputs: Object.entries(inputs).map(([name, {type, dims}]) => ({name, type, dims})), results}, null, 2));
     else print(inputs, results);
   });
-}
-
-async function givenOrRandom(
-  engine: Engine,
-  {input = new Map(), shape = new Map()}: Flags,
-  randomInputs: typeof import('../engine/benchmark.js').randomInputs,
-): Promise<Record<string, Tensor>> {
-  const given = await readInputs(engine, input);
-  const shapes: Record<string, readonly number[]> = {};
-  for (const [name, text] of shape) {
-    if (!engine.inputs.some((each) => each.name === name)) throw new UsageError(`--shape ${name}: there is no such input`);
-    shapes[name] = parseShape(name, text);
-  }
-  for (const {name, dims, profiles = []} of engine.inputs) {
-    if (name in given || name in shapes || profiles.length > 0 || dims.every((dim) => dim >= 0)) continue;
-    throw new UsageError(
-      `input '${name}' is dynamic, [${dims.map((dim) => (dim < 0 ? '?' : dim)).join(', ')}]: give --shape ${name}=… or --input ${name}=…`,
-    );
-  }
-  return {
-    ...randomInputs(
-      engine.inputs.filter(({name}) => !(name in given)),
-      shapes,
-    ),
-    ...given,
-  };
 }
 
 /** Returns the outputs of the last run. */

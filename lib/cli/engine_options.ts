@@ -28,6 +28,18 @@ export function addEngineOptions(command: Command): Command {
     .option('--tensorrt-path <path>', 'libnvinfer.so.10, or the folder it is in');
 }
 
+/** Tensors to run with, where any will do. */
+export interface InputFlags {
+  input?: Map<string, string>;
+  shape?: Map<string, string>;
+}
+
+export function addInputOptions(command: Command): Command {
+  return command
+    .option('-i, --input <name=file>', "an input's .npy file; the others are random; repeatable", named)
+    .option('--shape <name=dims>', "an input's shape, as 1x3x224x224; default: the first profile's optimum; repeatable", named);
+}
+
 export function engineOptions(flags: EngineFlags): EngineFlags {
   const {backend, device, contexts, threads, model, weightStreamingBudget, tensorrtPath} = flags;
   return {backend, device, contexts, threads, model, weightStreamingBudget, tensorrtPath};
@@ -58,6 +70,25 @@ export async function readInputs(engine: Engine, files: ReadonlyMap<string, stri
     tensors[name] = asInput(input, await readNpy(file));
   }
   return tensors;
+}
+
+/** What the flags give, and random tensors for all other inputs. */
+export async function givenOrRandom(engine: Engine, {input = new Map(), shape = new Map()}: InputFlags): Promise<Record<string, Tensor>> {
+  const given = await readInputs(engine, input);
+  const shapes: Record<string, readonly number[]> = {};
+  for (const [name, text] of shape) {
+    if (!engine.inputs.some((each) => each.name === name)) throw new UsageError(`--shape ${name}: there is no such input`);
+    shapes[name] = parseShape(name, text);
+  }
+  for (const {name, dims, profiles = []} of engine.inputs) {
+    if (name in given || name in shapes || profiles.length > 0 || dims.every((dim) => dim >= 0)) continue;
+    throw new UsageError(
+      `input '${name}' is dynamic, [${dims.map((dim) => (dim < 0 ? '?' : dim)).join(', ')}]: give --shape ${name}=… or --input ${name}=…`,
+    );
+  }
+  const {randomInputs} = await import('../engine/benchmark.js');
+  const others = engine.inputs.filter(({name}) => !(name in given));
+  return {...randomInputs(others, shapes), ...given};
 }
 
 /** Files hold types that NumPy has not as integers of the same bits. */

@@ -6,13 +6,15 @@ import {pathToFileURL} from 'node:url';
 
 import {Command} from 'commander';
 
+import type {LayersFile} from '../profile/layers_file.js';
 import type {Summary} from '../profile/summary.js';
 import type {TraceFile} from '../profile/trace_reader.js';
 import type {ByteSize} from '../weights/byte_size.js';
-import {exitCodeOf, printError} from './errors.js';
+import {exitCodeOf, printError, UsageError} from './errors.js';
 import {generateCommand} from './generate.js';
 import {withInterrupt} from './interrupt.js';
 import {cutCommand} from './profile_cut.js';
+import {profileLayersCommand} from './profile_layers.js';
 import {runCommand} from './run.js';
 
 interface Flags {
@@ -26,6 +28,7 @@ Examples:
   tensorrt-node profile script ./service.mjs its-argument
   tensorrt-node profile summary trace.json
   tensorrt-node profile compare before.json after.json
+  tensorrt-node profile layers ./engine --json > layers.json
   tensorrt-node profile page trace.json trace.html
   tensorrt-node profile cut trace.json part.json --from 1s --to 1.2s`;
 
@@ -36,6 +39,7 @@ export function profileCommand(): Command {
     .addCommand(recorded(generateCommand()))
     .addCommand(recorded(runCommand()))
     .addCommand(scriptCommand())
+    .addCommand(profileLayersCommand())
     .addCommand(summaryCommand())
     .addCommand(compareCommand())
     .addCommand(pageCommand())
@@ -116,15 +120,24 @@ function summaryCommand(): Command {
 
 function compareCommand(): Command {
   return new Command('compare')
-    .description('tell what changed between two traces')
-    .argument('<before>', 'a file that a profile wrote')
+    .description('tell what changed between two traces, or between the layers of two engines')
+    .argument('<before>', 'a file that a profile wrote, or JSON of `profile layers`')
     .argument('<after>', 'another')
-    .option('--json', 'write it as JSON: times in nanoseconds, rates in bytes a second')
+    .option('--json', 'write it as JSON: times in nanoseconds, rates in bytes a second; of layers, times in microseconds')
     .action(async (before: string, after: string, {json}: Flags) => {
-      const [{compareSummaries}, {formatComparison}] = await Promise.all([
+      const [{compareSummaries}, {formatComparison, formatLayerComparison}, {compareLayers}, {readLayers}] = await Promise.all([
         import('../profile/compare.js'),
         import('../profile/compare_text.js'),
+        import('../profile/compare_layers.js'),
+        import('../profile/layers_file.js'),
       ]);
+      const layers = [await readLayers(before), await readLayers(after)] as const;
+      if (layers[0] !== undefined && layers[1] !== undefined) {
+        const comparison = compareLayers(...(layers as [LayersFile, LayersFile]));
+        process.stdout.write(json ? `${JSON.stringify(comparison, null, 2)}\n` : formatLayerComparison(comparison));
+        return;
+      }
+      if (layers[0] !== layers[1]) throw new UsageError('one of the files has layers, and the other one is a trace');
       const comparison = compareSummaries(await summaryOf(before), await summaryOf(after));
       process.stdout.write(json ? `${JSON.stringify(comparison, null, 2)}\n` : formatComparison(comparison));
     });

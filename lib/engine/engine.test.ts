@@ -2,7 +2,7 @@ import {setImmediate} from 'node:timers/promises';
 
 import {describe, expect, it} from 'vitest';
 
-import type {NativeBinding, NativeEngine, NativeTensorData, NativeTensorInfo} from '../native/engine_addon.js';
+import type {NativeBinding, NativeEngine, NativeLayerProfile, NativeTensorData, NativeTensorInfo} from '../native/engine_addon.js';
 import {Engine} from './engine.js';
 
 const tensors: NativeTensorInfo[] = [
@@ -44,6 +44,23 @@ class FakeEngine implements NativeEngine {
 
   layerInformation(): string {
     return '{"Layers": ["conv"]}';
+  }
+
+  readonly profilings: {options: object; cancelled: boolean}[] = [];
+
+  /** Ends when it is cancelled, or where one run is asked for. */
+  profileLayers(_inputs: readonly NativeTensorData[], options: {runs: number; warmUp: number}) {
+    const {promise, resolve, reject} = deferred<NativeLayerProfile>();
+    const profiling = {options, cancelled: false};
+    this.profilings.push(profiling);
+    const times = Float32Array.of(1);
+    const layers = [{name: 'conv', milliseconds: times}];
+    if (options.runs === 1) resolve({layers, runs: times, profiledRuns: times, information: this.layerInformation()});
+    const cancel = () => {
+      profiling.cancelled = true;
+      reject(nativeError('ERR_ABORTED'));
+    };
+    return {result: promise, cancel};
   }
 
   run(inputs: readonly NativeTensorData[]) {
@@ -131,6 +148,7 @@ function load({contexts = 1, maxQueue = 1024} = {}) {
     backend: 'tensorrt',
     description: 'a fake',
     manifest: undefined,
+    model: undefined,
     tensors,
     contexts,
     maxQueue,
@@ -325,5 +343,45 @@ describe('dispose', () => {
       expect(action).toThrow(expect.objectContaining(disposed));
     }
     await setImmediate();
+  });
+});
+
+describe('profileLayers', () => {
+  const x = {type: 'float32', dims: [1, 2], data: Float32Array.of(1, 2)} as const;
+
+  it('tells what the addon timed', async () => {
+    const {native, engine} = load();
+    expect(await engine.profileLayers({x}, {runs: 1})).toMatchObject({
+      layers: [{name: 'conv', nodes: ['conv'], medianMicroseconds: 1000, share: 1}],
+      runs: 1,
+    });
+    expect(native.profilings[0]!.options).toEqual({runs: 1, warmUp: 10});
+  });
+
+  it.each<[string, object, string]>([
+    ['no runs', {runs: 0}, 'runs must be an integer from 1 to 100000, got 0'],
+    ['half a run', {warmUp: 0.5}, 'warmUp must be'],
+    ['no model', {model: ''}, 'model must be the path of an ONNX file'],
+    ['a misspelt option', {warmup: 5}, 'options.warmup must be one of runs, warmUp, model, signal'],
+  ])('refuses %s', async (_, options, message) => {
+    const {native, engine} = load();
+    await expect(engine.profileLayers({x}, options)).rejects.toMatchObject({
+      name: 'OptionError',
+      message: expect.stringContaining(message),
+    });
+    expect(native.profilings).toEqual([]);
+  });
+
+  it('ends with an abort, and with the engine', async () => {
+    const {native, engine} = load();
+    const controller = new AbortController();
+    const aborted = engine.profileLayers({x}, {signal: controller.signal});
+    controller.abort('why');
+    await expect(aborted).rejects.toMatchObject({code: 'ERR_ABORTED', cause: 'why'});
+    const disposed = engine.profileLayers({x});
+    const settled = expect(disposed).rejects.toMatchObject({code: 'ERR_DISPOSED'});
+    await engine.dispose();
+    await settled;
+    expect(native.profilings.every(({cancelled}) => cancelled)).toBe(true);
   });
 });

@@ -1,15 +1,17 @@
 /** `Engine`: a model that is loaded, and its runs. */
 
 import {AbortError, OptionError, TensorrtNodeError, throwIfAborted} from '../errors.js';
-import type {NativeEngine, NativeTensorInfo} from '../native/engine_addon.js';
+import type {NativeEngine, NativeLayerProfiling, NativeTensorInfo} from '../native/engine_addon.js';
 import {rethrowTyped, translated, typed} from '../native/errors.js';
 import {onAbort} from '../on_abort.js';
-import {abortSignal, noOthers, object} from '../options.js';
+import {abortSignal, integer, noOthers, object} from '../options.js';
 import {Binding} from './binding.js';
 import {InputCheck, type InputValue} from './input_check.js';
+import {type LayerProfile, layerProfile, wantsNames} from './layer_profile.js';
 import {type EngineLayer, parseLayers} from './layers.js';
 import {type EngineLoadOptions, loadEngine} from './load.js';
 import type {EngineManifest} from './manifest.js';
+import {nodeNames, nodeNamesIfThere} from './node_names.js';
 import {type Tensor, type TensorType, type TensorTypes, tensorArray, tensorBytes} from './tensor.js';
 
 /** An input or output. */
@@ -41,12 +43,24 @@ export interface BindOptions {
   timing?: boolean;
 }
 
+export interface ProfileLayersOptions {
+  /** Runs whose layers are timed. Default 50. */
+  runs?: number;
+  /** Runs before those. Default 10. */
+  warmUp?: number;
+  /** The ONNX file whose nodes' names layers are joined to, for plans that do not tell them. Default: what the manifest names. */
+  model?: string;
+  signal?: AbortSignal;
+}
+
 /** What `loadEngine` hands over. @internal */
 export interface LoadedEngine {
   native: NativeEngine;
   backend: 'tensorrt' | 'cpu';
   description: string;
   manifest: EngineManifest | undefined;
+  /** The ONNX file it was built from, or is; where it was, at least. */
+  model: string | undefined;
   /** Inputs and outputs, with profiles. */
   tensors: readonly NativeTensorInfo[];
   contexts: number;
@@ -67,6 +81,8 @@ export class Engine<Inputs extends TensorTypes = TensorTypes, Outputs extends Te
   readonly #contexts: number;
   readonly #maxQueue: number;
   readonly #bindings = new Set<Disposable>();
+  readonly #model: string | undefined;
+  readonly #profiling = new Set<NativeLayerProfiling>();
   #pending = 0;
   #closing: Promise<void> | undefined;
 
@@ -79,7 +95,7 @@ export class Engine<Inputs extends TensorTypes = TensorTypes, Outputs extends Te
   readonly outputs: readonly EngineTensor[];
 
   /** @internal */
-  constructor({native, backend, description, manifest, tensors, contexts, maxQueue, allocate}: LoadedEngine) {
+  constructor({native, backend, description, manifest, model, tensors, contexts, maxQueue, allocate}: LoadedEngine) {
     this.#native = native;
     this.#tensors = tensors;
     this.#outputs = tensors.filter(({mode}) => mode === 'output');
@@ -87,6 +103,7 @@ export class Engine<Inputs extends TensorTypes = TensorTypes, Outputs extends Te
     this.#allocate = allocate;
     this.#contexts = contexts;
     this.#maxQueue = maxQueue;
+    this.#model = model;
     this.backend = backend;
     this.description = description;
     this.manifest = manifest;
@@ -184,6 +201,41 @@ export class Engine<Inputs extends TensorTypes = TensorTypes, Outputs extends Te
     return parseLayers(translated(() => this.#native.layerInformation()));
   }
 
+  /**
+   * Times the engine's layers with TensorRT's profiler, in runs on an execution context of its own: half of them without
+   * the profiler, for what it costs. Other runs beside it make layers seem longer, and refits are refused meanwhile.
+   * Rejects with OptionError, UnsupportedError on the CPU backend, FormatError for a `model` that cannot be read, CudaError,
+   * TensorrtError, AbortError, TensorrtNodeError (ERR_BUSY, ERR_DISPOSED).
+   */
+  async profileLayers(
+    inputs: {readonly [Name in keyof Inputs]: InputValue<Inputs[Name]>},
+    options: ProfileLayersOptions = {},
+  ): Promise<LayerProfile> {
+    const {runs = 50, warmUp = 10, model, signal} = object('options', options);
+    noOthers('options', options, ['runs', 'warmUp', 'model', 'signal']);
+    integer('runs', runs, {min: 1, max: 100_000});
+    integer('warmUp', warmUp, {min: 0, max: 100_000});
+    if (model !== undefined && (typeof model !== 'string' || model === ''))
+      throw new OptionError('model', 'the path of an ONNX file', model);
+    throwIfAborted(abortSignal(signal));
+    this.#checkOpen();
+    const feeds = this.#check.tensors(inputs);
+    const profiling = translated(() => this.#native.profileLayers(feeds, {runs, warmUp}));
+    this.#profiling.add(profiling);
+    const forget = signal && onAbort(signal, () => profiling.cancel());
+    try {
+      const times = await profiling.result;
+      return layerProfile(times, await this.#nodeNames(model, times.information, signal));
+    } catch (error) {
+      if (signal?.aborted) throw new AbortError(signal.reason);
+      this.#checkOpen();
+      throw typed(error);
+    } finally {
+      this.#profiling.delete(profiling);
+      forget?.();
+    }
+  }
+
   /** Activation memory of one execution context, weights that can be streamed, the number of layers. Sizes in bytes. */
   statistics(): {deviceMemoryBytes: number; streamableWeightsBytes: number; layers: number; refittable: boolean} {
     this.#checkOpen();
@@ -217,7 +269,16 @@ export class Engine<Inputs extends TensorTypes = TensorTypes, Outputs extends Te
   async #close(): Promise<void> {
     const closed = translated(() => this.#native.dispose());
     for (const binding of this.#bindings) binding[Symbol.dispose]();
+    for (const profiling of this.#profiling) profiling.cancel();
+    await Promise.allSettled([...this.#profiling].map(({result}) => result));
     await closed.catch(rethrowTyped);
+  }
+
+  /** Read where the plan does not tell all origins, or the caller gives a model. */
+  async #nodeNames(model: string | undefined, information: string, signal: AbortSignal | undefined): Promise<string[] | undefined> {
+    if (model !== undefined) return nodeNames(model, signal);
+    if (this.#model === undefined || !wantsNames(information)) return undefined;
+    return nodeNamesIfThere(this.#model, signal);
   }
 
   #checkOpen(): void {

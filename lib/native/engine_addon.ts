@@ -185,11 +185,32 @@ export interface NativeRun {
   cancel(): void;
 }
 
+/** Times in milliseconds, one for each run. */
+export interface NativeLayerProfile {
+  /** In the order in which they run. */
+  layers: {name: string; milliseconds: Float32Array}[];
+  /** The network's work, without copies: without the profiler, and with it. */
+  runs: Float32Array;
+  profiledRuns: Float32Array;
+  /** As layerInformation(), with the shapes of these inputs. */
+  information: string;
+}
+
+export interface NativeLayerProfiling {
+  readonly result: Promise<NativeLayerProfile>;
+  cancel(): void;
+}
+
 /** Arguments follow the order of `info.tensors` without outputs. */
 export interface NativeEngine {
   info(): NativeEngineInfo;
   /** What TensorRT's engine inspector tells, as JSON text. */
   layerInformation(): string;
+  /**
+   * Runs on an execution context of its own, `warmUp` times for nothing, and then `runs` times without TensorRT's
+   * profiler and as often with it. Inputs as of run(). Rejects with ERR_ABORTED after cancel(); refits are refused meanwhile.
+   */
+  profileLayers(inputs: readonly NativeTensorData[], options: {runs: number; warmUp: number}): NativeLayerProfiling;
   /** Inputs are copied before it returns, unless they are pinned, which then must not change before the result. */
   run(inputs: readonly NativeTensorData[]): NativeRun;
   /** An execution context of its own for these shapes, with pinned inputs and outputs. Blocks while it is made. */

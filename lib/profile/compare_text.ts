@@ -3,6 +3,7 @@
 import {formatBytes} from '../cli/format.js';
 import {type Column, formatTable} from '../cli/table.js';
 import type {Change, Comparison, TimeChange} from './compare.js';
+import type {LayerChange, LayerComparison} from './compare_layers.js';
 import {formatTime, percent} from './summary_text.js';
 
 const ROWS = 12;
@@ -50,6 +51,31 @@ function times(title: string, changes: readonly TimeChange[]): string {
       mean === undefined ? '' : ratio(mean),
     ]);
   return formatTable([{title, maxWidth: 60}, right('count'), right('total'), right('change'), right('each')], rows);
+}
+
+/** Ends with a line break. */
+export function formatLayerComparison({run, layers}: LayerComparison, rows = 40): string {
+  const time = (microseconds: number) => formatTime(1e3 * microseconds);
+  const both = ({before, after}: Change) => `${time(before)} -> ${time(after)}`;
+  const head = `A run: ${both(run)}, ${ratio(run)}\n`;
+  if (layers.length === 0) return head;
+  const table = formatTable(
+    [{title: 'layer', maxWidth: 60}, right('time'), right('change'), {title: '', maxWidth: 80}],
+    layers.slice(0, rows).map((layer) => [layer.name, both(layer.microseconds), verdict(layer), remarks(layer)]),
+  );
+  return `${head}\n${table}${layers.length > rows ? `${layers.length - rows} more layers changed\n` : ''}`;
+}
+
+function verdict({came, went, microseconds}: LayerChange): string {
+  return came ? 'new' : went ? 'gone' : ratio(microseconds);
+}
+
+function remarks({nameBefore, tactic, type, precision}: LayerChange): string {
+  const words = [nameBefore === undefined ? '' : `was ${nameBefore}`];
+  for (const change of [type, precision, tactic]) {
+    if (change !== undefined) words.push(`${change.before ?? '?'} -> ${change.after ?? '?'}`);
+  }
+  return words.filter((each) => each !== '').join(', ');
 }
 
 /** '+12.0%' */

@@ -5,6 +5,7 @@ import type {
   NativeBinding,
   NativeEngine,
   NativeEngineInfo,
+  NativeLayerProfiling,
   NativeRun,
   NativeTensorData,
   NativeTensorInfo,
@@ -75,6 +76,13 @@ export class CpuEngine implements NativeEngine {
 
   layerInformation(): string {
     throw new UnsupportedError('the CPU backend has no layers to tell of', 'a plan has: load it on TensorRT');
+  }
+
+  profileLayers(): NativeLayerProfiling {
+    throw new UnsupportedError(
+      'the CPU backend has no layers to take the time of',
+      "a plan has: load it on TensorRT; of an ONNX model on the CPU, ONNX Runtime's own enableProfiling tells nodes' times",
+    );
   }
 
   run(inputs: readonly NativeTensorData[]): NativeRun {
