@@ -55,7 +55,7 @@ export class HostRecorder implements Disposable {
     const {startedAt, model, promptTokens} = request;
     return {
       ended: ({timings, endedAt, outcome, completionTokens}: RequestEnd) => {
-        this.#add(track, track, startedAt, endedAt, {model, promptTokens, completionTokens, outcome});
+        this.#add(track, track, startedAt, endedAt, {model, promptTokens, completionTokens, outcome, request: timings?.request});
         let at = startedAt;
         for (const phase of ['queue', 'prefill', 'decode'] as const) {
           if (timings === undefined || (phase !== 'queue' && completionTokens === 0)) return;

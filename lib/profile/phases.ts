@@ -18,7 +18,8 @@ export function placeKernels(activities: readonly Activity[]): Map<Activity, Pla
   );
   for (const ofStream of byStream.values()) {
     const ranges = ofStream.filter(({kind}) => kind === 'range');
-    const work = ofStream.filter(({kind}) => kind !== 'range');
+    // A step as a whole stands for its kernels, where these are not told.
+    const work = ofStream.filter(({kind, step}) => kind !== 'range' || step !== undefined);
     for (const [kernel, around] of overlapping(work, ranges)) {
       const enclosing = around
         .filter(({start, end}) => start <= kernel.start && end >= kernel.end)

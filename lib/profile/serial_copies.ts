@@ -16,9 +16,13 @@ export interface SerialCopies {
   worst: {start: number; end: number; bytes: number; idle: number};
 }
 
+const SMALL_BYTES = 64 * 2 ** 10;
+const SMALL_SHARE = 0.01;
+
 /**
  * `compute`: the union of all that the device computed. A copy counts if it lies between the first and the last of that, and
- * nothing was computed in at least half of it. Most idle first.
+ * nothing was computed in at least half of it. Small ones are left out unless all of a stream together made it idle for 1% of the
+ * time, as each step has some. Most idle first.
  */
 export function findSerialCopies(copies: readonly Activity[], compute: readonly Interval[]): SerialCopies[] {
   const [first, last] = [compute[0], compute.at(-1)];
@@ -41,5 +45,8 @@ export function findSerialCopies(copies: readonly Activity[], compute: readonly 
       if (idle > group.worst.idle) group.worst = worst;
     }
   }
-  return [...groups.values()].sort((a, b) => b.idle - a.idle);
+  const least = (last.end - first.start) * SMALL_SHARE;
+  return [...groups.values()]
+    .filter(({count, bytes, idle}) => bytes >= SMALL_BYTES * count || idle >= least)
+    .sort((a, b) => b.idle - a.idle);
 }

@@ -144,8 +144,14 @@ test("ranges of a stream tell phase and layer where kernels don't, the innermost
       kernel('e', 2000, 2001),
     ]),
   );
-  expect(Object.fromEntries(phases.map(({name, total}) => [name, total]))).toEqual({generate: 100, decode: 40, told: 20});
-  expect(Object.fromEntries(layers.map(({name, total}) => [name, total]))).toEqual({'layer 3': 10, 'layer 9': 20});
+  expect(Object.fromEntries(phases.map(({name, total}) => [name, total]))).toEqual({
+    ...{generate: 100, decode: 40, told: 20},
+    'outside steps': 1,
+  });
+  expect(Object.fromEntries(layers.map(({name, total}) => [name, total]))).toEqual({
+    ...{'layer 3': 10, 'layer 9': 20},
+    'no layer': 131,
+  });
 });
 
 test('a graph counts as compute only where its kernels are not told one by one', () => {
@@ -159,6 +165,15 @@ test('a graph counts as compute only where its kernels are not told one by one',
     ['b', 40],
   ]);
   expect(compute).toMatchObject({span: 150, busy: 130});
+});
+
+test('small copies that each step has are no finding, unless they hold it up', () => {
+  const kernels = Array.from({length: 100}, (_, step) => kernel('step', step * 1000, step * 1000 + 900));
+  const copies = (length: number) =>
+    Array.from({length: 99}, (_, step) => copy(172, step * 1000 + 900, step * 1000 + 900 + length, {streamName: 'decode'}));
+  expect(summarize(traceOf([...kernels, ...copies(9)])).serialCopies).toEqual([]);
+  expect(summarize(traceOf([...kernels, ...copies(20)])).serialCopies).toMatchObject([{stream: 'decode', count: 99, idle: 1980}]);
+  expect(summarize(traceOf([...kernels, ...copies(9), copy(10e6, 5900, 5990)])).serialCopies).toMatchObject([{count: 1, bytes: 10e6}]);
 });
 
 test('an empty trace has a summary', () => {
@@ -250,7 +265,7 @@ describe('random traces, against counting each nanosecond', () => {
       const base = {device: 0, stream, streamName: stream === 0 ? undefined : `s${stream}`, ...span()};
       const kind = (['kernel', 'kernel', 'copy', 'set'] as const)[pick(4)]!;
       if (kind !== 'copy') return {...base, kind, name: `${kind} ${pick(3)}`};
-      return {...base, kind, name: 'copy', bytes: pick(1000), direction: (['toDevice', 'toHost', 'onDevice'] as const)[pick(3)]!};
+      return {...base, kind, name: 'copy', bytes: 65_536 + pick(1000), direction: (['toDevice', 'toHost', 'onDevice'] as const)[pick(3)]!};
     });
     const hostEvents = Array.from({length: pick(6)}, (): HostEvent => ({track: `t${pick(2)}`, name: `n${pick(2)}`, ...span()}));
     return {activities, hostEvents};

@@ -1,11 +1,13 @@
 /** What a trace tells in numbers. All times are in nanoseconds, all rates in bytes a second, all shares from 0 to 1. */
 
 import type {Activity, CardSpeeds, Trace} from './activity.js';
+import {askedTimes, stepWindow} from './asked_times.js';
 import {findGaps, type Gap, type GapCause} from './gaps.js';
 import {groupBy} from './group_by.js';
 import {Coverage, type Interval, totalLength, union} from './intervals.js';
-import {placeKernels} from './phases.js';
+import {type Place, placeKernels} from './phases.js';
 import {findSerialCopies, type SerialCopies} from './serial_copies.js';
+import {type StepTimes, summarizeSteps} from './step_times.js';
 
 /** Time of things of one name. */
 export interface TimeOf {
@@ -32,7 +34,10 @@ export interface CopySummary {
 export interface ComputeSummary {
   /** The stream whose kernels took most time. */
   stream: string;
-  /** From the start of its first kernel to the end of its last. */
+  /**
+   * Busy and idle: from the start of its first kernel to the end of its last, of steps where the trace tells of those. Gaps in
+   * which no request was under way are left out.
+   */
   span: number;
   busy: number;
   idle: number;
@@ -62,7 +67,9 @@ export interface Summary {
   /** From there to the last end. */
   span: number;
   kernels: TimeOf[];
-  /** Of kernels, as the next; empty where nothing was told. */
+  /** Of what models' steps took; empty where the trace tells of none. */
+  steps: StepTimes[];
+  /** Of kernels, as the next; empty where nothing was told. Together all kernels: the rest is 'outside steps', or in 'no layer'. */
   phases: TimeOf[];
   layers: TimeOf[];
   copies: CopySummary[];
@@ -72,8 +79,8 @@ export interface Summary {
   compute?: ComputeSummary;
   /** On the compute stream, by what they waited for, the most time first. */
   gaps: GapGroup[];
-  /** What kernels read of the GPU's memory, where it was told, over the time in which they ran. */
-  memory?: {bytes: number; rate: number; reached?: number};
+  /** What kernels read of the GPU's memory, where it was told, over the time in which they ran; of decode steps where there are any. */
+  memory?: {phase?: string; bytes: number; rate: number; reached?: number};
   bound?: Bound;
   /** By track and name: 'scheduler: decode'; of requests 'request: queue', of all of them together. */
   host: TimeOf[];
@@ -84,23 +91,28 @@ const MEMORY_BOUND = 0.6;
 const BOUND_BY: Record<GapCause, Bound> = {copy: 'copies', stream: 'streams', host: 'host', launch: 'launches'};
 
 export function summarize({info, activities, hostEvents}: Trace): Summary {
-  const work = computeOf(activities);
+  const all = computeOf(activities);
+  // What loads models is not what they are slow for.
+  const window = stepWindow(activities);
+  const isWithin = ({start, end}: Interval) => window === undefined || (start >= window.start && end <= window.end);
+  const work = all.filter(isWithin);
   const copies = activities.filter(({kind}) => kind === 'copy');
   const onGpu = activities.filter(({kind}) => kind !== 'synchronize');
   const start = onGpu.length === 0 ? 0 : onGpu.reduce((earliest, each) => Math.min(earliest, each.start), Infinity);
   const places = placeKernels(activities);
-  const kernels = work.filter(({kind}) => kind !== 'set');
+  const kernels = all.filter(({kind}) => kind !== 'set');
   const [compute, gaps] = summarizeCompute(work, activities, hostEvents);
-  const memory = summarizeMemory({info, activities: kernels, hostEvents});
+  const memory = summarizeMemory({info, activities: kernels, hostEvents}, places);
   return {
     device: info.device,
     start,
     span: onGpu.reduce((end, each) => Math.max(end, each.end), start) - start,
     kernels: timesOf(kernels, ({name}) => name),
-    phases: timesOf(kernels, (kernel) => places.get(kernel)?.phase),
-    layers: timesOf(kernels, (kernel) => places.get(kernel)?.layer),
+    steps: summarizeSteps(activities, hostEvents, gaps),
+    phases: timesOfAll(kernels, (kernel) => places.get(kernel)?.phase, 'outside steps'),
+    layers: timesOfAll(kernels, (kernel) => places.get(kernel)?.layer, 'no layer'),
     copies: summarizeCopies(copies, info.speeds),
-    overlap: overlapOf(copies, work),
+    overlap: overlapOf(copies.filter(isWithin), work),
     serialCopies: serialCopiesOf(copies, work),
     compute,
     gaps: groupGaps(gaps),
@@ -110,8 +122,11 @@ export function summarize({info, activities, hostEvents}: Trace): Summary {
   };
 }
 
-/** What computes: kernels and sets, and graphs whose kernels are not told one by one. */
+/** What computes: kernels and sets, and graphs whose kernels are not told one by one. Without any, steps as a whole. */
 function computeOf(activities: readonly Activity[]): Activity[] {
+  if (!activities.some(({kind}) => kind === 'kernel' || kind === 'graph')) {
+    return activities.filter(({kind, step}) => kind === 'set' || (kind === 'range' && step !== undefined));
+  }
   const told = new Set(activities.flatMap(({kind, correlation, device}) => (kind === 'kernel' ? [`${device} ${correlation}`] : [])));
   return activities.filter(
     ({kind, correlation, device}) =>
@@ -133,12 +148,13 @@ function summarizeCompute(
     (each) => each.device === device && (each.kind === 'copy' || each.kind === 'synchronize' || each.stream !== stream),
   );
   const merged = union(own);
-  const gaps = findGaps(merged, others, hostEvents);
-  const span = merged.at(-1)!.end - merged[0]!.start;
+  const asked = askedTimes(hostEvents);
+  const gaps = findGaps(merged, others, hostEvents).filter((gap) => asked === undefined || asked.within(gap) >= (gap.end - gap.start) / 2);
   const busy = totalLength(merged);
   const waits = {copy: 0, stream: 0, host: 0, launch: 0};
   for (const {cause, start, end} of gaps) waits[cause] += end - start;
-  return [{stream: streamName, span, busy, idle: span - busy, waits}, gaps];
+  const idle = totalLength(gaps);
+  return [{stream: streamName, span: busy + idle, busy, idle, waits}, gaps];
 }
 
 function boundOf({span, idle, waits}: ComputeSummary, memory: Summary['memory']): Bound {
@@ -149,7 +165,18 @@ function boundOf({span, idle, waits}: ComputeSummary, memory: Summary['memory'])
   return memory?.reached !== undefined && memory.reached >= MEMORY_BOUND ? 'memory' : 'kernels';
 }
 
-function summarizeMemory({info, activities, hostEvents}: Trace): Summary['memory'] {
+function summarizeMemory({info, activities, hostEvents}: Trace, places: ReadonlyMap<Activity, Place>): Summary['memory'] {
+  const decoding = activities.filter((each) => places.get(each)?.phase === 'decode');
+  const steps = new Set(decoding.map(({step}) => step));
+  const ofSteps = hostEvents.filter(({args}) => typeof args?.step === 'number' && steps.has(args.step));
+  if (ofSteps.length > 0) {
+    const memory = memoryOf({info, activities: decoding, hostEvents: ofSteps});
+    return memory && {phase: 'decode', ...memory};
+  }
+  return memoryOf({info, activities, hostEvents});
+}
+
+function memoryOf({info, activities, hostEvents}: Trace): Summary['memory'] {
   const told = hostEvents.reduce((sum, {args}) => sum + (typeof args?.bytesRead === 'number' ? args.bytesRead : 0), 0);
   const bytes = activities.reduce((sum, {bytes = 0}) => sum + bytes, told);
   const busy = totalLength(union(activities));
@@ -182,9 +209,10 @@ function overlapOf(copies: readonly Activity[], work: readonly Activity[]): Summ
 }
 
 function serialCopiesOf(copies: readonly Activity[], work: readonly Activity[]): SerialCopies[] {
-  const found = [...groupBy(copies, ({device}) => device)].flatMap(([device, own]) =>
-    findSerialCopies(own, union(work.filter((each) => each.device === device))),
-  );
+  const found = [...groupBy(copies, ({device}) => device)].flatMap(([device, own]) => {
+    const compute = union(work.filter((each) => each.device === device));
+    return findSerialCopies(own, compute);
+  });
   return found.sort((a, b) => b.idle - a.idle);
 }
 
@@ -195,6 +223,11 @@ function groupGaps(gaps: readonly Gap[]): GapGroup[] {
     return {cause, waitedFor, count: own.length, total: totalLength(own), longest: {start, end}};
   });
   return groups.sort((a, b) => b.total - a.total);
+}
+
+/** As `timesOf`, with what has no name under `rest`, unless nothing has one. */
+function timesOfAll<T extends Interval>(items: readonly T[], nameOf: (item: T) => string | undefined, rest: string): TimeOf[] {
+  return items.some((item) => nameOf(item) !== undefined) ? timesOf(items, (item) => nameOf(item) ?? rest) : [];
 }
 
 function timesOf<T extends Interval>(items: readonly T[], nameOf: (item: T) => string | undefined): TimeOf[] {

@@ -2,6 +2,7 @@
 
 import {formatBytes} from '../cli/format.js';
 import {type Column, formatTable} from '../cli/table.js';
+import type {SlowCause, SlowSteps, StepTimes} from './step_times.js';
 import type {Bound, GapGroup, Summary, TimeOf} from './summary.js';
 
 const ROWS = 12;
@@ -26,12 +27,16 @@ const CAUSE: Record<GapGroup['cause'], string> = {
   launch: 'not queued yet, or not begun',
 };
 
+const SLOW: Record<SlowCause, string> = {...CAUSE, step: 'other steps between', work: 'its own work'};
+
 const DIRECTION = {toDevice: 'to the device', toHost: 'to the host', onDevice: 'on the device'} as const;
 
 /** Ends with a line break. 'at' is told from the start of the GPU's first activity. */
 export function formatSummary(summary: Summary): string {
   return [
     overview(summary),
+    steps(summary),
+    slowSteps(summary),
     times('kernel', summary.kernels),
     times('phase', summary.phases),
     times('layer', summary.layers),
@@ -50,9 +55,45 @@ function overview({device, span, compute, bound, overlap, memory}: Summary): str
     const {stream, busy, idle, span: own} = compute;
     lines.push(`${stream}: ${percent(busy / own)} busy, idle for ${formatTime(idle)}; ${BOUND[bound]}`);
   }
-  if (memory !== undefined) lines.push(`kernels read ${formatBytes(memory.rate)}/s${reached(memory.reached)}`);
+  if (memory !== undefined) {
+    const whose = memory.phase === undefined ? 'kernels' : `kernels of ${memory.phase} steps`;
+    lines.push(`${whose} read ${formatBytes(memory.rate)}/s${reached(memory.reached)}`);
+  }
   if (overlap !== undefined) lines.push(`copies overlap with compute for ${percent(overlap.share)} of ${formatTime(overlap.copying)}`);
   return `${lines.join('\n')}\n`;
+}
+
+/** First of all what a request waits for its tokens. */
+function steps({steps, start}: Summary): string {
+  if (steps.length === 0) return '';
+  const rows = steps.map(({phase, count, rows, median, p99, longest}) => [
+    phase,
+    String(count),
+    rows.toFixed(1),
+    formatTime(median),
+    formatTime(p99),
+    formatTime(longest.end - longest.start),
+    at(longest.start, start),
+  ]);
+  return formatTable([{title: 'steps'}, right('count'), right('rows'), right('median'), right('p99'), right('longest'), right('at')], rows);
+}
+
+function slowSteps({steps, start}: Summary): string {
+  const all = steps.flatMap(({phase, slow}: StepTimes) => slow.map((each): [string, SlowSteps] => [phase, each]));
+  if (all.length === 0) return '';
+  const rows = all
+    .sort(([, a], [, b]) => b.excess - a.excess)
+    .slice(0, ROWS)
+    .map(([phase, {cause, waitedFor, count, excess, longest}]) => [
+      `${phase}: ${waitedFor ?? 'nothing known'}`,
+      SLOW[cause],
+      String(count),
+      formatTime(excess),
+      formatTime(longest.end - longest.start),
+      at(longest.start, start),
+    ]);
+  const columns = [{title: 'steps of over twice the median waited for', maxWidth: 60}, {title: ''}, right('count'), right('beyond it')];
+  return formatTable([...columns, right('longest'), right('at')], rows);
 }
 
 function times(title: string, list: readonly TimeOf[]): string {
