@@ -21,7 +21,7 @@ it('joins times, what the inspector tells, and ONNX nodes', () => {
     ],
   });
   const profile = layerProfile({
-    layers: [times('fc', 0.25, 0.75, 0.5), times('twice', 0.5, 0.5, 0.5), times('another', 0, 0, 1)],
+    layers: [times('fc', 0.25, 0.75, 0.5), times('twice', 0.5, 0.5, 0.5), times('another', 0, 0, 1), times('fc [profile 1]', 0, 0, 0)],
     runs: Float32Array.of(0.5, 1, 0.75),
     profiledRuns: Float32Array.of(1, 1, 2),
     information,
@@ -40,6 +40,7 @@ it('joins times, what the inspector tells, and ONNX nodes', () => {
       },
       expect.objectContaining({name: 'twice', nodes: ['a', 'b'], totalMicroseconds: 1500}),
       {name: 'another', nodes: ['another'], medianMicroseconds: 0, totalMicroseconds: 1000, share: 0.25},
+      expect.objectContaining({name: 'fc [profile 1]', type: 'gemm', nodes: ['/fc/MatMul', '/fc/Add'], share: 0}),
     ],
     totalMicroseconds: 4000,
     runs: 3,

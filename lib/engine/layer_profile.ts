@@ -2,7 +2,7 @@
 
 import type {NativeLayerProfile} from '../native/engine_addon.js';
 import {type EngineLayer, parseLayers} from './layers.js';
-import {onnxOrigins} from './onnx_origins.js';
+import {onnxOrigins, withoutProfile} from './onnx_origins.js';
 
 /** A layer, or several of one name. Microseconds. */
 export interface LayerTime {
@@ -39,7 +39,7 @@ export interface LayerProfile {
 
 export function layerProfile({layers, runs, profiledRuns, information}: NativeLayerProfile, nodes?: readonly string[]): LayerProfile {
   const found = byName(parseLayers(information));
-  const told = layers.map(({name}) => found.get(name) ?? {name});
+  const told = layers.map(({name}) => found.get(name) ?? found.get(withoutProfile(name)) ?? {name});
   const origins = onnxOrigins(told, nodes);
   const totals = layers.map(({milliseconds}) => 1e3 * sum(milliseconds));
   const total = sum(totals);

@@ -9,6 +9,7 @@ describe('origins in metadata', () => {
     ['one', '[ONNX Layer: /conv1/Conv]', ['/conv1/Conv']],
     ['of one fusion', '[ONNX Layer: /conv1/Conv]\x1f[ONNX Layer: /relu/Relu]', ['/conv1/Conv', '/relu/Relu']],
     ['of several fusions', '[ONNX Layer: a]\x1f[ONNX Layer: b]\x1e[ONNX Layer: c]\x1f[ONNX Layer: a]', ['a', 'b', 'c']],
+    ['of another optimization profile', '[ONNX Layer: a [profile 1]]\x1f[ONNX Layer: b [profile 1]]', ['a', 'b']],
     ['without anything between', '[ONNX Layer: a][ONNX Layer: b]', ['a', 'b']],
     ['names with brackets', '[ONNX Layer: x[0] / y]\x1f[ONNX Layer: z]]', ['x[0] / y', 'z]']],
   ])('%s', (_, metadata, expected) => {
@@ -46,6 +47,7 @@ describe('origins in names', () => {
     ['/up/MatMul_1_myl0_12', ['/up/MatMul_1']],
     ['PWN(a(b) c)', ['a(b) c']],
     ['node_of_y', ['node_of_y']],
+    ['Conv_0 + Relu_1 [profile 1]', ['Conv_0', 'Relu_1']],
     ['(Unnamed Layer* 3) [Constant] + (Unnamed Layer* 4) [Shuffle]', []],
     ['__myl_ResSqrMean_myl0_4', []],
   ])('%s, with the model and without it', (name, expected) => {

@@ -37,12 +37,17 @@ export function onnxOrigins(layers: readonly NamedLayer[], known?: readonly stri
   return origins;
 }
 
+/** Of engines with several optimization profiles, layers of all but the first have its number behind their names. */
+export function withoutProfile(name: string): string {
+  return name.replace(/ ?\[profile \d+\]$/, '');
+}
+
 function metadataOrigins(metadata = ''): string[] {
   return unique(
     metadata
       .replaceAll(GROUPS, UNITS)
       .split(UNITS)
-      .flatMap((part) => [...part.matchAll(ORIGIN)].map(([, name]) => name!)),
+      .flatMap((part) => [...part.matchAll(ORIGIN)].map(([, name]) => withoutProfile(name!))),
   );
 }
 
@@ -72,7 +77,7 @@ function boundaries(text: string, pattern: RegExp): number[] {
 }
 
 function plainNames(text: string): string[] {
-  let inner = text.replace(/^Reformatting CopyNode for (?:Input|Output) Tensor \d+ to /, '');
+  let inner = withoutProfile(text).replace(/^Reformatting CopyNode for (?:Input|Output) Tensor \d+ to /, '');
   inner = inner.replaceAll(/\bPWN\(|\{ForeignNode\[|\]\}/g, ' , ').replaceAll('...', ' , ');
   const parts = inner.split(/ \+ | \|\| |\s*,\s+|\s+,/).map((part) => unmatchedEnd(part.trim().replace(/_myl\d+_\d+$/, '')));
   return unique(parts.filter((part) => part !== '' && !MADE_BY_TENSORRT.test(part)));

@@ -7,8 +7,17 @@ import {after, before, describe, test} from 'node:test';
 
 import {Engine} from '../../dist/index.js';
 import {Device} from '../../dist/native/device.js';
-import {backend, engineFolder, folder, loadEngine, slowInput, typeNames} from './engines/fixture.mjs';
-import {perceptronInput, perceptronOutput, typeCases} from './engines/models.mjs';
+import {backend, builtEngine, engineFolder, folder, loadEngine, slowInput, typeNames} from './engines/fixture.mjs';
+import {
+  convolutionInput,
+  convolutionProfiles,
+  convolutions,
+  perceptronInput,
+  perceptronOutput,
+  products,
+  productsInput,
+  typeCases,
+} from './engines/models.mjs';
 
 const onGpu = backend === 'tensorrt';
 /** Bits: halves may come as a Float16Array. */
@@ -130,6 +139,44 @@ describe('an engine', () => {
     });
   }
 });
+
+/** A simulated GPU takes a core a second for some of them. */
+const LAYER_RUNS = process.env.TENSORRT_NODE_TEST_SLOW === undefined ? {runs: 50} : {runs: 2, warmUp: 0};
+
+/** Times that make sense, and a layer for the model's heavy nodes. */
+function assertLayers(t, {layers, runs, totalMicroseconds, runMicroseconds, profiledRunMicroseconds}, model) {
+  t.diagnostic(`a run ${runMicroseconds} us, with the profiler ${profiledRunMicroseconds} us, its layers ${totalMicroseconds / runs} us`);
+  for (const layer of layers) t.diagnostic(JSON.stringify(layer));
+  for (const layer of layers) assert(layer.totalMicroseconds > 0, layer.name);
+  const ratio = totalMicroseconds / runs / profiledRunMicroseconds;
+  assert(ratio > 0.5 && ratio < 2, `layers take ${ratio} of a run`);
+  const heavy = model.graph.node.filter(({opType}) => opType === 'MatMul' || opType === 'Conv').map(({name}) => name);
+  const joined = new Set(layers.flatMap(({nodes}) => nodes));
+  const missing = heavy.filter((node) => !joined.has(node));
+  assert(missing.length <= 0.1 * heavy.length, `no layer for ${missing.join(', ')}; there are ${[...joined].join(', ')}`);
+}
+
+if (onGpu) {
+  for (const name of ['products', 'products-names']) {
+    for (const rows of [4, 128]) {
+      test(`layers have times that add up to the run's, and the nodes they were made of: ${name}, ${rows} rows`, async (t) => {
+        const engine = await loadEngine(name);
+        const profile = await engine.profileLayers({x: productsInput(rows)}, LAYER_RUNS);
+        assertLayers(t, profile, products());
+        if (name === 'products') assert(profile.layers.every(({type}) => type !== undefined));
+        await engine.dispose();
+      });
+    }
+  }
+
+  test('so have convolutions', async (t) => {
+    if (process.env.TENSORRT_NODE_TEST_SLOW !== undefined) return t.skip('a simulated GPU has none');
+    const model = convolutions();
+    const engine = await builtEngine('convolution-layers', model, {profiles: convolutionProfiles, precision: 'fp16'});
+    assertLayers(t, await engine.profileLayers({x: convolutionInput(4, 1)}, LAYER_RUNS), model);
+    await engine.dispose();
+  });
+}
 
 test('every type comes through, bit by bit', async () => {
   const engine = await loadEngine('types');

@@ -38,6 +38,11 @@ const BUILDS = {
     },
   },
   'non-zero': {model: () => models.nonZero(), options: {profiles: [{x: {min: [1], opt: [8], max: [64]}}]}},
+  products: {model: () => models.products(), options: {profiles: models.productsProfiles, precision: 'fp16'}},
+  'products-names': {
+    model: () => models.products(),
+    options: {profiles: models.productsProfiles, precision: 'fp16', profilingVerbosity: 'layer-names-only'},
+  },
   expand: {model: () => models.expand(), options: {profiles: [{shape: {min: [1, 3], opt: [4, 3], max: [64, 3], values: true}}]}},
 };
 
@@ -54,6 +59,13 @@ export async function engineFolder(name) {
   if (!existsSync(path.join(output, 'manifest.json')))
     await buildEngine(await modelFile(name), {...quick, ...BUILDS[name].options, output});
   return output;
+}
+
+/** Of a model that is not among those that are kept. */
+export async function builtEngine(name, model, options) {
+  const output = path.join(folder, name);
+  await buildEngine(await modelFile(name, model), {...quick, ...options, output});
+  return Engine.load(output, {backend});
 }
 
 /** For a run that is to build nothing. */

@@ -177,6 +177,31 @@ export function convolutions() {
   return builder.build();
 }
 
+const FEATURES = 512;
+
+/** Products of rows, each with something between that TensorRT may fuse with it. */
+export function products(count = 6) {
+  const builder = GraphBuilder.create({name: 'products', opsets: {'': 17}, irVersion: 8});
+  let value = builder.input('x', DataType.FLOAT, ['batch', FEATURES]);
+  for (let each = 0; each < count; each++) {
+    const values = weights(FEATURES * FEATURES, 7 + each).map((value) => value / 32);
+    const matrix = builder.initializer(`matrix${each}`, DataType.FLOAT, [FEATURES, FEATURES], bytes(values));
+    const product = builder.op('MatMul', [value, matrix], {name: `/head.${each}/MatMul`});
+    const gate = builder.op('Sigmoid', [product], {name: `/head.${each}/Sigmoid`});
+    value = builder.op('Add', [value, gate], {...(each === count - 1 && {output: 'y'}), name: `/head.${each}/Add`});
+  }
+  builder.output('y', DataType.FLOAT, ['batch', FEATURES]);
+  return builder.build();
+}
+
+export const productsProfiles = [1, 64].map((rows) => ({
+  x: {min: [rows, FEATURES], opt: [8 * rows, FEATURES], max: [32 * rows, FEATURES]},
+}));
+
+export function productsInput(rows) {
+  return {type: 'float32', dims: [rows, FEATURES], data: Float32Array.from({length: rows * FEATURES}, (_, index) => Math.sin(index))};
+}
+
 export const convolutionProfiles = [{x: {min: [1, 4, 16, 16], opt: [4, 4, 16, 16], max: [8, 4, 16, 16]}}];
 
 export function convolutionInput(batch, seed) {
