@@ -61,12 +61,12 @@ describe.each([
     const steps = stepsOf(trace);
     const requests = requestsOf(trace);
     expect(requests).toHaveLength(2);
-    for (const {request, promptTokens, completionTokens} of requests) {
+    const prefills = steps.filter(({phase}) => phase === 'prefill');
+    const prompts = requests.reduce((sum, {promptTokens}) => sum + promptTokens, 0);
+    expect(prefills.reduce((sum, {tokens}) => sum + tokens, 0)).toBe(prompts);
+    for (const {request, completionTokens} of requests) {
       const own = steps.filter((step) => step.requests.includes(request));
-      const alone = own.filter((step) => step.requests.length === 1);
-      // Together they have decode steps alone.
-      expect(own.filter((step) => step.phase === 'prefill' && step.requests.length > 1)).toEqual([]);
-      expect(alone.filter(({phase}) => phase === 'prefill').reduce((sum, {tokens}) => sum + tokens, 0)).toBe(promptTokens);
+      expect(own.filter(({phase}) => phase === 'prefill').length).toBeGreaterThan(0);
       // The prefill chose the first.
       expect(own.filter(({phase}) => phase === 'decode')).toHaveLength(completionTokens - 1);
     }
