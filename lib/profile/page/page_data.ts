@@ -1,6 +1,7 @@
 /** A trace as the page holds it: names and details once, events as numbers. */
 
 import type {Activity, HostEvent, Trace} from '../activity.js';
+import {zeroOf} from '../cut.js';
 import {groupBy} from '../group_by.js';
 import {type Place, placeKernels} from '../phases.js';
 import {GPU, groupName, HOST, type Track, trackOfActivity, trackOfHostEvent} from '../trace_file.js';
@@ -66,18 +67,21 @@ const NO_STEP = -1;
 /** The newest `maxEvents` of a trace, and how many are `left` out. `origin`: the zero of the page's times. */
 export function pageData(trace: Trace, maxEvents: number): {data: PageData; origin: number; left: number} {
   const places = placeKernels(trace.activities);
-  const all = [...trace.activities.map((each) => ofActivity(each, places.get(each))), ...trace.hostEvents.map(ofHostEvent)];
-  all.sort((a, b) => a.start - b.start || b.end - a.end);
-  const shown = all.slice(Math.max(0, all.length - maxEvents));
+  const requests = requestTracks(trace.hostEvents);
+  const all = [
+    ...trace.activities.map((each) => ofActivity(each, places.get(each))),
+    ...trace.hostEvents.map((each) => ofHostEvent(each, requests)),
+  ];
+  const shown = newest(all, maxEvents).sort((a, b) => a.start - b.start || b.end - a.end);
   const onGpu = shown.filter(({track}) => track.group >= GPU);
   const first = shown[0]?.start ?? 0;
-  const origin = all.find(({track}) => track.group >= GPU)?.start ?? first;
+  const origin = all.length === 0 ? 0 : zeroOf(trace);
   const end = shown.reduce((latest, each) => Math.max(latest, each.end - origin), 1);
   const gpuEnd = onGpu.reduce((latest, each) => Math.max(latest, each.end - origin), 0);
   const names = new Numbers<string>((name) => name);
   const details = new Numbers<PageDetail>((detail) => JSON.stringify(detail));
   const tracks = [...groupBy(shown, ({track: {group, name}}) => `${group} ${name}`).values()]
-    .sort((a, b) => order(a[0]!) - order(b[0]!))
+    .sort((a, b) => order(a[0]!) - order(b[0]!) || timeOnGpu(b) - timeOnGpu(a))
     .map((events): PageTrack => {
       const {group, name} = events[0]!.track;
       return {
@@ -109,6 +113,18 @@ export function pageData(trace: Trace, maxEvents: number): {data: PageData; orig
     }
     return open.map(({lane}) => lane);
   }
+}
+
+/** Those that ended last: what lasts long, such as requests, stays with what was done for it. */
+function newest(all: PageEvent[], most: number): PageEvent[] {
+  if (all.length <= most) return all;
+  return all.sort((a, b) => b.end - a.end).slice(0, most);
+}
+
+/** Tracks by what steps call their requests. */
+function requestTracks(hostEvents: readonly HostEvent[]): Map<string, string> {
+  const own = hostEvents.filter(({track, name, args}) => track === name && args?.request !== undefined);
+  return new Map(own.map(({track, args}) => [`${args!.model} ${args!.request}`, track]));
 }
 
 /** With a little room on both sides. */
@@ -149,6 +165,11 @@ function order(event: PageEvent): number {
   return isScheduler(event) ? 0 : group === HOST ? 2 : 1;
 }
 
+/** Of streams the busiest comes first; tracks of the host keep their order. */
+function timeOnGpu(events: readonly PageEvent[]): number {
+  return events[0]!.track.group >= GPU ? events.reduce((sum, {start, end}) => sum + end - start, 0) : 0;
+}
+
 function ofActivity(activity: Activity, place: Place = activity): PageEvent {
   const {start, end, name, kind, stream, streamName, bytes, direction, grid, block, sharedBytes, registers, pageable} = activity;
   const fields: [string, string][] = [['stream', streamName === undefined ? String(stream) : `${streamName} (${stream})`]];
@@ -161,15 +182,15 @@ function ofActivity(activity: Activity, place: Place = activity): PageEvent {
   return {start, end, name, detail, track: trackOfActivity(activity), step: stepOf(activity)};
 }
 
-function ofHostEvent(event: HostEvent): PageEvent {
+function ofHostEvent(event: HostEvent, tracks: ReadonlyMap<string, string>): PageEvent {
   const {start, end, name, args = {}} = event;
-  const fields = Object.entries(args)
-    .filter(([field, value]) => value !== undefined && field !== 'step')
-    .map(([field, value]): [string, string] => [field, typeof value === 'string' ? value : JSON.stringify(value)]);
-  const requests = Array.isArray(args.requests)
-    ? args.requests.map((each) => (typeof each === 'number' ? `request ${each}` : String(each)))
+  const served = Array.isArray(args.requests)
+    ? args.requests.map((each) => tracks.get(`${args.model} ${each}`) ?? `request ${each}`)
     : undefined;
-  const detail = {kind: 'host', phase: typeof args.phase === 'string' ? args.phase : undefined, fields, requests};
+  const fields = Object.entries({...args, ...(served && {requests: served.join(', ')})})
+    .filter(([field, value]) => value !== undefined && field !== 'step' && field !== 'phase')
+    .map(([field, value]): [string, string] => [field, typeof value === 'string' ? value : JSON.stringify(value)]);
+  const detail = {kind: 'host', phase: typeof args.phase === 'string' ? args.phase : undefined, fields, requests: served};
   return {start, end, name, detail, track: trackOfHostEvent(event), step: stepOf(args)};
 }
 

@@ -4,6 +4,7 @@ import {formatBytes} from '../../cli/format.js';
 import type {GapCause} from '../gaps.js';
 import type {Bound, Summary, TimeOf} from '../summary.js';
 import {formatTime, percent} from '../summary_text.js';
+import type {TokenTimes} from '../token_times.js';
 
 export interface PageFigure {
   title: string;
@@ -15,10 +16,10 @@ export interface PageFigure {
 }
 
 export interface PageFinding {
-  kind: 'gap' | 'serial copy';
+  kind: 'slow token' | 'gap' | 'serial copy';
   text: string;
   note: string;
-  /** Nanoseconds of all alike. */
+  /** Nanoseconds, of all alike. */
   total: number;
   start: number;
   end: number;
@@ -51,14 +52,19 @@ export function verdict({bound, compute, device, span, gaps}: Summary): {text: s
     `Stream ${stream} was busy for ${percent(busy / compute.span)} of ${formatTime(compute.span)} and idle for ${formatTime(idle)}.`,
   ];
   const most = gaps[0];
-  if (idle > compute.span * 0.05 && most?.waitedFor !== undefined) {
+  if (idle > compute.span * 0.05 && most?.waitedFor !== undefined && most.cause !== 'launch') {
     note.push(`${formatTime(most.total)} of that waited for ${most.waitedFor}.`);
   }
   return {text: VERDICT[bound], note: note.join(' ')};
 }
 
-export function figures({compute, overlap, copies, memory, kernels, phases}: Summary): PageFigure[] {
+export function figures({compute, overlap, copies, memory, kernels, phases}: Summary, tokens: TokenTimes | undefined): PageFigure[] {
   const found: PageFigure[] = [];
+  if (tokens !== undefined) {
+    const {p50, p99, longest, count} = tokens;
+    const note = `median ${formatTime(p50)}, longest ${formatTime(longest)}, of ${count.toLocaleString('en')}`;
+    found.push({title: 'Between tokens, p99', value: formatTime(p99), note});
+  }
   if (compute !== undefined) {
     const {stream, busy, idle, span, waits} = compute;
     found.push({
@@ -68,7 +74,7 @@ export function figures({compute, overlap, copies, memory, kernels, phases}: Sum
       share: busy / span,
     });
     const parts = Object.entries(waits)
-      .filter(([, time]) => time > 0)
+      .filter(([, time]) => time > idle * 0.0005)
       .sort(([, a], [, b]) => b - a)
       .map(([cause, time]) => ({name: CAUSES[cause as GapCause], share: time / idle}));
     if (parts.length > 0) {
@@ -86,7 +92,7 @@ export function figures({compute, overlap, copies, memory, kernels, phases}: Sum
   }
   for (const {direction, rate, bytes, count, reached} of copies) {
     const title = {toDevice: 'To the device', toHost: 'To the host', onDevice: 'On the device'}[direction];
-    const note = `${formatBytes(bytes)} in ${count} ${count === 1 ? 'copy' : 'copies'}${reached === undefined ? '' : `, ${percent(reached)} of the card's`}`;
+    const note = `${formatBytes(bytes)} in ${count.toLocaleString('en')} ${count === 1 ? 'copy' : 'copies'}${reached === undefined ? '' : `, ${percent(reached)} of the card's`}`;
     found.push({title, value: `${formatBytes(rate)}/s`, note, share: reached});
   }
   if (memory !== undefined) {
@@ -100,20 +106,30 @@ export function figures({compute, overlap, copies, memory, kernels, phases}: Sum
     found.push({
       title: 'Kernels',
       value: count.toLocaleString('en'),
-      note: `${kernels.length} names, ${formatTime(total / count)} each${parts === undefined ? '' : `; ${parts[0]!.name} ${percent(parts[0]!.share)}`}`,
+      note: `of ${kernels.length} names, ${formatTime(total / count)} each${parts === undefined ? '' : `; ${parts[0]!.name} ${percent(parts[0]!.share)}`}`,
       parts,
     });
   }
   return found;
 }
 
-/** Most time first. Times are from `origin`. */
-export function findings({serialCopies, gaps}: Summary, origin: number): PageFinding[] {
+/** The slowest tokens, then what takes most time in all. Times are from `origin`. */
+export function findings({serialCopies, gaps}: Summary, tokens: TokenTimes | undefined, origin: number): PageFinding[] {
+  const slow = (tokens?.slow ?? []).map(
+    ({step, start, end, causes}): PageFinding => ({
+      kind: 'slow token',
+      text: causes[0] === undefined ? `step ${step}` : `step ${step}: ${causes[0].name}`,
+      note: [`median ${formatTime(tokens!.p50)}`, ...causes.slice(0, 2).map(({name, time}) => `${name} ${formatTime(time)}`)].join(', '),
+      total: end - start,
+      start: start - origin,
+      end: end - origin,
+    }),
+  );
   const serial = serialCopies.map(
     ({name, stream, count, bytes, idle, worst}): PageFinding => ({
       kind: 'serial copy',
       text: `${name} on ${stream}`,
-      note: `${count} ×, ${formatBytes(bytes)}, nothing computed beside`,
+      note: `${count.toLocaleString('en')} ×, ${formatBytes(bytes)}, nothing computed beside`,
       total: idle,
       start: worst.start - origin,
       end: worst.end - origin,
@@ -122,16 +138,20 @@ export function findings({serialCopies, gaps}: Summary, origin: number): PageFin
   const waits = gaps
     .filter(({waitedFor, longest}) => waitedFor !== undefined || longest.end - longest.start > 10_000)
     .map(
-      ({waitedFor, count, total, longest}): PageFinding => ({
+      ({cause, waitedFor, count, total, longest}): PageFinding => ({
         kind: 'gap',
-        text: waitedFor === undefined ? 'nothing known: not queued yet, or not begun' : `waited for ${waitedFor}`,
-        note: `${count} ×, longest ${formatTime(longest.end - longest.start)}`,
+        text: cause === 'launch' ? 'not queued yet, or not begun' : `waited for ${waitedFor}`,
+        note: [
+          `${count.toLocaleString('en')} ×`,
+          `longest ${formatTime(longest.end - longest.start)}`,
+          ...(cause === 'launch' && waitedFor !== undefined ? [`the host in: ${waitedFor}`] : []),
+        ].join(', '),
         total,
         start: longest.start - origin,
         end: longest.end - origin,
       }),
     );
-  return [...serial, ...waits].sort((a, b) => b.total - a.total);
+  return [...slow, ...[...serial, ...waits].sort((a, b) => b.total - a.total)];
 }
 
 /** Lists that are not empty. */

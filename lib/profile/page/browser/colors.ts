@@ -1,6 +1,6 @@
 /** What colour an event has: by what it is, its phase or its layer. */
 
-import {hsl, interpolateRainbow, lab, schemeObservable10} from 'd3';
+import {hsl, interpolateCool, lab, schemeObservable10} from 'd3';
 
 import type {Lane, Model} from './model.js';
 
@@ -22,6 +22,8 @@ export interface Colors {
 
 const [BLUE, AMBER, RED, TEAL, GREEN, PINK, VIOLET, SKY, BROWN] = schemeObservable10 as unknown as string[];
 const FAMILIES = [BLUE, GREEN, VIOLET, TEAL, PINK, SKY, BROWN, RED].map(String);
+/** More cannot be told apart. */
+const LEGEND = 12;
 const OTHER = '#8a94a6';
 const KINDS: Record<string, [string, string]> = {
   toDevice: [AMBER!, 'copy to device'],
@@ -43,19 +45,34 @@ export function makeColors(model: Model, by: ColorBy): Colors {
   };
   const {families, colors: familyColors} = colorFamilies(model);
   if (by === 'kernel') return {of: ({names}, index) => familyColors[model.familyOf[names[index]!]!]!, textOn, legend: families};
-  const values = [...new Set(model.details.flatMap((detail) => detail[by] ?? []))].sort((a, b) =>
-    a.localeCompare(b, 'en', {numeric: true}),
-  );
-  const spare = FAMILIES.filter((color) => !Object.values(PHASES).includes(color));
-  const colorOf = new Map(
-    values.map((value, i) => [
-      value,
-      by === 'layer' ? String(hsl(interpolateRainbow(i / Math.max(1, values.length)))) : (PHASES[value] ?? spare[i % spare.length]!),
-    ]),
-  );
+  const values = [...new Set(model.details.flatMap((detail) => detail[by] ?? []))].sort((a, b) => order(a) - order(b) || (a < b ? -1 : 1));
+  const colorOf = by === 'layer' ? colorLayers(values) : colorPhases(values);
   const ofDetail = model.details.map((detail) => colorOf.get(detail[by] ?? '') ?? KINDS[detail.kind]?.[0] ?? OTHER);
-  const legend = values.slice(0, 12).map((value) => ({color: colorOf.get(value)!, text: value, filter: value}));
+  const shown = values.length <= LEGEND ? values : values.filter((_, i) => i % Math.ceil(values.length / LEGEND) === 0);
+  const legend = shown.map((value) => ({color: colorOf.get(value)!, text: value, filter: value}));
   return {of: ({details}, index) => ofDetail[details[index]!]!, textOn, legend};
+}
+
+/** The model's first layer first; what is before and after the layers keeps apart from them. */
+function order(value: string): number {
+  const layer = /^layer (\d+)/.exec(value)?.[1];
+  return layer === undefined ? (value === 'prologue' ? -1 : Infinity) : Number(layer);
+}
+
+function colorLayers(values: readonly string[]): Map<string, string> {
+  const layers = values.filter((value) => Number.isFinite(order(value)) && order(value) >= 0);
+  const spare = [AMBER!, '#d9663f', PINK!];
+  return new Map(
+    values.map((value) => {
+      const place = layers.indexOf(value);
+      return [value, place === -1 ? (spare.shift() ?? BROWN!) : interpolateCool(0.08 + 0.84 * (place / Math.max(1, layers.length - 1)))];
+    }),
+  );
+}
+
+function colorPhases(values: readonly string[]): Map<string, string> {
+  const spare = FAMILIES.filter((color) => !Object.values(PHASES).includes(color));
+  return new Map(values.map((value, i) => [value, PHASES[value] ?? spare[i % spare.length]!]));
 }
 
 /** The kernels that take most time have colours of their own; each direction of copies has one; the host is pale. */

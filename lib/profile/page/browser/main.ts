@@ -100,7 +100,8 @@ function draw(): void {
   );
   overview.update([from, to]);
   const range = element('range');
-  range.textContent = `${format(from)} to ${format(to)} · ${formatTime(to - from)}`;
+  const finer = timeFormat((second - first) / 10);
+  range.textContent = `${finer(from)} to ${finer(to)} · ${formatTime(to - from)}`;
   range.dataset.from = String(from);
   range.dataset.to = String(to);
   placeSelection();

@@ -25,7 +25,7 @@ export function describe(model: Model, event: EventRef): {name: string; fields: 
   if (layer !== undefined) all.push(['layer', layer]);
   const step = lane.steps?.[index] ?? -1;
   if (step >= 0) all.push(['step', String(step)]);
-  return {name: model.names[lane.names[index]!]!, fields: [...all, ...fields.filter(([title]) => title !== 'phase')]};
+  return {name: model.names[lane.names[index]!]!, fields: [...all, ...fields]};
 }
 
 export class Tooltip {
