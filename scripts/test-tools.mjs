@@ -14,17 +14,22 @@ import {fetchDebian} from './sdk/debian.mjs';
 import {FetchError} from './sdk/fetch.mjs';
 import {sdkFolder} from './sdk/find.mjs';
 
-/** `{path, env}`: the browser and the variables it needs. Rejects with FetchError. */
+// Without a sandbox, as root has none; without a GPU, as machines that test have none.
+const QUIET = '--disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync';
+const args = ['--no-sandbox', '--disable-gpu', ...QUIET.split(' ')];
+
+/** `{path, env, args}`: the browser, the variables that it needs beside one's own, and how it is started. Rejects with FetchError. */
 export async function findBrowser({env = process.env, folder = sdkFolder} = {}) {
   const found = env.CHROMIUM || onPath(['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable'], env);
-  if (found) return {path: found, env: {}};
+  if (found) return {path: found, env: {}, args};
   const program = 'usr/lib/chromium/chromium';
   const root = await fetchDebian(folder, 'chromium', {
     packages: ['chromium', 'fonts-inter', 'fonts-dejavu-core'],
     program,
     hint: 'Install Chromium or Chrome, or set CHROMIUM to one.',
   });
-  return {path: path.join(root, program), env: {LD_LIBRARY_PATH: (await libraries(root)).join(':'), FONTCONFIG_FILE: await fonts(root)}};
+  const variables = {LD_LIBRARY_PATH: (await libraries(root)).join(':'), FONTCONFIG_FILE: await fonts(root)};
+  return {path: path.join(root, program), env: variables, args};
 }
 
 /** `{path}`. Rejects with FetchError. */

@@ -10,10 +10,7 @@ import type {Trace} from '../../lib/profile/activity.js';
 import {testTools} from '../support/test_tools.js';
 
 export function launchBrowser(): Promise<Browser> {
-  const {path, env} = testTools().browser;
-  const quiet = ['--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
-  // Without a sandbox, as root has none; without a GPU, as machines that test have none.
-  const args = ['--no-sandbox', '--disable-gpu', ...quiet];
+  const {path, env, args} = testTools().browser;
   return chromium.launch({executablePath: path, env: {...(process.env as Record<string, string>), ...env}, args});
 }
 

@@ -4,8 +4,8 @@ import {execFileSync} from 'node:child_process';
 import {fileURLToPath} from 'node:url';
 
 export interface TestTools {
-  /** `env`: what it needs beside the process's own. */
-  browser: {path: string; env: Record<string, string>};
+  /** `env`: what it needs beside the process's own. `args`: how it is started. */
+  browser: {path: string; env: Record<string, string>; args: string[]};
   promtool: {path: string};
 }
 

@@ -106,7 +106,7 @@ export function figures({compute, overlap, copies, memory, kernels, phases}: Sum
     found.push({
       title: 'Kernels',
       value: count.toLocaleString('en'),
-      note: `of ${kernels.length} names, ${formatTime(total / count)} each${parts === undefined ? '' : `; ${parts[0]!.name} ${percent(parts[0]!.share)}`}`,
+      note: `of ${kernels.length} ${kernels.length === 1 ? 'name' : 'names'}, ${formatTime(total / count)} each${parts === undefined ? '' : `; ${parts[0]!.name} ${percent(parts[0]!.share)}`}`,
       parts,
     });
   }

@@ -65,7 +65,7 @@ function colorLayers(values: readonly string[]): Map<string, string> {
   return new Map(
     values.map((value) => {
       const place = layers.indexOf(value);
-      return [value, place === -1 ? (spare.shift() ?? BROWN!) : interpolateCool(0.08 + 0.84 * (place / Math.max(1, layers.length - 1)))];
+      return [value, place === -1 ? (spare.shift() ?? BROWN!) : interpolateCool(0.08 + 0.7 * (place / Math.max(1, layers.length - 1)))];
     }),
   );
 }

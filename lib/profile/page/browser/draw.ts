@@ -211,7 +211,7 @@ function drawLinks(context: CanvasRenderingContext2D, {layout, links, view, scro
     const y1 = a.top - scrolled + (down ? a.height : 0);
     const y2 = b.top - scrolled + (down ? 0 : b.height);
     const bend = Math.max(18, Math.abs(y2 - y1) * 0.45) * (down ? 1 : -1);
-    context.globalAlpha = links.length > 40 ? 0.35 : 0.85;
+    context.globalAlpha = links.length > 40 ? 0.35 : 1;
     context.beginPath();
     context.moveTo(x1, y1);
     context.bezierCurveTo(x1, y1 + bend, x2, y2 - bend, x2, y2);
