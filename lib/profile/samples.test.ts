@@ -1,6 +1,6 @@
-/** The committed sample traces: that the writer still makes them, and what their summaries say. */
+/** The committed sample traces, made up and recorded: that the writer still makes the former, and what their summaries say. */
 
-import {readFileSync} from 'node:fs';
+import {readdirSync, readFileSync, statSync} from 'node:fs';
 import {fileURLToPath} from 'node:url';
 
 import {describe, expect, test} from 'vitest';
@@ -26,9 +26,17 @@ describe.each(Object.entries(SAMPLES))('%s', (name, make) => {
     }
     await expect(readFileSync(path, 'utf8')).toMatchFileSnapshot(sample(`${name}.json`));
   });
+});
 
+describe.each(readdirSync(sample('.')).filter((file) => file.endsWith('.json')))('%s', (file) => {
   test('has the summary beside it', async () => {
-    await expect(formatSummary(summarize(await readTrace(sample(`${name}.json`))))).toMatchFileSnapshot(sample(`${name}.txt`));
+    const text = formatSummary(summarize(await readTrace(sample(file))));
+    await expect(text).toMatchFileSnapshot(sample(file.replace(/json$/, 'txt')));
+  });
+
+  test('is small, and names no place of a machine', () => {
+    expect(statSync(sample(file)).size).toBeLessThan(500_000);
+    expect(readFileSync(sample(file), 'utf8')).not.toMatch(/"\/\w/);
   });
 });
 

@@ -127,10 +127,15 @@ describe.each(names)('the page of %s', (name) => {
       expect(fields.rate).toMatch(/^[\d.e-]+ GB\/s$/);
       expect(fields.stream).toMatch(/./);
     }
-    const [kernelName, kernelColor] = [...colors].find(([text]) => !/^(copy|memory|graph|wait|range)/.test(text))!;
-    const fields = await hover(kernelName, kernelColor);
-    expect(fields).toMatchObject({
-      name: expect.stringContaining(kernelName),
+    const kernels = [...colors].filter(([text]) => !/^(copy|memory|graph|wait|range)/.test(text));
+    if (kernels.length === 0) {
+      // Recorded without graphs' kernels.
+      expect(await hover('graph launch', colors.get('graph launch')!)).toMatchObject({name: 'graph', stream: expect.stringMatching(/./)});
+      return;
+    }
+    const [text, color] = kernels[0]!;
+    expect(await hover(text, color)).toMatchObject({
+      name: expect.stringContaining(text),
       grid: expect.stringMatching(/^\d+ × \d+ × \d+$/),
       stream: expect.stringMatching(/./),
     });

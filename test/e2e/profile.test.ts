@@ -69,9 +69,9 @@ describe('tensorrt-node profile', () => {
 
   it('draws a page', async () => {
     const page = folder('page.html');
-    const {code, stdout, stderr} = await command(['profile', 'page', sample('overlapped'), page]);
+    const {code, stdout, stderr} = await command(['profile', 'page', sample('planted'), page]);
     expect([code, stdout, stderr]).toEqual([0, '', '']);
-    expect(readFileSync(page, 'utf8')).toMatch(/^<!doctype html>[\s\S]*<title>overlapped\.json<\/title>[\s\S]*copy to device/);
+    expect(readFileSync(page, 'utf8')).toMatch(/^<!doctype html>[\s\S]*<title>planted\.json<\/title>[\s\S]*copy to device/);
   });
 
   it('cuts a part out, which keeps its times', async () => {

@@ -68,12 +68,10 @@ export function decoderTrace({steps, layers, layerBytes}: DecodeShape): Trace {
   return {info: {device: 'Simulated', source: 'simulated', speeds: {memory: 3e12, toDevice: 55e9, toHost: 55e9}}, activities, hostEvents};
 }
 
-/** The samples in test/fixtures/traces. */
+/** Of the samples in test/fixtures/traces those that are made up. */
 export const SAMPLES = {
   /** A decoder in VRAM. */
   decode: () => decoderTrace({steps: 8, layers: 6}),
-  /** Weights that pass through beside compute. */
-  overlapped: () => decoderTrace({steps: 4, layers: 6, layerBytes: 1.9e6}),
   /** In the middle of decoding a copy of 6 MB that nothing runs beside, then 90 microseconds without work while text is encoded. */
   planted: () => plant(decoderTrace({steps: 8, layers: 6})),
 } as const;

@@ -1,5 +1,6 @@
 /** A trace as the page holds it: names and details once, events as numbers. */
 
+import {formatBytes} from '../../cli/format.js';
 import type {Activity, HostEvent, Trace} from '../activity.js';
 import {zeroOf} from '../cut.js';
 import {groupBy} from '../group_by.js';
@@ -189,9 +190,19 @@ function ofHostEvent(event: HostEvent, tracks: ReadonlyMap<string, string>): Pag
     : undefined;
   const fields = Object.entries({...args, ...(served && {requests: served.join(', ')})})
     .filter(([field, value]) => value !== undefined && field !== 'step' && field !== 'phase')
-    .map(([field, value]): [string, string] => [field, typeof value === 'string' ? value : JSON.stringify(value)]);
+    .map(([field, value]): [string, string] => [titleOfArg(field), textOfArg(field, value)]);
   const detail = {kind: 'host', phase: typeof args.phase === 'string' ? args.phase : undefined, fields, requests: served};
   return {start, end, name, detail, track: trackOfHostEvent(event), step: stepOf(args)};
+}
+
+/** 'bytesRead' reads 'bytes read'. */
+function titleOfArg(field: string): string {
+  return field.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
+}
+
+function textOfArg(field: string, value: unknown): string {
+  if (typeof value === 'string') return value;
+  return /bytes/i.test(field) && typeof value === 'number' ? formatBytes(value) : JSON.stringify(value);
 }
 
 function stepOf(from: object): number {

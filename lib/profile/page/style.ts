@@ -41,7 +41,7 @@ h2 { font-size: 13px; }
 .head { display: flex; justify-content: space-between; align-items: center; min-height: 26px; margin-bottom: 8px; }
 button, select, input { font: inherit; color: inherit; }
 button { cursor: pointer; background: none; border: 0; padding: 0; text-align: left; }
-:focus-visible { outline: 2px solid var(--accent); outline-offset: 1px; border-radius: 5px; }
+:focus-visible { outline: 2px solid var(--accent); outline-offset: -1px; border-radius: 5px; }
 #tabs { display: flex; gap: 2px; background: var(--raised); border-radius: 7px; padding: 2px; }
 #tabs button { padding: 2px 10px; border-radius: 5px; color: var(--muted); font-size: 12px; }
 #tabs button[aria-pressed="true"] { background: var(--panel); color: var(--text); box-shadow: 0 0 0 1px var(--line); }

@@ -47,13 +47,13 @@ export function drawTracks(context: CanvasRenderingContext2D, scene: Scene, widt
   const shown = layout.rows.filter(({top, height: own}) => top + own > scrolled && top < scrolled + height);
   context.font = '11px Inter, system-ui, sans-serif';
   for (const row of shown) drawRow(context, scene, row);
-  drawLinks(context, scene);
   context.fillStyle = theme.background;
   context.fillRect(0, 0, view.left - 1, height);
   drawNames(context, scene, shown);
   drawTitles(context, scene, width, height);
   context.fillStyle = theme.line;
   context.fillRect(view.left - 1, 0, 1, height);
+  drawLinks(context, scene);
 }
 
 function drawGrid(context: CanvasRenderingContext2D, {view, theme}: Scene, height: number): void {
