@@ -34,17 +34,23 @@ void Attribution::add(const StepRecord& step) {
   while (steps_.size() > mostSteps) steps_.erase(steps_.begin());
 }
 
-void Attribution::tie(std::uint32_t correlation, std::uint64_t range, std::int64_t now) {
-  call(correlation, now).range = range;
+void Attribution::nextBuffer(std::int64_t now) noexcept {
+  ++buffer_;
+  now_ = now;
 }
 
-void Attribution::add(const Activity& activity, Names& names, std::int64_t now) {
+void Attribution::tie(std::uint32_t correlation, std::uint64_t range) {
+  call(correlation).range = range;
+}
+
+void Attribution::add(const Activity& activity, Names& names) {
   const bool isWork = activity.kind != ActivityKind::synchronize && activity.kind != ActivityKind::range;
   if (!isWork || activity.correlation == 0) {
     ready_.push_back(activity);
     return;
   }
-  Call& of = call(activity.correlation, now);
+  Call& of = call(activity.correlation);
+  of.seen = true;
   of.waiting.push_back(activity);
   ++held_;
   settle(of, names, false);
@@ -52,7 +58,7 @@ void Attribution::add(const Activity& activity, Names& names, std::int64_t now) 
 
 void Attribution::take(std::deque<Activity>& ready, Names& names, std::int64_t now) {
   for (auto& [correlation, each] : calls_) settle(each, names, false);
-  expire(names, now - patience);
+  expire(names, now);
   ready.insert(ready.end(), ready_.begin(), ready_.end());
   ready_.clear();
 }
@@ -63,9 +69,9 @@ void Attribution::takeAll(std::deque<Activity>& ready, Names& names) {
   *this = {};
 }
 
-Attribution::Call& Attribution::call(std::uint32_t correlation, std::int64_t now) {
+Attribution::Call& Attribution::call(std::uint32_t correlation) {
   const auto [found, isNew] = calls_.try_emplace(correlation);
-  if (isNew) order_.push_back({now, correlation});
+  if (isNew) order_.push_back({now_, buffer_, correlation});
   return found->second;
 }
 
@@ -114,14 +120,27 @@ void Attribution::letGo(Call& call) {
   call.waiting = {};
 }
 
-void Attribution::expire(Names& names, std::int64_t until) {
-  while (!order_.empty() && order_.front().time <= until) {
-    const auto found = calls_.find(order_.front().correlation);
-    if (found != calls_.end()) {
-      settle(found->second, names, true);
-      calls_.erase(found);
-    }
+void Attribution::expire(Names& names, std::int64_t now) {
+  const auto isOver = [&](const Since& since) {
+    return since.time + mostPatience <= now || (since.time + leastPatience <= now && since.buffer + 2 <= buffer_);
+  };
+  while (!order_.empty() && isOver(order_.front())) {
+    const std::uint32_t correlation = order_.front().correlation;
     order_.pop_front();
+    Call& over = calls_.at(correlation);
+    settle(over, names, true);
+    if (over.seen) {
+      calls_.erase(correlation);
+    } else {
+      // Its work may be under way, or in a buffer that is not full.
+      awaited_.push_back(correlation);
+    }
+  }
+  while (awaited_.size() > mostAwaited) {
+    const auto found = calls_.find(awaited_.front());
+    settle(found->second, names, true);
+    calls_.erase(found);
+    awaited_.pop_front();
   }
 }
 

@@ -253,7 +253,7 @@ void Collector::read(std::uint8_t* buffer, std::size_t validBytes) {
   const std::lock_guard lock(mutex_);
   if (!accepting_) return;
   takeSteps();
-  const std::int64_t now = hostTime();
+  attribution_.nextBuffer(hostTime());
   cupti::Record* record = nullptr;
   while (validBytes > 0 && cupti_->nextRecord(buffer, validBytes, &record) == success) {
     const Decoded decoded = decode(*record, clockOffset_ - origin_, names_, streams_);
@@ -264,11 +264,11 @@ void Collector::read(std::uint8_t* buffer, std::size_t validBytes) {
     if (!decoded.activity) continue;
     const Activity& activity = *decoded.activity;
     if (activity.kind == ActivityKind::range) {
-      attribution_.tie(activity.correlation, static_cast<std::uint64_t>(activity.bytes), now);
+      attribution_.tie(activity.correlation, static_cast<std::uint64_t>(activity.bytes));
     } else if (activities_.size() + attribution_.size() >= most_) {
       ++dropped_;
     } else if (attributing_) {
-      attribution_.add(activity, names_, now);
+      attribution_.add(activity, names_);
     } else {
       activities_.push_back(activity);
     }

@@ -69,7 +69,7 @@ class Collector {
   // Activities can be taken until the next start. May take milliseconds.
   void stop(std::uint64_t collection) noexcept;
   // At most `most` activities of that collection; nothing of one that is over and followed by another. Activities come
-  // once it is known which step they are of, or that they are of none: up to a second after they ended.
+  // once it is known which step they are of, or that they are of none: some seconds after they ended.
   TakenActivities take(std::uint64_t collection, std::size_t most);
 
   // For steps.

@@ -383,13 +383,15 @@ TEST(profile_gives_what_belongs_to_no_step_while_it_collects) {
   Collection collection(wanted);
   launch(machine.stream, "kernel");
   machine.stream.synchronize();
-  std::size_t kernels = 0;
-  for (int i = 0; i < 1000 && kernels == 0; ++i) {
+  bool found = false;
+  for (int i = 0; i < 1000 && !found; ++i) {
+    // Something else has to come for CUPTI to hand buffers over.
+    launch(machine.stream, "later");
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
     for (const Activity& each : profile::Collector::instance().take(collection.number, 10).activities)
-      kernels += each.kind == ActivityKind::kernel ? 1U : 0U;
+      if (each.kind == ActivityKind::kernel) found = each.step == 0;
   }
-  CHECK_EQUAL(kernels, 1U);
+  CHECK(found);
 }
 
 TEST(profile_holds_no_more_than_it_may_and_counts_the_rest) {
