@@ -34,7 +34,13 @@ function check(folder) {
   const packed = execFileSync('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', folder], {cwd: root, encoding: 'utf8'});
   const [{filename, files, size}] = Object.values(JSON.parse(packed));
   const names = files.map((file) => file.path);
-  for (const needed of ['dist/index.js', 'dist/index.d.ts', `prebuilds/linux-${process.arch}/tensorrt-node.node`, 'binding.gyp']) {
+  for (const needed of [
+    'dist/index.js',
+    'dist/index.d.ts',
+    'dist/profile/page/script.js',
+    `prebuilds/linux-${process.arch}/tensorrt-node.node`,
+    'binding.gyp',
+  ]) {
     assert(names.includes(needed), `the tarball lacks ${needed}`);
   }
   const strays = names.filter((name) => /(^|\/)(test|bench|simulator|node_modules)\/|\.test\.|^lib\//.test(name));

@@ -1,12 +1,11 @@
 /** A trace as the page holds it: names and details once, events as numbers. */
 
-import {formatBytes} from '../../cli/format.js';
-import type {Activity, HostEvent, Trace} from '../activity.js';
+import type {Trace} from '../activity.js';
 import {zeroOf} from '../cut.js';
 import {groupBy} from '../group_by.js';
-import {type Place, placeKernels} from '../phases.js';
-import {GPU, groupName, HOST, type Track, trackOfActivity, trackOfHostEvent} from '../trace_file.js';
+import {GPU, groupName, HOST} from '../trace_file.js';
 import {familyOf} from './families.js';
+import {NO_STEP, type PageEvent, pageEvents} from './page_events.js';
 
 /** Events of a lane follow one another. */
 export interface PageLane {
@@ -54,34 +53,18 @@ export interface PageData {
   tracks: PageTrack[];
 }
 
-interface PageEvent {
-  start: number;
-  end: number;
-  name: string;
-  track: Track;
-  detail: PageDetail;
-  step: number;
-}
-
-const NO_STEP = -1;
-
 /** The newest `maxEvents` of a trace, and how many are `left` out. `origin`: the zero of the page's times. */
 export function pageData(trace: Trace, maxEvents: number): {data: PageData; origin: number; left: number} {
-  const places = placeKernels(trace.activities);
-  const requests = requestTracks(trace.hostEvents);
-  const all = [
-    ...trace.activities.map((each) => ofActivity(each, places.get(each))),
-    ...trace.hostEvents.map((each) => ofHostEvent(each, requests)),
-  ];
+  const all = pageEvents(trace);
   const shown = newest(all, maxEvents).sort((a, b) => a.start - b.start || b.end - a.end);
   const onGpu = shown.filter(({track}) => track.group >= GPU);
   const first = shown[0]?.start ?? 0;
   const origin = all.length === 0 ? 0 : zeroOf(trace);
   const end = shown.reduce((latest, each) => Math.max(latest, each.end - origin), 1);
   const gpuEnd = onGpu.reduce((latest, each) => Math.max(latest, each.end - origin), 0);
-  const names = new Numbers<string>((name) => name);
-  const details = new Numbers<PageDetail>((detail) => JSON.stringify(detail));
-  const tracks = [...groupBy(shown, ({track: {group, name}}) => `${group} ${name}`).values()]
+  const names = new Numbers<string>();
+  const details = new Numbers<PageDetail>();
+  const tracks = [...groupBy(shown, ({track}) => track).values()]
     .sort((a, b) => order(a[0]!) - order(b[0]!) || timeOnGpu(b) - timeOnGpu(a))
     .map((events): PageTrack => {
       const {group, name} = events[0]!.track;
@@ -122,12 +105,6 @@ function newest(all: PageEvent[], most: number): PageEvent[] {
   return all.sort((a, b) => b.end - a.end).slice(0, most);
 }
 
-/** Tracks by what steps call their requests. */
-function requestTracks(hostEvents: readonly HostEvent[]): Map<string, string> {
-  const own = hostEvents.filter(({track, name, args}) => track === name && args?.request !== undefined);
-  return new Map(own.map(({track, args}) => [`${args!.model} ${args!.request}`, track]));
-}
-
 /** With a little room on both sides. */
 function viewOf(start: number, end: number, gpuEnd: number): [number, number] {
   if (gpuEnd === 0) return [start, end];
@@ -137,12 +114,19 @@ function viewOf(start: number, end: number, gpuEnd: number): [number, number] {
 
 function familiesOf(events: readonly PageEvent[], names: Numbers<string>): Pick<PageData, 'families' | 'familyOf'> {
   const families = new Map<string, {name: string; kind: string; time: number; members: Set<string>}>();
+  const times = new Map<string, {name: string; kind: string; time: number}>();
   for (const {name, detail, start, end} of events) {
-    const family = detail.kind === 'kernel' ? familyOf(name) : name;
-    const key = `${detail.kind} ${family}`;
-    const found = families.get(key) ?? {name: family, kind: detail.kind, time: 0, members: new Set()};
+    const key = `${detail.kind} ${name}`;
+    const found = times.get(key);
+    if (found === undefined) times.set(key, {name, kind: detail.kind, time: end - start});
+    else found.time += end - start;
+  }
+  for (const {name, kind, time} of times.values()) {
+    const family = kind === 'kernel' ? familyOf(name) : name;
+    const key = `${kind} ${family}`;
+    const found = families.get(key) ?? {name: family, kind, time: 0, members: new Set()};
     families.set(key, found);
-    found.time += end - start;
+    found.time += time;
     found.members.add(name);
   }
   const sorted = [...families.values()].sort((a, b) => b.time - a.time);
@@ -171,56 +155,14 @@ function timeOnGpu(events: readonly PageEvent[]): number {
   return events[0]!.track.group >= GPU ? events.reduce((sum, {start, end}) => sum + end - start, 0) : 0;
 }
 
-function ofActivity(activity: Activity, place: Place = activity): PageEvent {
-  const {start, end, name, kind, stream, streamName, bytes, direction, grid, block, sharedBytes, registers, pageable} = activity;
-  const fields: [string, string][] = [['stream', streamName === undefined ? String(stream) : `${streamName} (${stream})`]];
-  if (grid !== undefined) fields.push(['grid', grid.join(' × ')]);
-  if (block !== undefined) fields.push(['block', block.join(' × ')]);
-  if (sharedBytes) fields.push(['shared memory', `${sharedBytes} B`]);
-  if (registers) fields.push(['registers', `${registers} a thread`]);
-  if (pageable) fields.push(['memory', 'pageable']);
-  const detail = {kind: kind === 'copy' ? (direction ?? kind) : kind, phase: place.phase, layer: place.layer, bytes, fields};
-  return {start, end, name, detail, track: trackOfActivity(activity), step: stepOf(activity)};
-}
-
-function ofHostEvent(event: HostEvent, tracks: ReadonlyMap<string, string>): PageEvent {
-  const {start, end, name, args = {}} = event;
-  const served = Array.isArray(args.requests)
-    ? args.requests.map((each) => tracks.get(`${args.model} ${each}`) ?? `request ${each}`)
-    : undefined;
-  const fields = Object.entries({...args, ...(served && {requests: served.join(', ')})})
-    .filter(([field, value]) => value !== undefined && field !== 'step' && field !== 'phase')
-    .map(([field, value]): [string, string] => [titleOfArg(field), textOfArg(field, value)]);
-  const detail = {kind: 'host', phase: typeof args.phase === 'string' ? args.phase : undefined, fields, requests: served};
-  return {start, end, name, detail, track: trackOfHostEvent(event), step: stepOf(args)};
-}
-
-/** 'bytesRead' reads 'bytes read'. */
-function titleOfArg(field: string): string {
-  return field.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
-}
-
-function textOfArg(field: string, value: unknown): string {
-  if (typeof value === 'string') return value;
-  return /bytes/i.test(field) && typeof value === 'number' ? formatBytes(value) : JSON.stringify(value);
-}
-
-function stepOf(from: object): number {
-  const {step} = from as {step?: unknown};
-  return typeof step === 'number' ? step : NO_STEP;
-}
-
 class Numbers<T> {
   readonly all: T[] = [];
-  readonly #numbers = new Map<string, number>();
-
-  constructor(readonly keyOf: (value: T) => string) {}
+  readonly #numbers = new Map<T, number>();
 
   of(value: T): number {
-    const key = this.keyOf(value);
-    const found = this.#numbers.get(key);
+    const found = this.#numbers.get(value);
     if (found !== undefined) return found;
-    this.#numbers.set(key, this.all.length);
+    this.#numbers.set(value, this.all.length);
     return this.all.push(value) - 1;
   }
 }
