@@ -73,7 +73,7 @@ export class RecorderThread {
 
   /** Ends the trace. Rejects with what could not be written. */
   stop(): Promise<ProfileResult> {
-    this.#askToStop();
+    this.#askToStop(false);
     this.#worker.ref();
     return this.#stopped;
   }
@@ -81,13 +81,13 @@ export class RecorderThread {
   /** The same for a thread that exits: blocks until the file is closed, for some seconds at most. */
   stopNow(): void {
     if (this.#over) return;
-    this.#askToStop();
+    this.#askToStop(true);
     Atomics.wait(this.#state, ENDED, 0, EXIT_MILLISECONDS);
   }
 
-  #askToStop(): void {
+  #askToStop(ending: boolean): void {
     this.#post();
-    this.#worker.postMessage({kind: 'stop'} satisfies ToRecorder);
+    this.#worker.postMessage({kind: 'stop', ending} satisfies ToRecorder);
   }
 
   /** Events that the other thread has been sent and not taken. */

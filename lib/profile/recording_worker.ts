@@ -65,10 +65,10 @@ class Recorder {
   }
 
   /** Throws what could not be written, once all that can be ended has. */
-  async stop(): Promise<ProfileResult> {
+  async stop(ending: boolean): Promise<ProfileResult> {
     clearInterval(this.#timer);
     try {
-      await this.#gpu?.stop();
+      await this.#gpu?.stop({ending});
       await this.#taking;
       await this.#take();
     } finally {
@@ -140,10 +140,10 @@ function send(message: FromRecorder): void {
   port.postMessage(message);
 }
 
-async function stop(recorder: Recorder, ended: RecorderState): Promise<void> {
+async function stop(recorder: Recorder, ending: boolean, ended: RecorderState): Promise<void> {
   let message: FromRecorder;
   try {
-    message = {kind: 'stopped', result: await recorder.stop()};
+    message = {kind: 'stopped', result: await recorder.stop(ending)};
   } catch (error) {
     message = {kind: 'failed', error: toPlainError(error)};
   }
@@ -164,7 +164,7 @@ try {
     } else if (!stopping) {
       // An exit in the middle of a stop asks again.
       stopping = true;
-      void stop(recorder, state);
+      void stop(recorder, message.ending, state);
     }
   });
   send({kind: 'started', problem: recorder.problem});

@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include "activity.h"
 #include "call.h"
 
 using namespace simulator;
@@ -96,10 +97,12 @@ CUresult cuDriverGetVersion(int* version) {
 }
 
 CUresult cuDeviceGetCount(int* count) {
-  return call(SIMULATOR_SYMBOL(cuDeviceGetCount), Needs::initialised, [&](World& state, Lock&) {
+  const CUresult result = call(SIMULATOR_SYMBOL(cuDeviceGetCount), Needs::initialised, [&](World& state, Lock&) {
     *count = static_cast<int>(state.devices.size());
     return CUDA_SUCCESS;
   });
+  tellCall("cuDeviceGetCount");
+  return result;
 }
 
 CUresult cuDeviceGet(CUdevice* device, int ordinal) {
