@@ -5,7 +5,6 @@ import {readFileSync} from 'node:fs';
 import type {Trace} from '../activity.js';
 import {summarize} from '../summary.js';
 import {formatSummary, formatTime} from '../summary_text.js';
-import {findTokenTimes} from '../token_times.js';
 import {type PageData, pageData} from './page_data.js';
 import {STYLE} from './style.js';
 import {figures, findings, lists, type PageFigure, type PageFinding, type PageTimes, verdict} from './summary_parts.js';
@@ -30,8 +29,7 @@ const FINDINGS = 12;
 export function makePage(trace: Trace, {title = 'Trace', notes = [], maxEvents = 500_000}: PageOptions = {}): string {
   const summary = summarize(trace);
   const {data, origin, left} = pageData(trace, maxEvents);
-  const tokens = findTokenTimes(trace);
-  const found = findings(summary, tokens, origin).slice(0, FINDINGS);
+  const found = findings(summary, origin).slice(0, FINDINGS);
   const content: PageContent = {data, findings: found, lists: lists(summary)};
   const lacks = left === 0 ? notes : [...notes, `the oldest ${left} events are not on this page`];
   const {text, note} = verdict(summary);
@@ -56,7 +54,7 @@ export function makePage(trace: Trace, {title = 'Trace', notes = [], maxEvents =
 <p class="verdict">${escaped(note)}</p>
 ${lacks.map((line) => `<p class="note">${escaped(line)}</p>\n`).join('')}</header>
 <section id="figures">
-${figures(summary, tokens).map(figure).join('\n')}
+${figures(summary).map(figure).join('\n')}
 </section>
 <div class="columns">
 <section class="card"><div class="head"><h2>Where the time went</h2><div id="tabs"></div></div><div id="breakdown"></div></section>

@@ -64,7 +64,7 @@ button { cursor: pointer; background: none; border: 0; padding: 0; text-align: l
 .badge { flex: none; width: 74px; text-align: center; font-size: 11px; border-radius: 5px; padding: 1px 0; border: 1px solid currentColor; }
 .badge.gap { color: var(--gap); }
 .badge.copy { color: var(--copy); }
-.badge.token { color: var(--accent); }
+.badge.step { color: var(--accent); }
 #panel { padding: 12px 0 10px; overflow: hidden; }
 #toolbar { display: flex; flex-wrap: wrap; align-items: center; gap: 8px 14px; padding: 0 16px 10px; }
 #filter { width: 262px; padding: 4px 10px; border: 1px solid var(--line); border-radius: 7px; background: var(--raised); }

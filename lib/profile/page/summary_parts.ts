@@ -2,9 +2,10 @@
 
 import {formatBytes} from '../../cli/format.js';
 import type {GapCause} from '../gaps.js';
+import type {Interval} from '../intervals.js';
+import type {SlowCause, StepTimes} from '../step_times.js';
 import type {Bound, Summary, TimeOf} from '../summary.js';
 import {formatTime, percent} from '../summary_text.js';
-import type {TokenTimes} from '../token_times.js';
 
 export interface PageFigure {
   title: string;
@@ -16,7 +17,7 @@ export interface PageFigure {
 }
 
 export interface PageFinding {
-  kind: 'slow token' | 'gap' | 'serial copy';
+  kind: 'slow step' | 'gap' | 'serial copy';
   text: string;
   note: string;
   /** Nanoseconds, of all alike. */
@@ -29,6 +30,9 @@ export interface PageTimes {
   title: string;
   rows: (TimeOf & {filter: string})[];
 }
+
+/** Of fewer steps the longest one is no finding. */
+const FEW = 10;
 
 const VERDICT: Record<Bound, string> = {
   copies: 'The GPU waited for copies',
@@ -58,12 +62,13 @@ export function verdict({bound, compute, device, span, gaps}: Summary): {text: s
   return {text: VERDICT[bound], note: note.join(' ')};
 }
 
-export function figures({compute, overlap, copies, memory, kernels, phases}: Summary, tokens: TokenTimes | undefined): PageFigure[] {
+export function figures({compute, overlap, copies, memory, kernels, phases, steps}: Summary): PageFigure[] {
   const found: PageFigure[] = [];
-  if (tokens !== undefined) {
-    const {p50, p99, longest, count} = tokens;
-    const note = `median ${formatTime(p50)}, longest ${formatTime(longest)}, of ${count.toLocaleString('en')}`;
-    found.push({title: 'Between tokens, p99', value: formatTime(p99), note});
+  const [most] = steps;
+  if (most !== undefined) {
+    const {phase, median, p99, longest, count} = most;
+    const note = `median ${formatTime(median)}, longest ${formatTime(longest.end - longest.start)}, of ${count.toLocaleString('en')}`;
+    found.push({title: `A ${phase} step, p99`, value: formatTime(p99), note});
   }
   if (compute !== undefined) {
     const {stream, busy, idle, span, waits} = compute;
@@ -106,25 +111,16 @@ export function figures({compute, overlap, copies, memory, kernels, phases}: Sum
     found.push({
       title: 'Kernels',
       value: count.toLocaleString('en'),
-      note: `of ${kernels.length} ${kernels.length === 1 ? 'name' : 'names'}, ${formatTime(total / count)} each${parts === undefined ? '' : `; ${parts[0]!.name} ${percent(parts[0]!.share)}`}`,
+      note: `of ${kernels.length} ${kernels.length === 1 ? 'name' : 'names'}, ${formatTime(total / count)} each`,
       parts,
     });
   }
   return found;
 }
 
-/** The slowest tokens, then what takes most time in all. Times are from `origin`. */
-export function findings({serialCopies, gaps}: Summary, tokens: TokenTimes | undefined, origin: number): PageFinding[] {
-  const slow = (tokens?.slow ?? []).map(
-    ({step, start, end, causes}): PageFinding => ({
-      kind: 'slow token',
-      text: causes[0] === undefined ? `step ${step}` : `step ${step}: ${causes[0].name}`,
-      note: [`median ${formatTime(tokens!.p50)}`, ...causes.slice(0, 2).map(({name, time}) => `${name} ${formatTime(time)}`)].join(', '),
-      total: end - start,
-      start: start - origin,
-      end: end - origin,
-    }),
-  );
+/** Slow steps, then what takes most time in all. Times are from `origin`. */
+export function findings({serialCopies, gaps, steps}: Summary, origin: number): PageFinding[] {
+  const slow = steps.flatMap((each) => slowSteps(each, origin)).sort((a, b) => b.total - a.total);
   const serial = serialCopies.map(
     ({name, stream, count, bytes, idle, worst}): PageFinding => ({
       kind: 'serial copy',
@@ -152,6 +148,29 @@ export function findings({serialCopies, gaps}: Summary, tokens: TokenTimes | und
       }),
     );
   return [...slow, ...[...serial, ...waits].sort((a, b) => b.total - a.total)];
+}
+
+/** By what they waited for; where none is slow, the longest one. */
+function slowSteps({phase, median, longest, slow, count}: StepTimes, origin: number): PageFinding[] {
+  if (slow.length === 0) {
+    if (count < FEW) return [];
+    const note = `step ${longest.step}; the median takes ${formatTime(median)}`;
+    return [finding(`longest ${phase} step`, note, longest.end - longest.start, longest)];
+  }
+  return slow.map(({cause, waitedFor, count, excess, longest}) => {
+    const note = `${count.toLocaleString('en')} ×, longest ${formatTime(longest.end - longest.start)} (step ${longest.step}), median ${formatTime(median)}`;
+    return finding(`${phase} ${becauseOf(cause, waitedFor)}`, note, excess, longest);
+  });
+
+  function finding(text: string, note: string, total: number, {start, end}: Interval): PageFinding {
+    return {kind: 'slow step', text, note, total, start: start - origin, end: end - origin};
+  }
+}
+
+function becauseOf(cause: SlowCause, waitedFor = 'nothing known'): string {
+  if (cause === 'work') return 'took longer itself';
+  if (cause === 'step') return `waited for others' ${waitedFor}`;
+  return cause === 'launch' ? `not queued, the host in: ${waitedFor}` : `waited for ${waitedFor}`;
 }
 
 /** Lists that are not empty. */

@@ -78,6 +78,7 @@ function colorPhases(values: readonly string[]): Map<string, string> {
 /** The kernels that take most time have colours of their own; each direction of copies has one; the host is pale. */
 function colorFamilies({families}: Model): {families: LegendEntry[]; colors: string[]} {
   const legend: LegendEntry[] = [];
+  const others: LegendEntry[] = [];
   const kinds = new Set<string>();
   let next = 0;
   const colors = families.map(({name, kind}) => {
@@ -88,11 +89,11 @@ function colorFamilies({families}: Model): {families: LegendEntry[]; colors: str
     }
     const known = KINDS[kind];
     if (known === undefined) return hostColor(name);
-    if (!kinds.has(kind)) legend.push({color: known[0], text: known[1], filter: name});
+    if (!kinds.has(kind)) others.push({color: known[0], text: known[1], filter: name});
     kinds.add(kind);
     return known[0];
   });
-  return {families: legend, colors};
+  return {families: [...legend, ...others], colors};
 }
 
 function hostColor(name: string): string {
