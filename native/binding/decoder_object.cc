@@ -13,6 +13,7 @@
 
 #include "../decode/gpu/engine_parts.h"
 #include "../decode/gpu/gpu_runner.h"
+#include "../profile/nvtx.h"
 #include "../tensorrt/error.h"
 #include "../weights/store.h"
 #include "counted_requests.h"
@@ -180,6 +181,7 @@ void streamSteps(const weights::StoreBytes& bytes, decode::SchedulerOptions& opt
 
 DecoderObject::Parts loadNow(DecoderRequest& request, const LoadProgress& progress, const std::stop_token& stop,
                              Instance& instance) {
+  const profile::NvtxRange range([&] { return "load " + request.options.model; });
   const tensorrt::DeviceMemory memory = memoryOf(request.device);
   std::vector<decode::PartEngines> engines = loadParts(request, memory);
   DecoderObject::Parts parts;

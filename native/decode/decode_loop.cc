@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <new>
+#include <numeric>
 #include <stdexcept>
 #include <string>
 #include <utility>
 
 #include "../cuda/error.h"
 #include "../files/error.h"
+#include "../profile/nvtx.h"
 #include "../profile/step.h"
 
 namespace tensorrt_node::decode {
@@ -75,6 +77,8 @@ struct DecodeLoop::Active {
   Timings timings;
   Clock::time_point beganAt;
   Clock::time_point firstTokenAt;
+  // While it has its slot.
+  profile::NvtxSpan span;
 
   std::int32_t promptTokens() const noexcept { return static_cast<std::int32_t>(request.tokens.size()); }
 };
@@ -329,7 +333,8 @@ void DecodeLoop::activate(SubmitCommand&& command, std::int32_t slot, SequencePa
                          .undelivered = {},
                          .timings = {},
                          .beganAt = {},
-                         .firstTokenAt = {}});
+                         .firstTokenAt = {},
+                         .span = profile::NvtxSpan([&] { return "request " + std::to_string(command.id); })});
   if (place->request.sequence) sequences_.at(*place->request.sequence).inUse = true;
   prompts_.push_back(place.get());
 }
@@ -358,7 +363,7 @@ void DecodeLoop::scorePiece() {
   try {
     score.logits.resize(tokens.size() * vocabulary);
     error = outOfMemoryIn([&] {
-      const profile::Step told(profile::Phase::score, name_);
+      const profile::Step told(profile::Phase::score, name_, piece.size());
       if (held == 0) runner_.begin({score.slot, score.pages.pages(), tokens, 1, {}});
       runner_.score({score.slot, static_cast<std::int32_t>(held), piece, held + piece.size() == tokens.size()},
                     std::span(score.logits).subspan(held * vocabulary, piece.size() * vocabulary));
@@ -417,7 +422,10 @@ void DecodeLoop::queuePrefill(bool running) {
   }
   Step step{0, StepKind::prefill, {}};
   const auto queue = [&] {
-    profile::Step told(profile::Phase::prefill, name_);
+    const std::size_t rows =
+        std::accumulate(runs.begin(), runs.end(), std::size_t{0},
+                        [](std::size_t sum, const PromptRun& run) { return sum + run.tokens.size(); });
+    profile::Step told(profile::Phase::prefill, name_, rows);
     for (std::size_t i = 0; i < runs.size(); ++i) told.serve(readers[i]->id, runs[i].tokens.size());
     step.number = runner_.prefill(runs);
   };
@@ -491,7 +499,7 @@ void DecodeLoop::queueDecode(std::vector<std::int32_t> slots) {
   std::exception_ptr error;
   try {
     error = outOfMemoryIn([&] {
-      profile::Step told(profile::Phase::decode, name_);
+      profile::Step told(profile::Phase::decode, name_, slots.size());
       for (const std::int32_t slot : slots) told.serve(active_[static_cast<std::size_t>(slot)]->id, 1);
       step.number = runner_.decode(slots);
     });

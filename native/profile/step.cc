@@ -60,8 +60,9 @@ std::deque<StepRecord> StepQueue::take() noexcept {
   return std::exchange(records_, {});
 }
 
-Step::Step(Phase phase, const std::shared_ptr<const std::string>& model) noexcept
-    : told_(currentStep == nullptr && StepQueue::instance().wanted()) {
+Step::Step(Phase phase, const std::shared_ptr<const std::string>& model, std::size_t rows) noexcept
+    : range_([&] { return nameOf(phase) + (" " + *model); }, rows),
+      told_(currentStep == nullptr && StepQueue::instance().wanted()) {
   if (!told_) return;
   record_.number = StepQueue::instance().number();
   record_.model = model;

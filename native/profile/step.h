@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "nvtx.h"
+
 namespace tensorrt_node::profile {
 
 enum class Phase : std::uint8_t { prefill, decode, score };
@@ -87,10 +89,10 @@ class StepQueue {
 };
 
 // A step, while its work is queued: all that this thread queues meanwhile is known as its work. Next to free unless a
-// collection is under way. One at a time on a thread.
+// collection is under way, or a tool hears NVTX. One at a time on a thread.
 class Step {
  public:
-  Step(Phase phase, const std::shared_ptr<const std::string>& model) noexcept;
+  Step(Phase phase, const std::shared_ptr<const std::string>& model, std::size_t rows) noexcept;
   ~Step();
   Step(const Step&) = delete;
   Step& operator=(const Step&) = delete;
@@ -109,6 +111,7 @@ class Step {
  private:
   friend class StepPart;
 
+  const NvtxRange range_;
   bool told_;
   bool entered_ = false;
   StepRecord record_;

@@ -219,7 +219,7 @@ TEST(steps_of_many_threads_are_told_once_each_and_no_more_than_may_be) {
   for (std::size_t i = 0; i < threads; ++i)
     workers.emplace_back([&] {
       for (std::size_t step = 0; step < each; ++step) {
-        Step told(Phase::decode, model);
+        Step told(Phase::decode, model, 1);
         told.serve(step, 1);
       }
     });
@@ -235,6 +235,6 @@ TEST(steps_of_many_threads_are_told_once_each_and_no_more_than_may_be) {
   CHECK(std::adjacent_find(numbers.begin(), numbers.end()) == numbers.end());
   CHECK_EQUAL(numbers.size() + dropped, threads * each);
   // And nobody is told after the end.
-  { const Step late(Phase::decode, model); }
+  { const Step late(Phase::decode, model, 1); }
   CHECK(queue.take().empty());
 }

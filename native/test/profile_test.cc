@@ -280,7 +280,7 @@ TEST(profile_tells_of_steps_and_whose_work_they_did) {
   const double before = hostTime();
   launch(machine.stream, "outside");
   {
-    profile::Step step(profile::Phase::prefill, toy);
+    profile::Step step(profile::Phase::prefill, toy, 1);
     step.serve(7, 12);
     step.serve(9, 3);
     step.reads(4096);
@@ -290,7 +290,7 @@ TEST(profile_tells_of_steps_and_whose_work_they_did) {
     launch(machine.stream, "block");
   }
   {
-    profile::Step step(profile::Phase::decode, toy);
+    profile::Step step(profile::Phase::decode, toy, 1);
     step.serve(7, 1);
     launch(machine.stream, "second");
   }
@@ -317,13 +317,13 @@ TEST(profile_tells_of_steps_and_whose_work_they_did) {
 TEST(profile_tells_of_no_steps_while_nobody_collects) {
   Machine machine;
   {
-    const profile::Step step(profile::Phase::decode, toy);
+    const profile::Step step(profile::Phase::decode, toy, 1);
     CHECK(!step.told());
     CHECK(profile::Step::current() == nullptr);
   }
   Collection collection;
   collection.stop();
-  const profile::Step late(profile::Phase::decode, toy);
+  const profile::Step late(profile::Phase::decode, toy, 1);
   CHECK(!late.told());
   CHECK(collection.finish().empty());
   CHECK(collection.steps.empty());
@@ -339,7 +339,7 @@ TEST(profile_tells_the_layers_of_graphs_captured_before_the_collection) {
   wanted.graphNodes = true;
   Collection collection(wanted);
   for (const auto& list : {exact, other, exact}) {
-    profile::Step step(profile::Phase::decode, toy);
+    profile::Step step(profile::Phase::decode, toy, 1);
     if (collection.firstStep == 0) collection.firstStep = step.record().number;
     step.mostly(list);
     graph.launch(machine.stream);
@@ -362,7 +362,7 @@ TEST(profile_tells_the_phase_of_launches_as_one) {
   wanted.ranges = true;
   Collection collection(wanted);
   {
-    profile::Step step(profile::Phase::decode, toy);
+    profile::Step step(profile::Phase::decode, toy, 1);
     collection.firstStep = step.record().number;
     step.mostly(parts({{"layer 0", 1}, {"layer 1", 1}}));
     graph.launch(machine.stream);
@@ -478,7 +478,7 @@ TEST(profile_is_safe_beside_threads_that_make_streams_and_launch) {
   for (int i = 0; i < 3; ++i)
     threads.emplace_back([&] {
       while (!done) {
-        const profile::Step step(profile::Phase::decode, toy);
+        const profile::Step step(profile::Phase::decode, toy, 1);
         const cuda::Stream stream(machine.context, "worker");
         launch(stream, "kernel");
         stream.synchronize();
