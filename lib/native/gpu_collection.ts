@@ -34,13 +34,16 @@ export class GpuCollection {
     readonly library: string,
     /** CUPTI's version: 130001 is CUDA 13.0's. */
     readonly version: number,
+    /** Whether kernels of launched graphs come one by one: as asked for, or since graphs were captured before. */
+    readonly graphNodes: boolean,
   ) {
     this.#addon = addon;
     this.#collection = collection;
   }
 
   /**
-   * Collects from now on. Graphs are best captured after this: CUPTI need not know the nodes of earlier ones.
+   * Collects from now on. Where there are graphs that were captured while none of their launches were collected, kernels of
+   * graphs come one by one: CUPTI ends the process at a launch of such a graph if it is to tell of launches as a whole.
    * Rejects with ERR_UNSUPPORTED without CUPTI or the right to use it, ERR_BUSY while another collection of the process
    * is under way, ERR_CUDA without a driver.
    */
@@ -55,8 +58,8 @@ export class GpuCollection {
     requireDriver(addon);
     const libraries = cuptiCandidates(cuptiPath, addon.driverVersion().api);
     const started = addon.startProfiler({libraries, origin, graphNodes, ranges: true, maxActivities});
-    const {collection, library, version} = await started.catch(rethrowTyped);
-    return new GpuCollection(addon, collection, library, version);
+    const {collection, library, version, graphNodes: nodes} = await started.catch(rethrowTyped);
+    return new GpuCollection(addon, collection, library, version, nodes);
   }
 
   /** What has been collected and not taken, in no order; at most 16,384 activities. They come once their step is known, which may take some seconds. */

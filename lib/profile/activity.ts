@@ -36,6 +36,8 @@ export interface TraceInfo {
   timeOrigin?: number;
   /** Where activity comes from: 'CUPTI', 'events'. */
   source?: string;
+  /** Whether kernels of graphs are told one by one; else a launch is one activity. */
+  graphNodes?: boolean;
 }
 
 /** A whole trace in memory. */

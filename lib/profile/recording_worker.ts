@@ -130,7 +130,7 @@ async function collect(options: RecorderOptions): Promise<[GpuCollection | undef
 
 function describe(collection: GpuCollection | undefined): TraceInfo {
   if (collection === undefined) return {source: 'host'};
-  return {source: `CUPTI ${collection.version}`, device: loadAddon().addon?.devices()[0]?.name};
+  return {source: `CUPTI ${collection.version}`, graphNodes: collection.graphNodes, device: loadAddon().addon?.devices()[0]?.name};
 }
 
 const port = parentPort!;

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "driver.h"
+#include "graph_tracing.h"
 
 namespace tensorrt_node::cuda {
 
@@ -65,8 +66,10 @@ Graph Graph::capture(const Stream& stream, const std::function<void()>& queue) {
   const Current current(*stream.context());
   const Recording recording = record(stream, queue);
   Graph graph(stream.context());
-  check(driver().cuGraphInstantiateWithFlags(&graph.handle_, recording.get(), 0), "cuGraphInstantiateWithFlags",
-        stream.name());
+  graph.tracedIn_ = GraphTracing::instance().add([&] {
+    check(driver().cuGraphInstantiateWithFlags(&graph.handle_, recording.get(), 0), "cuGraphInstantiateWithFlags",
+          stream.name());
+  });
   return graph;
 }
 
@@ -75,14 +78,16 @@ Graph::~Graph() {
   const Current current(*context_, std::nothrow);
   // Fails after teardown of the driver, when there is nobody left to tell.
   driver().cuGraphExecDestroy(handle_);
+  GraphTracing::instance().remove(tracedIn_);
 }
 
 Graph::Graph(Graph&& other) noexcept
-    : context_(std::move(other.context_)), handle_(std::exchange(other.handle_, nullptr)) {}
+    : context_(std::move(other.context_)), handle_(std::exchange(other.handle_, nullptr)), tracedIn_(other.tracedIn_) {}
 
 Graph& Graph::operator=(Graph&& other) noexcept {
   std::swap(context_, other.context_);
   std::swap(handle_, other.handle_);
+  std::swap(tracedIn_, other.tracedIn_);
   return *this;
 }
 

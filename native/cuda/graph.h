@@ -4,6 +4,7 @@
 #include <cuda.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -37,6 +38,8 @@ class Graph {
 
   std::shared_ptr<const Context> context_;
   CUgraphExec handle_ = nullptr;
+  // As GraphTracing says.
+  std::uint64_t tracedIn_ = 0;
 };
 
 }  // namespace tensorrt_node::cuda

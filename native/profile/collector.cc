@@ -9,6 +9,7 @@
 #include <thread>
 #include <utility>
 
+#include "cuda/graph_tracing.h"
 #include "cuda/stream_names.h"
 #include "detach.h"
 #include "host_time.h"
@@ -83,7 +84,7 @@ std::uint64_t Collector::start(const CollectorOptions& options) {
 
 CollectorInfo Collector::info() const {
   const std::lock_guard turn(turn_);
-  return cupti_ ? CollectorInfo{cupti_->path(), cupti_->version()} : CollectorInfo{};
+  return cupti_ ? CollectorInfo{cupti_->path(), cupti_->version(), !tracesLaunches_} : CollectorInfo{};
 }
 
 void Collector::stop(std::uint64_t collection, bool processGoesOn) noexcept {
@@ -160,13 +161,15 @@ void Collector::open(const std::vector<std::string>& libraries) {
 void Collector::enable(const CollectorOptions& options) {
   std::vector<cupti::Kind> kinds{cupti::Kind::concurrentKernel, cupti::Kind::copy, cupti::Kind::peerCopy,
                                  cupti::Kind::set, cupti::Kind::synchronization};
+  for (const cupti::Kind kind : kinds) enable(kind);
   // With it, CUPTI leaves the nodes out.
-  if (!options.graphNodes) kinds.push_back(cupti::Kind::graph);
-  for (const cupti::Kind kind : kinds) {
-    cupti_->check(cupti_->enable(kind), "cuptiActivityEnable");
-    enabled_.push_back(kind);
-  }
+  tracesLaunches_ = !options.graphNodes && cuda::GraphTracing::instance().begin([this] { enable(cupti::Kind::graph); });
   if (options.ranges) enableRanges();
+}
+
+void Collector::enable(cupti::Kind kind) {
+  cupti_->check(cupti_->enable(kind), "cuptiActivityEnable");
+  enabled_.push_back(kind);
 }
 
 // What a CUPTI refuses of this is missed, not more: steps are told without their work then.
@@ -185,7 +188,9 @@ void Collector::disable() noexcept {
     for (const std::uint32_t call : queueingCalls) cupti_->enableDriverApi(call, 0);
     cupti_->disable(cupti::Kind::externalCorrelation);
   }
-  for (const cupti::Kind kind : enabled_) cupti_->disable(kind);
+  cuda::GraphTracing::instance().end([this] {
+    for (const cupti::Kind kind : enabled_) cupti_->disable(kind);
+  });
   enabled_.clear();
   // What has ended, then what is left: CUPTI gives buffers with unfinished records only when it is forced.
   cupti_->flushAll(0);
@@ -210,6 +215,7 @@ void Collector::leaveProcess() noexcept {
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
   if (!detach(*cupti_)) return;
+  cuda::GraphTracing::instance().forgetTraced();
   attached_ = false;
   buffers_.reclaim();
 }

@@ -32,7 +32,8 @@ struct CollectorOptions {
   std::vector<std::string> libraries;
   // Nanoseconds of CLOCK_MONOTONIC that activities' times count from.
   std::int64_t origin = 0;
-  // Nodes of graphs one by one, not launches as a whole.
+  // Nodes of graphs one by one, not launches as a whole. They are so anyhow where graphs are there that were captured
+  // while launches were not traced (cuda/graph_tracing.h).
   bool graphNodes = false;
   // Which step (step.h) each call was made in; else steps are told without their work.
   bool ranges = false;
@@ -43,6 +44,8 @@ struct CollectorOptions {
 struct CollectorInfo {
   std::string library;
   std::uint32_t version = 0;
+  // Of the collection that began last.
+  bool graphNodes = false;
 };
 
 struct TakenActivities {
@@ -87,6 +90,7 @@ class Collector {
 
   void open(const std::vector<std::string>& libraries);
   void enable(const CollectorOptions& options);
+  void enable(cupti::Kind kind);
   void enableRanges() noexcept;
   void disable() noexcept;
   void leaveProcess() noexcept;
@@ -103,6 +107,7 @@ class Collector {
   std::vector<cupti::Kind> enabled_;
   std::uint64_t collection_ = 0;
   bool collecting_ = false;
+  bool tracesLaunches_ = false;
   std::atomic<bool> ranges_{false};
   // Threads between enter() and leave(), or that are about to be.
   std::atomic<std::uint32_t> entered_{0};

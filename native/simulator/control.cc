@@ -73,6 +73,18 @@ uint64_t simulatorCalls(const char* symbol) {
   return state.faults.calls(symbol == nullptr ? "" : symbol);
 }
 
+void simulatorTraceLaunches(int on) {
+  World& state = world();
+  const Lock lock(state.mutex);
+  state.tracesLaunches = on != 0;
+}
+
+void simulatorForgetTracedGraphs(void) {
+  World& state = world();
+  const Lock lock(state.mutex);
+  for (auto& [handle, graph] : state.graphExecs) graph.traced = false;
+}
+
 void simulatorDeinitialize(void) {
   World& state = world();
   const Lock lock(state.mutex);

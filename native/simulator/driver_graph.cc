@@ -1,6 +1,8 @@
 // Driver functions: capturing streams, graphs, and signals to the host.
 #include <algorithm>
 #include <atomic>
+#include <cstdio>
+#include <cstdlib>
 #include <memory>
 #include <string>
 #include <thread>
@@ -44,7 +46,7 @@ CUresult instantiate(World& state, CUgraph graph, CUgraphExec* exec) {
   if (from == nullptr) return CUDA_ERROR_INVALID_VALUE;
   std::size_t lanes = 1;
   for (const GraphNode& each : *from->nodes) lanes = std::max(lanes, each.lane + 1);
-  GraphExecState made{from->number, from->device, from->nodes, {}, nullptr};
+  GraphExecState made{from->number, from->device, from->nodes, {}, nullptr, state.tracesLaunches};
   while (made.timelines.size() + 1 < lanes) made.timelines.push_back(state.newTimeline());
   state.graphExecs.emplace(++state.lastHandle, std::move(made));
   *exec = reinterpret_cast<CUgraphExec>(state.lastHandle);
@@ -136,6 +138,10 @@ CUresult cuGraphLaunch(CUgraphExec exec, CUstream stream) {
     if (queue == nullptr) return CUDA_ERROR_INVALID_HANDLE;
     GraphExecState* graph = find(state, state.graphExecs, exec, "cuGraphLaunch");
     if (graph == nullptr) return CUDA_ERROR_INVALID_VALUE;
+    if (state.tracesLaunches && !graph->traced) {
+      std::fputs("simulator: a graph from before launches were traced was launched\n", stderr);
+      std::abort();
+    }
     if (queue->capture == nullptr) return state.launch(*queue, *graph);
     // A graph inside a graph: the driver can, this cannot.
     queue->capture->invalidate();

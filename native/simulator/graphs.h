@@ -26,6 +26,8 @@ struct GraphExecState {
   std::vector<Timeline> timelines;
   // Of the last launch, which the next is ordered after; null before the first.
   std::shared_ptr<const Completion> last;
+  // Whether launches were traced when it was made.
+  bool traced = false;
   bool leakReported = false;
 };
 

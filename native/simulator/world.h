@@ -144,6 +144,8 @@ struct World {
   std::vector<std::weak_ptr<Capture>> captures;
   std::map<std::uintptr_t, GraphState> graphs;
   std::map<std::uintptr_t, GraphExecState> graphExecs;
+  // As simulatorTraceLaunches says.
+  bool tracesLaunches = false;
   std::map<std::uintptr_t, ModuleState> modules;
   std::map<std::uintptr_t, FunctionState> functions;
   std::map<std::uintptr_t, std::vector<PendingSignal>> signals;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -216,8 +217,8 @@ cuda::Graph twoKernels(const cuda::Stream& stream) {
 
 TEST(profile_tells_a_launch_of_a_graph_as_one_unless_its_nodes_are_wanted) {
   Machine machine;
-  const cuda::Graph graph = twoKernels(machine.stream);
   Collection collection;
+  const cuda::Graph graph = twoKernels(machine.stream);
   graph.launch(machine.stream);
   machine.stream.synchronize();
   const auto all = collection.finish();
@@ -227,6 +228,39 @@ TEST(profile_tells_a_launch_of_a_graph_as_one_unless_its_nodes_are_wanted) {
   CHECK(graphs[0].graph != 0);
   CHECK(graphs[0].start <= graphs[0].end);
   CHECK_EQUAL(collection.name(graphs[0].streamName), "compute");
+}
+
+TEST(profile_tells_of_nodes_where_graphs_are_older_than_the_tracing_of_launches) {
+  Machine machine;
+  std::optional<cuda::Graph> old(twoKernels(machine.stream));
+  for (int round = 0; round < 2; ++round) {
+    // Of the second round: made while nodes were told, and used all the same.
+    const cuda::Graph graph = twoKernels(machine.stream);
+    Collection collection;
+    CHECK(profile::Collector::instance().info().graphNodes);
+    if (old) old->launch(machine.stream);
+    graph.launch(machine.stream);
+    machine.stream.synchronize();
+    const auto all = collection.finish();
+    CHECK(of(ActivityKind::graph, all).empty());
+    CHECK_EQUAL(of(ActivityKind::kernel, all).size(), old ? 4U : 2U);
+    old.reset();
+  }
+  std::optional<cuda::Graph> traced;
+  {
+    Collection collection;
+    CHECK(!profile::Collector::instance().info().graphNodes);
+    traced.emplace(twoKernels(machine.stream));
+    traced->launch(machine.stream);
+    machine.stream.synchronize();
+    CHECK_EQUAL(of(ActivityKind::graph, collection.finish()).size(), 1U);
+  }
+  // CUPTI has left the process since.
+  Collection again;
+  CHECK(profile::Collector::instance().info().graphNodes);
+  traced->launch(machine.stream);
+  machine.stream.synchronize();
+  CHECK_EQUAL(of(ActivityKind::kernel, again.finish()).size(), 2U);
 }
 
 TEST(profile_tells_the_nodes_of_a_graph_with_the_launch_they_are_of) {
@@ -357,10 +391,10 @@ TEST(profile_tells_the_layers_of_graphs_captured_before_the_collection) {
 
 TEST(profile_tells_the_phase_of_launches_as_one) {
   Machine machine;
-  const cuda::Graph graph = twoKernels(machine.stream);
   auto wanted = options();
   wanted.ranges = true;
   Collection collection(wanted);
+  const cuda::Graph graph = twoKernels(machine.stream);
   {
     profile::Step step(profile::Phase::decode, toy, 1);
     collection.firstStep = step.record().number;

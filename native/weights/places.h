@@ -15,9 +15,9 @@ constexpr std::size_t placesFor(std::size_t runs) noexcept {
   return runs <= 2 ? 0 : 2;
 }
 
-// Bytes from the beginning of a place to that of the next. Two share all of their memory but an eighth of a place: a copy
-// fills the eighth that is its place's own while the run before is computed, which takes a smaller part of the time of a
-// copy: on an H100 a fiftieth for few rows, a sixth for 2000.
+// Bytes from the beginning of a place to that of the next. Two share all of their memory but an eighth of a place: a
+// copy fills the eighth that is its place's own while the run before is computed, which takes a smaller part of the
+// time of a copy: on an H100 a fiftieth for few rows, a sixth for 2000.
 constexpr std::uint64_t placeStride(std::uint64_t placeBytes, std::size_t places, std::uint64_t alignment) noexcept {
   return places == 2 ? (placeBytes / 8 + alignment - 1) / alignment * alignment : placeBytes;
 }

@@ -1,4 +1,5 @@
-// Which of a store's weights lie where in its VRAM: what stays apart from runs, resident runs, places of streamed runs, staging.
+// Which of a store's weights lie where in its VRAM: what stays apart from runs, resident runs, places of streamed runs,
+// staging.
 #pragma once
 
 #include <cstddef>

@@ -140,6 +140,7 @@ CUPTI_CALL cuptiActivityEnable(records::Kind kind) {
     if (all.complete == nullptr) return invalidOperation;
     all.kinds.insert(kind);
   }
+  if (kind == records::Kind::graph) simulatorTraceLaunches(1);
   simulatorObserve(observe, nullptr);
   return success;
 }
@@ -152,6 +153,7 @@ CUPTI_CALL cuptiActivityDisable(records::Kind kind) {
     all.kinds.erase(kind);
     last = all.kinds.empty();
   }
+  if (kind == records::Kind::graph) simulatorTraceLaunches(0);
   // Without the lock, which observers take.
   if (last) simulatorObserve(nullptr, nullptr);
   return success;
@@ -222,6 +224,8 @@ CUPTI_CALL cuptiEnableCallback(std::uint32_t enable, void* subscriber, std::uint
 CUPTI_CALL cuptiFinalize() {
   State& all = state();
   all.attached = false;
+  simulatorForgetTracedGraphs();
+  simulatorTraceLaunches(0);
   simulatorObserve(nullptr, nullptr);
   simulatorObserveCalls(nullptr, nullptr);
   const std::lock_guard lock(all.mutex);
