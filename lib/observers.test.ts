@@ -1,7 +1,16 @@
 import {expect, it} from 'vitest';
 
 import {ManualBackend, TIMINGS} from '../test/support/manual_backend.js';
-import {addObserver, isObserved, type ModelEvent, type ObservedRequest, observed, observeRequest, tellTokensCame} from './observers.js';
+import {
+  addObserver,
+  isObserved,
+  type ModelEvent,
+  type ObservedRequest,
+  observed,
+  observedWork,
+  observeRequest,
+  tellTokensCame,
+} from './observers.js';
 
 const REQUEST: ObservedRequest = {
   model: 'm',
@@ -76,4 +85,18 @@ it('hear of work whether it ends well or not, which it does as ever', async () =
     {kind: 'load', model: 'm', seconds, details: {result: 5}},
     {kind: 'resume', model: 'm', seconds, error},
   ]);
+});
+
+it("hear of what the caller's thread does for a request, whatever comes of it", () => {
+  const heard: string[] = [];
+  expect(observedWork('tokenizer', 'encode', () => 1)).toBe(1);
+  const stop = addObserver({work: ({by, name, startedAt, endedAt}) => void heard.push(`${by} ${name} ${endedAt >= startedAt}`)});
+  expect(observedWork('tokenizer', 'encode', () => 2)).toBe(2);
+  expect(() =>
+    observedWork('tokenizer', 'chat template', () => {
+      throw new Error('no such role');
+    }),
+  ).toThrow('no such role');
+  stop();
+  expect(heard).toEqual(['tokenizer encode true', 'tokenizer chat template true']);
 });

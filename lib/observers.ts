@@ -56,6 +56,16 @@ export interface Observer {
   /** The backend has handed over tokens; `busy`: and has requests left. */
   tokensCame?(backend: Backend, busy: boolean): void;
   model?(event: ModelEvent): void;
+  work?(work: HostWork): void;
+}
+
+/** Something that the caller's thread did for a request. Times are those of `performance.now()`. */
+export interface HostWork {
+  /** 'tokenizer'. */
+  by: string;
+  name: string;
+  startedAt: number;
+  endedAt: number;
 }
 
 const observers = new Set<Observer>();
@@ -95,6 +105,18 @@ export async function observed<T>(
   } catch (error) {
     if (isObserved() && error instanceof Error) tellModelEvent({kind, model, seconds: seconds(), error});
     throw error;
+  }
+}
+
+/** Does `work` and tells of it. */
+export function observedWork<T>(by: string, name: string, work: () => T): T {
+  if (!isObserved()) return work();
+  const startedAt = performance.now();
+  try {
+    return work();
+  } finally {
+    const endedAt = performance.now();
+    for (const observer of observers) quietly(() => observer.work?.({by, name, startedAt, endedAt}));
   }
 }
 

@@ -34,7 +34,11 @@ export class HostRecorder implements Disposable {
       if (now - due > LOOP_LATE) this.#add('event loop', 'blocked', due, now);
       due = now + LOOP_INTERVAL;
     }, LOOP_INTERVAL).unref();
-    this.#endObserving = addObserver({request: (request) => this.#request(request), model: (event) => this.#model(event)});
+    this.#endObserving = addObserver({
+      request: (request) => this.#request(request),
+      model: (event) => this.#model(event),
+      work: ({by, name, startedAt, endedAt}) => this.#add(by, name, startedAt, endedAt),
+    });
   }
 
   [Symbol.dispose](): void {

@@ -3,6 +3,7 @@
 import {Template} from '@huggingface/jinja';
 
 import {OptionError, TensorrtNodeError, UnsupportedError} from '../errors.js';
+import {observedWork} from '../observers.js';
 import {oneOf} from '../options.js';
 import type {TokenizerSource} from './tokenizer_file.js';
 
@@ -55,14 +56,15 @@ export function renderChat(
   }
   const source = tools !== undefined && template.toolSource !== undefined ? template.toolSource : template.source;
   try {
-    return parse(source).render({
+    const values = {
       ...variables,
       messages,
       add_generation_prompt: addGenerationPrompt,
       bos_token: template.bosToken ?? '',
       eos_token: template.eosToken ?? '',
       ...(tools === undefined ? {} : {tools}),
-    });
+    };
+    return observedWork('tokenizer', 'chat template', () => parse(source).render(values));
   } catch (cause) {
     throw new TensorrtNodeError('ERR_CHAT_TEMPLATE', `chat template: ${(cause as Error).message}`, undefined, {cause});
   }

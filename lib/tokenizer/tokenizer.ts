@@ -3,6 +3,7 @@
 import {Tokenizer} from '@huggingface/tokenizers';
 
 import {FormatError, OptionError} from '../errors.js';
+import {observedWork} from '../observers.js';
 import {type ChatTemplate, readChatTemplate} from './chat.js';
 import {TextStream, type TextStreamOptions} from './text_stream.js';
 import {createTokenBytes, type TokenBytes} from './token_bytes.js';
@@ -74,7 +75,7 @@ export class TextTokenizer {
   /** Special tokens spelled out in `text` become those tokens. Throws FormatError ERR_TOKENIZER where the files do not allow it. */
   encode(text: string, {addSpecialTokens = true}: EncodeOptions = {}): Uint32Array {
     if (typeof text !== 'string') throw new OptionError('text', 'a string', text);
-    const {ids, tokens} = this.#encode(text, addSpecialTokens);
+    const {ids, tokens} = observedWork('tokenizer', 'encode', () => this.#encode(text, addSpecialTokens));
     // The type says numbers, but a post-processor may name a token that the vocabulary lacks.
     const missing = ids.findIndex((id: number | undefined) => id === undefined);
     if (missing >= 0)
