@@ -16,12 +16,38 @@ import {readTrace} from '../dist/profile/trace_reader.js';
 import {root} from './lib/run.mjs';
 import {findBrowser} from './test-tools.mjs';
 
-const WINDOW = {width: 1280, height: 860};
+const WINDOW = {width: 1280, height: 800};
 
-/** By name: the sample, and what a reader does before the picture is taken. `whole`: of all of the page. */
+/** By name: the sample, and what a reader does before the picture is taken. `whole`: all of the page; else the window. */
 const PICTURES = {
   smollm2: {sample: 'smollm2', whole: true},
-  'smollm2-dark': {sample: 'smollm2', dark: true, act: showTracks},
+  'smollm2-slow-step': {
+    sample: 'smollm2',
+    act: async (page) => {
+      await finding(page, 'slow step');
+      await page.keyboard.press('-');
+      await showTracks(page);
+    },
+  },
+  'smollm2-kernels': {
+    sample: 'smollm2_kernels',
+    dark: true,
+    act: async (page) => {
+      await page.selectOption('#color-by', 'layer');
+      await showTracks(page);
+    },
+  },
+  'offloaded-8b': {sample: 'offloaded_8b', whole: true},
+  'offloaded-8b-copies': {
+    sample: 'offloaded_8b',
+    act: async (page) => {
+      await finding(page, 'serial copy');
+      for (let i = 0; i < 4; i++) await page.keyboard.press('-');
+      await showTracks(page);
+      await hover(page, 'copy to device');
+    },
+  },
+  planted: {sample: 'planted', whole: true},
 };
 
 const wanted = process.argv.slice(2);
@@ -36,12 +62,13 @@ try {
   await rm(folder, {recursive: true});
 }
 
-async function take(name, {sample, dark = false, whole = false, height = WINDOW.height, act = async () => {}}) {
+async function take(name, {sample, dark = false, whole = false, act = async () => {}}) {
   const trace = await readTrace(path.join(root, 'test', 'fixtures', 'traces', `${sample}.json`));
   const file = path.join(folder, `${name}.html`);
   await writeFile(file, makePage(trace, {title: `${sample}.json`}));
   const colorScheme = dark ? 'dark' : 'light';
-  const page = await browser.newPage({viewport: {...WINDOW, height}, colorScheme, reducedMotion: 'reduce', offline: true});
+  const page = await browser.newPage({viewport: WINDOW, colorScheme, reducedMotion: 'reduce', offline: true});
+  page.setDefaultTimeout(5000);
   await page.goto(pathToFileURL(file).href);
   await act(page);
   await page.waitForTimeout(300);
@@ -50,6 +77,37 @@ async function take(name, {sample, dark = false, whole = false, height = WINDOW.
   console.log(`profile-${name}.png`);
 }
 
+async function finding(page, kind) {
+  await page.locator('[data-finding]', {hasText: kind}).first().click();
+  await page.evaluate(() => document.activeElement.blur());
+}
+
 async function showTracks(page) {
   await page.evaluate(() => document.getElementById('panel').scrollIntoView());
+}
+
+/** Puts the pointer on the widest event of a colour of the legend. */
+async function hover(page, text) {
+  await page.waitForTimeout(200);
+  const place = await page.evaluate((wanted) => {
+    const {dataset} = [...document.querySelectorAll('#legend button')].find(({textContent}) => textContent === wanted);
+    const canvas = document.getElementById('timeline');
+    const {width, height} = canvas;
+    const context = Object.assign(document.createElement('canvas'), {width, height}).getContext('2d');
+    context.fillStyle = dataset.color;
+    context.fillRect(0, 0, 1, 1);
+    const color = context.getImageData(0, 0, 1, 1).data;
+    context.drawImage(canvas, 0, 0);
+    const {data} = context.getImageData(0, 0, width, height);
+    const box = canvas.getBoundingClientRect();
+    let best = {run: 0};
+    for (let y = 0; y < height; y++) {
+      for (let x = 0, run = 0; x < width; x++) {
+        run = [0, 1, 2].every((i) => data[(y * width + x) * 4 + i] === color[i]) ? run + 1 : 0;
+        if (run > best.run) best = {run, x: box.left + x - run / 2, y: box.top + y + 1};
+      }
+    }
+    return best;
+  }, text);
+  await page.mouse.move(place.x, place.y);
 }

@@ -109,6 +109,44 @@ test('a step is linked to its request and to what the GPU did for it', async () 
   await page.close();
 });
 
+test('a request is linked to all its steps and their work', async () => {
+  const {page} = await openPage(browser, folder('request.html'), STEPS);
+  const accent = await page.evaluate(() => getComputedStyle(document.documentElement).getPropertyValue('--accent').trim());
+  const {x, y} = (await findColor(page, (await legend(page)).get('gemv')!))!;
+  await page.mouse.move(x, y);
+  await settled(page);
+  const ofStep = (await findColor(page, accent))!.pixels;
+  const {y: top, height} = (await page.locator('#tracks').boundingBox())!;
+  for (let below = y; below < top + height; below += 5) {
+    await page.mouse.move(x, below);
+    if ((await tooltipFields(page)).name === 'request 1') break;
+  }
+  expect(await tooltipFields(page)).toMatchObject({name: 'request 1', request: '41', model: 'm'});
+  expect((await findColor(page, accent))!.pixels).toBeGreaterThan(ofStep * 1.5);
+  await page.close();
+});
+
+test('over the names the wheel scrolls tracks that have no room', async () => {
+  const many = Array.from({length: 80}, (_, i) => kernel('k', i * 1000, i * 1000 + 900, {stream: i, streamName: `stream ${i}`}));
+  const {page} = await openPage(browser, folder('scroll.html'), traceOf(many));
+  const range = await shownRange(page);
+  const {x, y, height} = (await page.locator('#tracks').boundingBox())!;
+  await page.locator('#tracks').scrollIntoViewIfNeeded();
+  const picture = () => page.evaluate(() => (document.getElementById('timeline') as HTMLCanvasElement).toDataURL());
+  const before = await picture();
+  await page.mouse.move(x + 60, y + height / 4);
+  await page.mouse.wheel(0, 300);
+  await settled(page);
+  expect(await picture()).not.toBe(before);
+  expect(await shownRange(page)).toEqual(range);
+  await page.keyboard.press('ArrowUp');
+  for (let i = 0; i < 5; i++) await page.keyboard.press('ArrowUp');
+  await page.mouse.move(0, 0);
+  await settled(page);
+  expect(await picture()).toBe(before);
+  await page.close();
+});
+
 test('colours tell phases and layers where the reader wants them to', async () => {
   const {page} = await openPage(browser, folder('colors.html'), STEPS);
   await page.selectOption('#color-by', 'phase');
