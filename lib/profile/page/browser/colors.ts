@@ -30,7 +30,7 @@ const KINDS: Record<string, [string, string]> = {
   toHost: ['#d9663f', 'copy to host'],
   onDevice: ['#b9a06a', 'copy on device'],
   set: ['#9aa3af', 'memory set'],
-  graph: [BLUE!, 'graph launch'],
+  graph: ['#7a8fd0', 'graph launch'],
   range: ['#8fa3bf', 'range'],
   synchronize: ['#c98b8b', 'wait of the host'],
 };
