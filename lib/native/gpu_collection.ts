@@ -1,9 +1,9 @@
 /** Collects what the GPU does in this process, whoever makes it do so. */
 
-import {OptionError} from '../errors.js';
+import {OptionError, UnsupportedError} from '../errors.js';
 import {ActivityReader, type PackedActivities, readSteps} from './activities.js';
 import {cuptiCandidates} from './cupti_libraries.js';
-import {rethrowTyped, translated} from './errors.js';
+import {rethrowTyped, translated, typed} from './errors.js';
 import {requireDriver} from './find_device.js';
 import {addonTooOld, requireAddon} from './load.js';
 import type {ActivityBatch, NativeCollection, ProfilerAddon} from './profiler_addon.js';
@@ -15,6 +15,8 @@ export interface GpuCollectionOptions {
   graphNodes?: boolean;
   /** Activities held in memory until they are taken; more are dropped, and counted. About 100 bytes each. Default 262,144. */
   maxActivities?: number;
+  /** Where there is no CUPTI that serves: collect steps alone, as activities of the kind 'range', by events around their work. Default false. */
+  orEvents?: boolean;
   /** What times count from, in nanoseconds of the clock of `process.hrtime()`; default: `performance.timeOrigin` of this thread. */
   origin?: number;
 }
@@ -34,6 +36,8 @@ export class GpuCollection {
     readonly library: string,
     /** CUPTI's version: 130001 is CUDA 13.0's. */
     readonly version: number,
+    /** Why there are steps alone, where that is so; `library` is empty then. */
+    readonly problem: string | undefined,
     /** Whether kernels of launched graphs come one by one: as asked for, or since graphs were captured before. */
     readonly graphNodes: boolean,
   ) {
@@ -48,7 +52,7 @@ export class GpuCollection {
    * is under way, ERR_CUDA without a driver.
    */
   static async start(options: GpuCollectionOptions = {}): Promise<GpuCollection> {
-    const {cuptiPath, graphNodes = false, maxActivities = 262_144, origin = originOfTimes()} = options;
+    const {cuptiPath, graphNodes = false, maxActivities = 262_144, orEvents = false, origin = originOfTimes()} = options;
     if (typeof graphNodes !== 'boolean') throw new OptionError('graphNodes', 'true or false', graphNodes);
     if (!Number.isInteger(maxActivities) || maxActivities < 1 || maxActivities > 2 ** 24) {
       throw new OptionError('maxActivities', `an integer from 1 to ${2 ** 24}`, maxActivities);
@@ -57,9 +61,16 @@ export class GpuCollection {
     if (!hasProfiler(addon)) throw addonTooOld();
     requireDriver(addon);
     const libraries = cuptiCandidates(cuptiPath, addon.driverVersion().api);
-    const started = addon.startProfiler({libraries, origin, graphNodes, ranges: true, maxActivities});
-    const {collection, library, version, graphNodes: nodes} = await started.catch(rethrowTyped);
-    return new GpuCollection(addon, collection, library, version, nodes);
+    const wanted = {libraries, origin, graphNodes, ranges: true, byEvents: false, maxActivities};
+    let problem: string | undefined;
+    const started = await addon.startProfiler(wanted).catch((error: unknown) => {
+      const failure = typed(error);
+      if (!orEvents || !(failure instanceof UnsupportedError)) throw failure;
+      problem = `steps are recorded as a whole, without their kernels and copies: ${failure.message}`;
+      return addon.startProfiler({...wanted, byEvents: true}).catch(rethrowTyped);
+    });
+    const {collection, library, version, graphNodes: nodes} = started;
+    return new GpuCollection(addon, collection, library, version, problem, nodes);
   }
 
   /** What has been collected and not taken, in no order; at most 16,384 activities. They come once their step is known, which may take some seconds. */

@@ -94,6 +94,8 @@ export interface NativeProfilerOptions {
   graphNodes: boolean;
   /** Which step each call was made in. */
   ranges: boolean;
+  /** Without CUPTI: steps alone, as activities of the kind 'range', by events around their work. */
+  byEvents: boolean;
   /** Activities held until they are taken; more are dropped, and counted. About 100 bytes each. */
   maxActivities: number;
 }

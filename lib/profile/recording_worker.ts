@@ -121,7 +121,8 @@ async function collect(options: RecorderOptions): Promise<[GpuCollection | undef
   const {gpu, cuptiPath, graphNodes, origin} = options;
   if (gpu === false) return [undefined, 'not asked for'];
   try {
-    return [await GpuCollection.start({cuptiPath, graphNodes, origin}), undefined];
+    const collection = await GpuCollection.start({cuptiPath, graphNodes, origin, orEvents: gpu !== true});
+    return [collection, collection.problem];
   } catch (error) {
     if (gpu === true) throw error;
     return [undefined, messageOf(error)];
@@ -130,7 +131,9 @@ async function collect(options: RecorderOptions): Promise<[GpuCollection | undef
 
 function describe(collection: GpuCollection | undefined): TraceInfo {
   if (collection === undefined) return {source: 'host'};
-  return {source: `CUPTI ${collection.version}`, graphNodes: collection.graphNodes, device: loadAddon().addon?.devices()[0]?.name};
+  const device = loadAddon().addon?.devices()[0]?.name;
+  if (collection.problem !== undefined) return {source: 'events', device};
+  return {source: `CUPTI ${collection.version}`, graphNodes: collection.graphNodes, device};
 }
 
 const port = parentPort!;

@@ -66,6 +66,7 @@ profile::CollectorOptions read(const Napi::Object& given) {
   options.origin = given.Get("origin").As<Napi::Number>().Int64Value();
   options.graphNodes = given.Get("graphNodes").As<Napi::Boolean>().Value();
   options.ranges = given.Get("ranges").As<Napi::Boolean>().Value();
+  options.byEvents = given.Get("byEvents").As<Napi::Boolean>().Value();
   options.mostActivities = byteCount(given.Get("maxActivities"));
   return options;
 }

@@ -51,10 +51,12 @@ Collector& Collector::instance() {
 std::uint64_t Collector::start(const CollectorOptions& options) {
   const std::lock_guard turn(turn_);
   if (collecting_) throw BusyError();
-  open(options.libraries);
+  if (!options.byEvents) open(options.libraries);
   {
     const std::lock_guard lock(mutex_);
     accepting_ = true;
+    byEvents_ = options.byEvents;
+    firstStep_ = StepQueue::instance().number();
     attributing_ = options.ranges;
     accepted_ = collection_ + 1;
     most_ = options.mostActivities;
@@ -65,6 +67,11 @@ std::uint64_t Collector::start(const CollectorOptions& options) {
     names_ = {};
     streams_.clear();
     dropped_ = 0;
+  }
+  if (options.byEvents) {
+    StepQueue::instance().open(true);
+    collecting_ = true;
+    return ++collection_;
   }
   try {
     enable(options);
@@ -84,13 +91,19 @@ std::uint64_t Collector::start(const CollectorOptions& options) {
 
 CollectorInfo Collector::info() const {
   const std::lock_guard turn(turn_);
-  return cupti_ ? CollectorInfo{cupti_->path(), cupti_->version(), !tracesLaunches_} : CollectorInfo{};
+  return cupti_ && !byEvents_ ? CollectorInfo{cupti_->path(), cupti_->version(), !tracesLaunches_} : CollectorInfo{};
 }
 
 void Collector::stop(std::uint64_t collection, bool processGoesOn) noexcept {
   const std::lock_guard turn(turn_);
   if (!collecting_ || collection != collection_) return;
   StepQueue::instance().close();
+  if (byEvents_) {
+    const std::lock_guard lock(mutex_);
+    accepting_ = false;
+    collecting_ = false;
+    return;
+  }
   disable();
   if (processGoesOn) leaveProcess();
   collecting_ = false;
@@ -117,6 +130,25 @@ TakenActivities Collector::take(std::uint64_t collection, std::size_t most) {
   taken.names = names_.takeNew();
   taken.dropped = std::exchange(dropped_, 0);
   return taken;
+}
+
+void Collector::add(const TimedStep& timed) {
+  const std::lock_guard lock(mutex_);
+  if (!accepting_ || !byEvents_ || timed.step < firstStep_) return;
+  if (activities_.size() >= most_) {
+    ++dropped_;
+    return;
+  }
+  Activity activity;
+  activity.kind = ActivityKind::range;
+  activity.start = static_cast<double>(timed.start - origin_);
+  activity.end = static_cast<double>(timed.end - origin_);
+  activity.device = timed.device;
+  activity.stream = timed.stream;
+  activity.streamName = names_.numberOf(timed.streamName);
+  activity.name = activity.phase = names_.numberOf(nameOf(timed.phase));
+  activity.step = static_cast<std::uint32_t>(timed.step);
+  activities_.push_back(activity);
 }
 
 void Collector::takeSteps() {

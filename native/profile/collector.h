@@ -37,6 +37,8 @@ struct CollectorOptions {
   bool graphNodes = false;
   // Which step (step.h) each call was made in; else steps are told without their work.
   bool ranges = false;
+  // Without CUPTI: steps alone, by events around their work (step_timer.h).
+  bool byEvents = false;
   // Held until they are taken; more are dropped.
   std::size_t mostActivities = 1 << 18;
 };
@@ -46,6 +48,17 @@ struct CollectorInfo {
   std::uint32_t version = 0;
   // Of the collection that began last.
   bool graphNodes = false;
+};
+
+// What a step did on a stream, as a whole. Times in nanoseconds of CLOCK_MONOTONIC.
+struct TimedStep {
+  std::int64_t start;
+  std::int64_t end;
+  std::uint32_t device;
+  std::uint32_t stream;
+  const std::string& streamName;
+  Phase phase;
+  std::uint64_t step;
 };
 
 struct TakenActivities {
@@ -75,6 +88,9 @@ class Collector {
   // At most `most` activities of that collection; nothing of one that is over and followed by another. Activities come
   // once it is known which step they are of, or that they are of none: some seconds after they ended.
   TakenActivities take(std::uint64_t collection, std::size_t most);
+
+  // For collections by events; others pass over it.
+  void add(const TimedStep& timed);
 
   // For steps.
   bool enter(std::uint64_t range) noexcept;
@@ -118,6 +134,9 @@ class Collector {
   // Of what callbacks use.
   std::mutex mutex_;
   bool accepting_ = false;
+  bool byEvents_ = false;
+  // Of the collection; work of earlier ones may be told late.
+  std::uint64_t firstStep_ = 0;
   std::uint64_t accepted_ = 0;
   bool attributing_ = false;
   std::size_t most_ = 0;

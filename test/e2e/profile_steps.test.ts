@@ -21,18 +21,20 @@ beforeAll(async () => {
   await languageModelFolder(folder('model'), {layerCount: LAYERS});
 });
 
-async function record(name: string, options: object): Promise<Trace> {
+async function record(name: string, options: object, env: Record<string, string> = {}): Promise<Trace & {problem: string}> {
   const file = folder(`${name}.json`);
   const script = projectFile('test/e2e/profile/generate.mjs');
-  const {status, stderr} = await runNode([script, JSON.stringify({model: folder('model'), file, ...options})], {
+  const {status, stdout, stderr} = await runNode([script, JSON.stringify({model: folder('model'), file, ...options})], {
     TENSORRT_NODE_CUDA_DRIVER: driver,
     TENSORRT_NODE_SIMULATOR: 'operationNs=2000',
     TENSORRT_ROOT: path.dirname(driver),
     TENSORRT_NODE_CACHE: folder('cache'),
     CUPTI_LIBRARY: path.join(path.dirname(driver), 'libcupti.so.13'),
+    ...env,
   });
-  expect([status, stderr]).toEqual([0, '']);
-  return readTrace(file);
+  if (status !== 0) throw new Error(stderr);
+  expect(stderr).toBe('');
+  return {...(await readTrace(file)), problem: stdout.trim()};
 }
 
 interface Request {
@@ -114,4 +116,28 @@ it('launches of graphs as one have their step and phase, and a layer where the g
   expect(graphs.filter(({step, phase}) => step === undefined || phase === undefined)).toEqual([]);
   const streamed = await record('streamed', {placement: 'ram'});
   expect(streamed.activities.filter(({kind, layer}) => kind === 'graph' && layer === 'layer 1').length).toBeGreaterThan(20);
+});
+
+describe.each([
+  ['there is no CUPTI', {CUPTI_LIBRARY: '/no/such/libcupti.so.13'}],
+  ['CUPTI refuses', {TENSORRT_NODE_SIMULATOR_CUPTI: 'refuse=35'}],
+])('where %s', (name, env) => {
+  it('steps are recorded as a whole, by events', async () => {
+    const trace = await record(name, {}, env);
+    expect(trace.info.source).toBe('events');
+    expect(trace.problem).toMatch(/^steps are recorded as a whole/);
+    const ranges = trace.activities.filter(({kind}) => kind === 'range').sort((a, b) => a.start - b.start);
+    const steps = stepsOf(trace);
+    expect(ranges.map(({step, phase, name}) => [step, phase, name])).toEqual(steps.map(({step, phase}) => [step, phase, phase]));
+    expect(ranges.every(({streamName, start, end}) => streamName === 'decode' && end > start)).toBe(true);
+    const {phases, compute, steps: times} = summarize(trace);
+    expect(phases.map((each) => each.name).sort()).toEqual(['decode', 'prefill']);
+    expect(compute?.stream).toBe('decode');
+    expect(times.find(({phase}) => phase === 'decode')!.count).toBe(steps.filter(({phase}) => phase === 'decode').length);
+  });
+
+  it('a recording that must have the GPU fails', async () => {
+    const failed = await record(`${name} wanted`, {gpu: true}, env).catch((error: Error) => error.message);
+    expect(failed).toContain('ERR_UNSUPPORTED');
+  });
 });

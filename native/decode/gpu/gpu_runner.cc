@@ -132,6 +132,7 @@ GpuRunner::GpuRunner(tensorrt::DeviceMemory memory, DecoderModel model, std::sha
       promptRuns_(std::min(options.limits.slots, mostPromptRuns) + 1),
       worthPadding_(options.oneSize ? options.limits.prefillRows : worthPadding(model_)),
       stream_(memory_.context, "decode"),
+      timer_(stream_),
       kernels_(kernels::Kernels::of(memory_.context)),
       tables_(options.limits, stream_, memory_.device, memory_.pinned),
       ring_(memory_, options.stepsInFlight, at(std::max(options.limits.decodeRows, options.limits.slots))),
@@ -203,7 +204,26 @@ void GpuRunner::capture(const std::function<void(std::size_t done, std::size_t t
   stream_.synchronize();
 }
 
+bool GpuRunner::done(StepNumber step) {
+  if (!ring_.done(step)) return false;
+  timer_.poll();
+  return true;
+}
+
+void GpuRunner::wait(StepNumber step) {
+  ring_.wait(step);
+  timer_.poll();
+}
+
 StepNumber GpuRunner::prefill(std::span<const PromptRun> runs) {
+  {
+    const profile::StepTimer::Mark mark(timer_);
+    queuePrompts(runs);
+  }
+  return ring_.finish(stream_, records_, at(chosenOf(runs, Chosen::last)));
+}
+
+void GpuRunner::queuePrompts(std::span<const PromptRun> runs) {
   beginWeights();
   const std::int32_t rows = rowsOf(runs);
   const std::int32_t padded = paddedRows(rows, runs.size());
@@ -226,19 +246,21 @@ StepNumber GpuRunner::prefill(std::span<const PromptRun> runs) {
     const profile::StepPart part(end->parts);
     end->graph.launch(stream_);
   }
-  return ring_.finish(stream_, records_, at(chosen));
 }
 
 StepNumber GpuRunner::decode(std::span<const std::int32_t> slots) {
   const std::int32_t rows = decodeSizes_.holding(static_cast<std::int32_t>(slots.size()));
   if (rows == 0) throw std::invalid_argument("more rows than a step of streams takes");
-  beginWeights();
-  const Captured& captured = decodeGraphs(rows);
-  std::vector<std::int32_t> padded(slots.begin(), slots.end());
-  padded.resize(at(rows), -1);
-  tellReads(blockBytes_ + epilogueBytes_);
-  uploadSlots(std::move(padded));
-  launch(captured);
+  {
+    const profile::StepTimer::Mark mark(timer_);
+    beginWeights();
+    const Captured& captured = decodeGraphs(rows);
+    std::vector<std::int32_t> padded(slots.begin(), slots.end());
+    padded.resize(at(rows), -1);
+    tellReads(blockBytes_ + epilogueBytes_);
+    uploadSlots(std::move(padded));
+    launch(captured);
+  }
   return ring_.finish(stream_, records_, slots.size());
 }
 

@@ -21,6 +21,7 @@
 #include "../../cuda/stream.h"
 #include "../../kernels/kernels.h"
 #include "../../profile/step.h"
+#include "../../profile/step_timer.h"
 #include "../../tensorrt/engine.h"
 #include "../../weights/step_weights.h"
 #include "../slot_tables.h"
@@ -68,8 +69,8 @@ class GpuRunner final : public StepRunner {
   void copyPage(Page from, Page to) override { pages_.copy(from, to); }
   StepNumber prefill(std::span<const PromptRun> runs) override;
   StepNumber decode(std::span<const std::int32_t> slots) override;
-  bool done(StepNumber step) override { return ring_.done(step); }
-  void wait(StepNumber step) override { ring_.wait(step); }
+  bool done(StepNumber step) override;
+  void wait(StepNumber step) override;
   std::span<const kernels::TokenRecord> records(StepNumber step) override { return ring_.records(step); }
   std::size_t stepsInFlight() const override { return ring_.size(); }
   void score(const PromptRun& run, std::span<float> logits) override;
@@ -107,6 +108,8 @@ class GpuRunner final : public StepRunner {
   // Rows that a step of prompts is padded to; 0 for one that is queued as it is.
   std::int32_t paddedRows(std::int32_t rows, std::size_t runs) const noexcept;
   void uploadPrompts(std::span<const PromptRun> runs, Chosen chosen, const PromptSizes& sizes);
+  // All of a step of prompts but the way of its records.
+  void queuePrompts(std::span<const PromptRun> runs);
   // Queues the chosen rows' logits.
   void queueLogits(std::int32_t rows);
   void chooseTokens(std::int32_t rows, CUdeviceptr slots);
@@ -159,6 +162,7 @@ class GpuRunner final : public StepRunner {
   // Rows of padding that cost no more than queueing the step's parts one by one.
   const std::int32_t worthPadding_;
   const cuda::Stream stream_;
+  profile::StepTimer timer_;
   const std::shared_ptr<const kernels::Kernels> kernels_;
   SlotTables tables_;
   StepRing ring_;

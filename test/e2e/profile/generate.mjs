@@ -17,5 +17,6 @@ model ??= await load();
 const long = model.generateText('a rather long prompt', {maxNewTokens: 40, temperature: 0});
 await model.generateText('short', {maxNewTokens: 12, temperature: 0});
 await long;
+if (recording.problem !== undefined) console.log(recording.problem.split('\n')[0]);
 await recording.stop();
 await model.dispose();
