@@ -1,6 +1,6 @@
 /** TensorRT and CUDA in process for Node services: this file is the whole public surface. */
 
-export type {ModelLimits, TokenLogprob} from './backend/backend.js';
+export type {ModelLimits, StepProfile, TokenLogprob} from './backend/backend.js';
 export {Binding} from './engine/binding.js';
 export {type BuildResult, buildEngine} from './engine/build/build.js';
 export {BuildError, type BuildLogLine, type ProcessEnd} from './engine/build/build_error.js';
@@ -26,6 +26,7 @@ export {type LoadOptions, loadModel} from './generate/load.js';
 export type {LanguageModel} from './generate/model.js';
 export {type ModelPlan, type PlanModelOptions, type PlannedBlock, type PlannedContext, planModel} from './generate/plan_model.js';
 export type {Session, SessionPosition} from './generate/session.js';
+export type {ProfileStepOptions} from './generate/step_options.js';
 export type {
   Finish,
   FinishReason,

@@ -3,6 +3,7 @@
  * its own thread, so that JavaScript is never in the step loop, and hands tokens over in batches.
  */
 
+import type {LayerProfile} from '../engine/layer_profile.js';
 import type {NativeDecoderStats} from '../native/decoder_addon.js';
 
 /** How the next token is chosen; every field is set, with defaults applied and ranges checked. */
@@ -99,6 +100,25 @@ export interface MemoryPart {
   bytes: number;
 }
 
+/** A step whose layers are timed; every field is set, and checked against the model's limits. */
+export interface StepOptions {
+  /** 'decode': a row for each of `rows` sequences. 'prefill': `rows` rows of a prompt. */
+  step: 'decode' | 'prefill';
+  rows: number;
+  /** Tokens that come before in each sequence. */
+  context: number;
+  runs: number;
+  warmUp: number;
+}
+
+/** Times of a step's layers, by the model's parts. */
+export interface StepProfile extends LayerProfile {
+  step: 'decode' | 'prefill';
+  /** Rows that such a step has: as many as were asked for, or the next more that there are steps for. */
+  rows: number;
+  context: number;
+}
+
 export interface Backend extends AsyncDisposable {
   readonly name: 'cpu' | 'tensorrt';
   /** What runs where, for people: 'ONNX Runtime 1.30.0, 2 threads'. */
@@ -123,6 +143,13 @@ export interface Backend extends AsyncDisposable {
    * For evaluation; not scheduled with requests.
    */
   score(tokens: Uint32Array): Promise<Float32Array>;
+
+  /**
+   * Times the layers of such steps on TensorRT, beside nothing else: requests that come meanwhile wait. Rejects with
+   * ERR_BUSY while a request runs or waits, ERR_SUSPENDED, AbortError, UnsupportedError for a step of more rows than there
+   * are, CudaError, TensorrtError.
+   */
+  profileLayers?(step: StepOptions, signal?: AbortSignal): Promise<StepProfile>;
 
   /** What it holds now, as far as it knows; parts of no bytes may be left out. Cheap: read often, also while suspended. */
   memory?(): readonly MemoryPart[];

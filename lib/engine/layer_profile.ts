@@ -1,6 +1,7 @@
 /** How long the layers of an engine take: TensorRT's times joined to what its inspector tells, and to the ONNX nodes. */
 
-import type {NativeLayerProfile} from '../native/engine_addon.js';
+import type {NativeStepLayers} from '../native/decoder_addon.js';
+import type {NativeLayerProfile, NativeLayerTimes} from '../native/engine_addon.js';
 import {type EngineLayer, parseLayers} from './layers.js';
 import {onnxOrigins, withoutProfile} from './onnx_origins.js';
 
@@ -8,13 +9,16 @@ import {onnxOrigins, withoutProfile} from './onnx_origins.js';
 export interface LayerTime {
   /** TensorRT's. */
   name: string;
+  /** Of a language model: the part it belongs to, and how often a step runs that, which `totalMicroseconds` counts. */
+  part?: string;
+  count?: number;
   /** As in EngineLayer: plans built with profiling verbosity 'detailed' tell it, as tactic and precision. */
   type?: string;
   /** The ONNX nodes that it was made of, as far as TensorRT or the layer's name tells. */
   nodes: string[];
   tactic?: string;
   precision?: string;
-  /** Of one run. */
+  /** Of one run, or of one run of the part. */
   medianMicroseconds: number;
   /** Of all runs. */
   totalMicroseconds: number;
@@ -34,33 +38,57 @@ export interface LayerProfile {
    * puts events between its layers: of small layers a good part of their times is that.
    */
   runMicroseconds: number;
-  profiledRunMicroseconds: number;
+  /** Not of language models. */
+  profiledRunMicroseconds?: number;
 }
 
 export function layerProfile({layers, runs, profiledRuns, information}: NativeLayerProfile, nodes?: readonly string[]): LayerProfile {
-  const found = byName(parseLayers(information));
-  const told = layers.map(({name}) => found.get(name) ?? found.get(withoutProfile(name)) ?? {name});
-  const origins = onnxOrigins(told, nodes);
-  const totals = layers.map(({milliseconds}) => 1e3 * sum(milliseconds));
-  const total = sum(totals);
   return {
-    layers: layers.map(({name, milliseconds}, at) => {
-      const {type, tactic, precision} = told[at]!;
-      return {
-        name,
-        ...(type === undefined ? {} : {type}),
-        nodes: origins[at]!,
-        ...(tactic === undefined ? {} : {tactic}),
-        ...(precision === undefined ? {} : {precision}),
-        medianMicroseconds: 1e3 * median(milliseconds),
-        totalMicroseconds: totals[at]!,
-        share: total === 0 ? 0 : totals[at]! / total,
-      };
-    }),
-    totalMicroseconds: total,
+    ...withShares(timesOf(layers, information, nodes)),
     runs: runs.length,
     runMicroseconds: 1e3 * median(runs),
     profiledRunMicroseconds: 1e3 * median(profiledRuns),
+  };
+}
+
+/** Of a language model's step; `names` are of its parts, in the order that their numbers mean. */
+export function stepProfile({parts, steps}: NativeStepLayers, names: readonly string[]): LayerProfile {
+  return {
+    ...withShares(
+      parts.flatMap(({part, count, layers, information}) =>
+        timesOf(layers, information).map((layer) => ({...layer, part: names[part] ?? String(part), count})),
+      ),
+    ),
+    runs: steps.length,
+    runMicroseconds: 1e3 * median(steps),
+  };
+}
+
+type Times = Omit<LayerTime, 'share'>;
+
+function timesOf(layers: readonly NativeLayerTimes[], information: string, nodes?: readonly string[]): Times[] {
+  const found = byName(parseLayers(information));
+  const told = layers.map(({name}) => found.get(name) ?? found.get(withoutProfile(name)) ?? {name});
+  const origins = onnxOrigins(told, nodes);
+  return layers.map(({name, milliseconds}, at) => {
+    const {type, tactic, precision} = told[at]!;
+    return {
+      name,
+      ...(type === undefined ? {} : {type}),
+      nodes: origins[at]!,
+      ...(tactic === undefined ? {} : {tactic}),
+      ...(precision === undefined ? {} : {precision}),
+      medianMicroseconds: 1e3 * median(milliseconds),
+      totalMicroseconds: 1e3 * sum(milliseconds),
+    };
+  });
+}
+
+function withShares(layers: readonly Times[]): Pick<LayerProfile, 'layers' | 'totalMicroseconds'> {
+  const total = sum(layers.map(({totalMicroseconds}) => totalMicroseconds));
+  return {
+    layers: layers.map((layer) => ({...layer, share: total === 0 ? 0 : layer.totalMicroseconds / total})),
+    totalMicroseconds: total,
   };
 }
 

@@ -2,8 +2,8 @@
 
 import {AsyncLocalStorage} from 'node:async_hooks';
 
-import type {Backend, ModelLimits} from '../backend/backend.js';
-import {OptionError, TensorrtNodeError} from '../errors.js';
+import type {Backend, ModelLimits, StepProfile} from '../backend/backend.js';
+import {OptionError, TensorrtNodeError, UnsupportedError} from '../errors.js';
 import {isObserved} from '../observers.js';
 import {renderChat} from '../tokenizer/chat.js';
 import type {TextTokenizer} from '../tokenizer/tokenizer.js';
@@ -12,6 +12,7 @@ import type {ModelConfig} from './model_folder.js';
 import {type CheckedOptions, checkOptions} from './options.js';
 import {type PromptKind, promptKind, tokenList} from './prompt.js';
 import {Session, type SessionTurn} from './session.js';
+import {checkStepOptions, type ProfileStepOptions} from './step_options.js';
 import type {GenerateChunk, GenerateOptions, GenerateResult, Prompt} from './types.js';
 
 export class LanguageModel implements AsyncDisposable {
@@ -86,6 +87,23 @@ export class LanguageModel implements AsyncDisposable {
     const checked = tokenList('tokens', tokens, this.vocabSize);
     this.#checkLength('tokens', checked);
     return this.#backend.score(checked);
+  }
+
+  /**
+   * Times the layers of such steps with TensorRT's profiler, part by part, each in contexts of their own. Requests that come
+   * meanwhile wait. Rejects with OptionError; UnsupportedError on the CPU, for a model of a registry or with a monitor, and
+   * for steps of so many rows as there are none; TensorrtNodeError: ERR_BUSY while requests run or wait, ERR_SUSPENDED,
+   * ERR_DISPOSED; AbortError; CudaError; TensorrtError.
+   */
+  async profileLayers(options: ProfileStepOptions = {}): Promise<StepProfile> {
+    const {signal, ...step} = checkStepOptions(options, this.limits);
+    if (this.#backend.profileLayers === undefined) {
+      throw new UnsupportedError(
+        "the model's layers cannot be timed: it runs on the CPU, or belongs to a registry or a monitor",
+        'load it with loadModel on TensorRT',
+      );
+    }
+    return this.#backend.profileLayers(step, signal);
   }
 
   /** Ends all requests and frees the model. */

@@ -1,5 +1,7 @@
 /** What the addon exports for decoders: language models whose steps run on the GPU, scheduled by a thread of its own. */
 
+import type {NativeLayerTimes} from './engine_addon.js';
+
 /** Types of floats that weights are stored or wanted in. */
 export type NativeFloatType = 'float16' | 'bfloat16' | 'float32';
 
@@ -189,6 +191,32 @@ export interface NativeSuspendOptions {
   keepRam: boolean;
 }
 
+export interface NativeStepLayersRequest {
+  /** A row each of so many sequences, or so many rows of one. */
+  step: 'decode' | 'prefill';
+  rows: number;
+  /** Tokens that come before in each sequence. */
+  context: number;
+  runs: number;
+  warmUp: number;
+}
+
+export interface NativeStepLayers {
+  /** Rows that the step has, padding included. */
+  rows: number;
+  /** In the order of the step; `part` is its place in the request that the decoder was loaded with. */
+  parts: {
+    part: number;
+    /** Runs of it in a step: `milliseconds` has one entry for each of them, step after step. */
+    count: number;
+    layers: NativeLayerTimes[];
+    /** What TensorRT's engine inspector tells of them, as JSON text. */
+    information: string;
+  }[];
+  /** Milliseconds of all parts together in each step, as steps run them and without the profiler. */
+  steps: Float32Array;
+}
+
 export interface NativeDecoder {
   /** Refuses with ERR_BUSY when too many wait. Ids are the caller's, for requests and sequences alike, never used twice. */
   submit(id: number, tokens: Int32Array, maxNewTokens: number, sampling: NativeDecoderSampling, sequence?: number): void;
@@ -200,6 +228,12 @@ export interface NativeDecoder {
   disposeSequence(id: number): void;
   /** Logits after each token, [tokens, vocabularySize]. */
   score(tokens: Int32Array): Promise<Float32Array>;
+  /**
+   * Times the layers of such steps with TensorRT's profiler, in contexts of their own; requests that come meanwhile wait.
+   * Rejects with ERR_BUSY while requests run or wait, ERR_SUSPENDED, ERR_ABORTED after cancel(), ERR_UNSUPPORTED for more
+   * rows or tokens than there are, and as steps fail.
+   */
+  profileLayers(request: NativeStepLayersRequest): {readonly result: Promise<NativeStepLayers>; cancel(): void};
   memory(): NativeDecoderMemory;
   /** As of the last step. */
   stats(): NativeDecoderStats;

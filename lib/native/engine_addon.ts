@@ -185,10 +185,16 @@ export interface NativeRun {
   cancel(): void;
 }
 
+export interface NativeLayerTimes {
+  name: string;
+  /** Of each run. */
+  milliseconds: Float32Array;
+}
+
 /** Times in milliseconds, one for each run. */
 export interface NativeLayerProfile {
   /** In the order in which they run. */
-  layers: {name: string; milliseconds: Float32Array}[];
+  layers: NativeLayerTimes[];
   /** The network's work, without copies: without the profiler, and with it. */
   runs: Float32Array;
   profiledRuns: Float32Array;

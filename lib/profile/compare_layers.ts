@@ -5,6 +5,8 @@ import type {Change} from './compare.js';
 
 export interface LayerChange {
   name: string;
+  /** As in LayerTime. */
+  part?: string;
   /** Where the layer of the same ONNX nodes is called otherwise before. */
   nameBefore?: string;
   nodes: string[];
@@ -28,14 +30,14 @@ type Compared = Pick<LayerProfile, 'runMicroseconds'> & {layers: readonly LayerT
 
 /** Layers are the same by their names, else by the ONNX nodes that they were made of. */
 export function compareLayers(before: Compared, after: Compared): LayerComparison {
-  const left = new Map(before.layers.map((layer) => [layer.name, layer]));
+  const left = new Map(before.layers.map((layer) => [nameKey(layer), layer]));
   const pairs: [LayerTime | undefined, LayerTime | undefined][] = [];
   const unnamed: LayerTime[] = [];
   for (const layer of after.layers) {
-    const same = left.get(layer.name);
+    const same = left.get(nameKey(layer));
     if (same === undefined) unnamed.push(layer);
     else pairs.push([same, layer]);
-    left.delete(layer.name);
+    left.delete(nameKey(layer));
   }
   const byNodes = new Map([...left.values()].filter(({nodes}) => nodes.length > 0).map((layer) => [nodesKey(layer), layer]));
   for (const layer of unnamed) {
@@ -43,24 +45,27 @@ export function compareLayers(before: Compared, after: Compared): LayerCompariso
     pairs.push([same, layer]);
     if (same === undefined) continue;
     byNodes.delete(nodesKey(layer));
-    left.delete(same.name);
+    left.delete(nameKey(same));
   }
   for (const layer of left.values()) pairs.push([layer, undefined]);
   return {
     run: {before: before.runMicroseconds, after: after.runMicroseconds},
     layers: pairs
       .map(([a, b]) => changeOf(a, b))
-      .filter((change) => Object.keys(change).length > 3 || change.microseconds.before !== change.microseconds.after)
+      .filter(
+        ({name, part, nodes, microseconds, ...others}) => Object.keys(others).length > 0 || microseconds.before !== microseconds.after,
+      )
       .sort((a, b) => difference(b) - difference(a)),
   };
 }
 
 function changeOf(before: LayerTime | undefined, after: LayerTime | undefined): LayerChange {
-  const {name, nodes} = (after ?? before)!;
+  const {name, nodes, part} = (after ?? before)!;
   const word = (key: 'tactic' | 'type' | 'precision') =>
     before === undefined || after === undefined || before[key] === after[key] ? {} : {[key]: {before: before[key], after: after[key]}};
   return {
     name,
+    ...(part === undefined ? {} : {part}),
     nodes,
     microseconds: {before: before?.medianMicroseconds ?? 0, after: after?.medianMicroseconds ?? 0},
     ...(before !== undefined && after !== undefined && before.name !== name ? {nameBefore: before.name} : {}),
@@ -72,8 +77,12 @@ function changeOf(before: LayerTime | undefined, after: LayerTime | undefined): 
   };
 }
 
-function nodesKey({nodes}: LayerTime): string {
-  return JSON.stringify(nodes.toSorted());
+function nameKey({part = '', name}: LayerTime): string {
+  return JSON.stringify([part, name]);
+}
+
+function nodesKey({part = '', nodes}: LayerTime): string {
+  return JSON.stringify([part, ...nodes.toSorted()]);
 }
 
 function difference({microseconds}: LayerChange): number {

@@ -61,7 +61,14 @@ export function formatLayerComparison({run, layers}: LayerComparison, rows = 40)
   if (layers.length === 0) return head;
   const table = formatTable(
     [{title: 'layer', maxWidth: 60}, right('time'), right('change'), {title: '', maxWidth: 80}],
-    layers.slice(0, rows).map((layer) => [layer.name, both(layer.microseconds), verdict(layer), remarks(layer)]),
+    layers
+      .slice(0, rows)
+      .map((layer) => [
+        layer.part === undefined ? layer.name : `${layer.part}: ${layer.name}`,
+        both(layer.microseconds),
+        verdict(layer),
+        remarks(layer),
+      ]),
   );
   return `${head}\n${table}${layers.length > rows ? `${layers.length - rows} more layers changed\n` : ''}`;
 }

@@ -20,6 +20,7 @@
 #include "decoder_request.h"
 #include "errors.h"
 #include "gpu.h"
+#include "layer_times.h"
 #include "load_engine.h"
 #include "unwrap.h"
 
@@ -313,6 +314,7 @@ Napi::Function DecoderObject::define(Napi::Env env) {
                          InstanceMethod<&DecoderObject::forkSequence>("forkSequence"),
                          InstanceMethod<&DecoderObject::disposeSequence>("disposeSequence"),
                          InstanceMethod<&DecoderObject::score>("score"),
+                         InstanceMethod<&DecoderObject::profileLayers>("profileLayers"),
                          InstanceMethod<&DecoderObject::memory>("memory"),
                          InstanceMethod<&DecoderObject::suspend>("suspend"),
                          InstanceMethod<&DecoderObject::resume>("resume"),
@@ -388,6 +390,38 @@ Napi::Value DecoderObject::score(const Napi::CallbackInfo& info) {
       instance.settle(pending.number, std::current_exception());
     }
     return pending.promise;
+  });
+}
+
+Napi::Value DecoderObject::profileLayers(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return guarded(env, [&]() -> Napi::Value {
+    if (!info[0].IsObject()) throw std::invalid_argument("expected which step");
+    const auto given = info[0].As<Napi::Object>();
+    const bool decoding = given.Get("step").ToString().Utf8Value() == "decode";
+    const decode::StepLayersRequest request{.kind = decoding ? decode::StepKind::decode : decode::StepKind::prefill,
+                                            .rows = given.Get("rows").ToNumber().Int32Value(),
+                                            .context = given.Get("context").ToNumber().Int32Value(),
+                                            .runs = byteCount(given.Get("runs")),
+                                            .warmUp = byteCount(given.Get("warmUp"))};
+    decode::Scheduler& timing = scheduler();
+    Instance& instance = Instance::of(env);
+    const Instance::Pending pending = instance.promise(info.This().As<Napi::Object>());
+    const auto stop = std::make_shared<std::stop_source>();
+    const auto told = [&instance, number = pending.number](decode::StepLayers layers, std::exception_ptr error) {
+      if (error) return instance.settle(number, error);
+      const auto kept = std::make_shared<const decode::StepLayers>(std::move(layers));
+      instance.settle(number, [kept](Napi::Env there) { return describe(there, *kept); });
+    };
+    try {
+      timing.layers(request, stop->get_token(), told);
+    } catch (...) {
+      instance.settle(pending.number, std::current_exception());
+    }
+    Napi::Object result = Napi::Object::New(env);
+    result.Set("result", pending.promise);
+    result.Set("cancel", Napi::Function::New(env, [stop](const Napi::CallbackInfo&) { stop->request_stop(); }));
+    return result;
   });
 }
 

@@ -66,6 +66,8 @@ class DecoderObject : public Napi::ObjectWrap<DecoderObject> {
   void forkSequence(const Napi::CallbackInfo& info);
   void disposeSequence(const Napi::CallbackInfo& info);
   Napi::Value score(const Napi::CallbackInfo& info);
+  // ({step, rows, context, runs, warmUp}) -> {result, cancel()}
+  Napi::Value profileLayers(const Napi::CallbackInfo& info);
   // As submit(), for a promise of {tokens, seconds}: the tokens are counted, and told to nobody.
   Napi::Value count(const Napi::CallbackInfo& info);
   Napi::Value stats(const Napi::CallbackInfo& info);

@@ -12,21 +12,43 @@ Napi::Float32Array arrayOf(Napi::Env env, const std::vector<float>& values) {
   return array;
 }
 
+Napi::Array arrayOf(Napi::Env env, const std::vector<tensorrt::LayerTimes>& times) {
+  Napi::Array layers = Napi::Array::New(env, times.size());
+  for (std::uint32_t i = 0; i < times.size(); ++i) {
+    Napi::Object layer = Napi::Object::New(env);
+    layer.Set("name", Napi::String::New(env, times[i].name));
+    layer.Set("milliseconds", arrayOf(env, times[i].milliseconds));
+    layers.Set(i, layer);
+  }
+  return layers;
+}
+
 }  // namespace
 
 Napi::Object describe(Napi::Env env, const tensorrt::LayerProfile& profile) {
-  Napi::Array layers = Napi::Array::New(env, profile.layers.size());
-  for (std::uint32_t i = 0; i < profile.layers.size(); ++i) {
-    Napi::Object layer = Napi::Object::New(env);
-    layer.Set("name", Napi::String::New(env, profile.layers[i].name));
-    layer.Set("milliseconds", arrayOf(env, profile.layers[i].milliseconds));
-    layers.Set(i, layer);
-  }
   Napi::Object result = Napi::Object::New(env);
-  result.Set("layers", layers);
+  result.Set("layers", arrayOf(env, profile.layers));
   result.Set("runs", arrayOf(env, profile.runs));
   result.Set("profiledRuns", arrayOf(env, profile.profiledRuns));
   result.Set("information", Napi::String::New(env, profile.information));
+  return result;
+}
+
+Napi::Object describe(Napi::Env env, const decode::StepLayers& step) {
+  Napi::Array parts = Napi::Array::New(env, step.parts.size());
+  for (std::uint32_t i = 0; i < step.parts.size(); ++i) {
+    const decode::PartLayers& given = step.parts[i];
+    Napi::Object part = Napi::Object::New(env);
+    part.Set("part", Napi::Number::New(env, static_cast<double>(given.part)));
+    part.Set("count", Napi::Number::New(env, static_cast<double>(given.count)));
+    part.Set("layers", arrayOf(env, given.layers));
+    part.Set("information", Napi::String::New(env, given.information));
+    parts.Set(i, part);
+  }
+  Napi::Object result = Napi::Object::New(env);
+  result.Set("rows", Napi::Number::New(env, step.rows));
+  result.Set("parts", parts);
+  result.Set("steps", arrayOf(env, step.steps));
   return result;
 }
 

@@ -12,6 +12,7 @@
 
 #include "clock.h"
 #include "request.h"
+#include "step_layers.h"
 
 namespace tensorrt_node::decode {
 
@@ -72,8 +73,19 @@ struct ResumeCommand {
   Settled settled;
 };
 
+// The times, or the error.
+using LayersTold = std::function<void(StepLayers layers, std::exception_ptr error)>;
+
+struct LayersCommand {
+  StepLayersRequest request;
+  // Asked between two steps, and ends them with AbortedError.
+  std::function<bool()> stopped;
+  // Must not throw.
+  LayersTold told;
+};
+
 using Command = std::variant<SubmitCommand, AbortCommand, ConsumedCommand, CreateSequenceCommand, ForkSequenceCommand,
-                             DisposeSequenceCommand, ScoreCommand, SuspendCommand, ResumeCommand>;
+                             DisposeSequenceCommand, ScoreCommand, SuspendCommand, ResumeCommand, LayersCommand>;
 
 // Safe from any thread.
 class CommandQueue {

@@ -11,6 +11,7 @@
 #include "../files/error.h"
 #include "../profile/nvtx.h"
 #include "../profile/step.h"
+#include "../tensorrt/error.h"
 
 namespace tensorrt_node::decode {
 namespace {
@@ -175,6 +176,52 @@ void DecodeLoop::accept(ResumeCommand&& command) {
   for (const SuspendCommand& each : std::exchange(suspending_, {})) settleLater(each.settled, error);
   if (!suspended_) return settleLater(std::move(command.settled), nullptr);
   resuming_.push_back(std::move(command));
+}
+
+void DecodeLoop::accept(LayersCommand&& command) {
+  try {
+    command.told(layersOf(command), nullptr);
+    return;
+  } catch (const StepLostError& lost) {
+    command.told({}, lost.cause());
+  } catch (const cuda::CudaError& error) {
+    command.told({}, std::current_exception());
+    if (error.result() != CUDA_ERROR_OUT_OF_MEMORY) throw;
+  } catch (...) {
+    // Of TensorRT, or of what was asked for: nothing else was touched.
+    command.told({}, std::current_exception());
+  }
+}
+
+StepLayers DecodeLoop::layersOf(const LayersCommand& command) {
+  const StepLayersRequest& request = command.request;
+  if (suspended_ || !suspending_.empty()) throw SuspendedError("the model is suspended");
+  if (scoring_ || !scores_.empty() || !waiting_.empty() ||
+      std::ranges::any_of(active_, [](const auto& each) { return each != nullptr; }))
+    throw QueueFullError("the model has requests under way");
+  // What is left of steps whose requests ended is soon over.
+  for (; !inFlight_.empty(); settleFront()) runner_.wait(inFlight_.front().number);
+  const bool decoding = request.kind == StepKind::decode;
+  const std::int32_t rows = request.rows < 1 ? 0 : runner_.layerRows(request.kind, request.rows);
+  if (rows < 1 || (decoding && rows > limits_.slots))
+    throw tensorrt::UnsupportedError("no step has " + std::to_string(request.rows) + " rows");
+  const std::int64_t total = std::int64_t{request.context} + (decoding ? 1 : rows);
+  if (request.context < 0 || total > options_.maxContext)
+    throw tensorrt::UnsupportedError("a sequence has at most " + std::to_string(options_.maxContext) +
+                                     " tokens, and not " + std::to_string(total));
+  const std::vector<std::int32_t> tokens(static_cast<std::size_t>(total));
+  std::vector<SequencePages> pages;
+  std::vector<std::int32_t> slots;
+  for (std::int32_t slot = 0; slot < (decoding ? rows : 1); ++slot) {
+    auto own = cache_.reserve(std::nullopt, tokens, tokens.size());
+    if (!own)
+      throw tensorrt::UnsupportedError("the cache has too few pages for " + std::to_string(rows) + " sequences of " +
+                                       std::to_string(total) + " tokens");
+    runner_.begin({slot, own->pages(), tokens, 1, {}});
+    pages.push_back(std::move(*own));
+    slots.push_back(slot);
+  }
+  return runner_.layers(request, slots, command.stopped);
 }
 
 void DecodeLoop::settle() {

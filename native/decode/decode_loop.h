@@ -126,7 +126,9 @@ class DecodeLoop {
   void accept(ScoreCommand&& command);
   void accept(SuspendCommand&& command);
   void accept(ResumeCommand&& command);
+  void accept(LayersCommand&& command);
 
+  StepLayers layersOf(const LayersCommand& command);
   void settleLater(Settled settled, std::exception_ptr error);
   bool idle() const noexcept;
   void suspendNow();
@@ -134,6 +136,7 @@ class DecodeLoop {
   bool wake();
 
   void settleFront();
+  void count(const Step& step);
   void receive(Active& active, const kernels::TokenRecord& record);
 
   void admit();

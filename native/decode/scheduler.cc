@@ -58,6 +58,18 @@ void Scheduler::resume(Settled settled) {
   commands_.ask(ResumeCommand{std::move(settled)});
 }
 
+void Scheduler::layers(const StepLayersRequest& request, std::stop_token stop, LayersTold told) {
+  // The scheduler may end in the middle: that is why, then.
+  const auto stopped = [this, stop = std::move(stop)] {
+    return stop.stop_requested() || commands_.closed() != nullptr;
+  };
+  const auto ended = [this, told = std::move(told)](StepLayers layers, std::exception_ptr error) {
+    const std::exception_ptr closed = commands_.closed();
+    told(std::move(layers), error && closed ? closed : error);
+  };
+  commands_.ask(LayersCommand{request, stopped, ended});
+}
+
 void Scheduler::checkTokens(const std::vector<std::int32_t>& tokens) const {
   if (tokens.empty() || tokens.size() > static_cast<std::size_t>(options_.maxContext))
     throw std::invalid_argument("a sequence must have from 1 to " + std::to_string(options_.maxContext) +
@@ -122,6 +134,7 @@ void Scheduler::refuse(std::vector<Command> commands, const std::exception_ptr& 
     if (const auto* score = std::get_if<ScoreCommand>(&command)) score->scored({}, error);
     if (const auto* suspend = std::get_if<SuspendCommand>(&command)) suspend->settled(error);
     if (const auto* resume = std::get_if<ResumeCommand>(&command)) resume->settled(error);
+    if (const auto* layers = std::get_if<LayersCommand>(&command)) layers->told({}, error);
   }
   if (!batches.empty()) sink_->deliver(std::move(batches));
 }

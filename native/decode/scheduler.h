@@ -5,6 +5,7 @@
 #include <exception>
 #include <memory>
 #include <mutex>
+#include <stop_token>
 #include <thread>
 #include <vector>
 
@@ -50,6 +51,11 @@ class Scheduler {
   void suspend(const SuspendOptions& options, Settled settled);
   // With CudaError, files::FileError where it could not, and is suspended still.
   void resume(Settled settled);
+
+  // Times the layers of such steps, which holds up what comes meanwhile. Calls `told` as score() does: with
+  // QueueFullError while anything runs or waits, SuspendedError, tensorrt::UnsupportedError for more rows or tokens
+  // than steps and sequences have, tensorrt::AbortedError where `stop` asked for it, and errors of steps.
+  void layers(const StepLayersRequest& request, std::stop_token stop, LayersTold told);
 
   SchedulerStats stats() const;
 

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <exception>
+#include <functional>
 #include <span>
 #include <utility>
 
@@ -10,6 +11,7 @@
 #include "../weights/usage.h"
 #include "page_pool.h"
 #include "request.h"
+#include "step_layers.h"
 
 namespace tensorrt_node::decode {
 
@@ -117,6 +119,15 @@ class StepRunner {
   virtual void resume() = 0;
 
   virtual RunnerUsage usage() = 0;
+
+  // Times the layers of such steps, in contexts of their own, and waits for that. No step may be under way. The slots
+  // are begun, with pages for the context and the rows: as many as a decode step has rows, as told by layerRows(), or
+  // one. What they hold is of no use then. Throws tensorrt::AbortedError where `stopped` says so, TensorrtError, and
+  // as steps do; but after a TensorrtError the runner is as good as before.
+  virtual StepLayers layers(const StepLayersRequest& request, std::span<const std::int32_t> slots,
+                            const std::function<bool()>& stopped) = 0;
+  // Rows of the step that so many are run in, but for padding of prompts; 0 where there is none so large.
+  virtual std::int32_t layerRows(StepKind kind, std::int32_t rows) const = 0;
 };
 
 }  // namespace tensorrt_node::decode

@@ -114,4 +114,14 @@ void BlockExecution::enqueue(const cuda::Stream& stream) {
   if (!context_->enqueueV3(stream.handle())) throwFailure("enqueueV3", log, "TensorRT does not run the plan");
 }
 
+void BlockExecution::timeLayers(LayerProfiler& profiler) {
+  const cuda::Current current(*engine_->memory().context);
+  tensorrt::timeLayers(*context_, profiler);
+}
+
+void BlockExecution::reportLayers() const {
+  const cuda::Current current(*engine_->memory().context);
+  tensorrt::reportLayers(*context_);
+}
+
 }  // namespace tensorrt_node::tensorrt

@@ -16,6 +16,7 @@
 #include "../cuda/device_pool.h"
 #include "../cuda/stream.h"
 #include "engine.h"
+#include "layer_profiler.h"
 
 namespace tensorrt_node::tensorrt {
 
@@ -55,6 +56,12 @@ class BlockExecution {
   // Queues the network, or captures it. All addresses, shapes and the scratch must have been set. Throws TensorrtError,
   // and CudaError where a kernel of ours could not be queued.
   void enqueue(const cuda::Stream& stream);
+
+  // As the functions of the same names in layer_profiler.h.
+  void timeLayers(LayerProfiler& profiler);
+  void reportLayers() const;
+  // As Engine::layerInformation(), with the shapes that were set.
+  std::string layerInformation() const { return engine_->layerInformation(context_.get()); }
 
  private:
   const TensorInfo& find(std::string_view tensor) const;

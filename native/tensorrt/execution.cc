@@ -263,17 +263,14 @@ std::size_t Execution::maxOutputBytes(std::size_t output) const {
   return static_cast<std::size_t>(bytes);
 }
 
-void Execution::setProfiler(nvinfer1::IProfiler& profiler) {
+void Execution::timeLayers(LayerProfiler& profiler) {
   const cuda::Current current(*stream_.context());
-  context_->setProfiler(&profiler);
-  // Else each enqueueV3() waits for the device.
-  context_->setEnqueueEmitsProfile(false);
+  tensorrt::timeLayers(*context_, profiler);
 }
 
 void Execution::reportLayers() const {
   const cuda::Current current(*stream_.context());
-  const LogCapture log;
-  if (!context_->reportToProfiler()) throwFailure("reportToProfiler", log, "TensorRT does not tell the layers' times");
+  tensorrt::reportLayers(*context_);
 }
 
 bool Execution::needsHost() const noexcept {

@@ -14,6 +14,7 @@
 #include "../cuda/pinned_pool.h"
 #include "../cuda/stream.h"
 #include "engine.h"
+#include "layer_profiler.h"
 #include "output_memory.h"
 
 namespace tensorrt_node::tensorrt {
@@ -61,10 +62,8 @@ class Execution {
   bool outputDependsOnData(std::size_t output) const { return outputs_[output].allocated; }
   // The most that an output can take with the shapes of the last prepare(), in bytes.
   std::size_t maxOutputBytes(std::size_t output) const;
-  // Runs from now on take the time of each layer, until the execution goes; `profiler` must outlive it. The work of a
-  // run is then spread out by TensorRT's events.
-  void setProfiler(nvinfer1::IProfiler& profiler);
-  // Tells the profiler of the last run, which must be done. Throws TensorrtError.
+  // As the functions of the same names in layer_profiler.h.
+  void timeLayers(LayerProfiler& profiler);
   void reportLayers() const;
   // As Engine::layerInformation(), with the shapes of the last prepare().
   std::string layerInformation() const { return engine_->layerInformation(context_.get()); }

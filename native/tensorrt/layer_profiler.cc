@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "failure.h"
+
 namespace tensorrt_node::tensorrt {
 
 void LayerProfiler::reportLayerTime(char const* layer, float milliseconds) noexcept {
@@ -28,6 +30,17 @@ std::vector<LayerTimes> LayerProfiler::take() {
   runs_ = 0;
   places_.clear();
   return std::exchange(layers_, {});
+}
+
+void timeLayers(nvinfer1::IExecutionContext& context, LayerProfiler& profiler) {
+  context.setProfiler(&profiler);
+  // Else each enqueueV3() waits for the device.
+  context.setEnqueueEmitsProfile(false);
+}
+
+void reportLayers(const nvinfer1::IExecutionContext& context) {
+  const LogCapture log;
+  if (!context.reportToProfiler()) throwFailure("reportToProfiler", log, "TensorRT does not tell the layers' times");
 }
 
 }  // namespace tensorrt_node::tensorrt

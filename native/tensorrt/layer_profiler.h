@@ -8,16 +8,11 @@
 #include <unordered_map>
 #include <vector>
 
+#include "layer_times.h"
+
 namespace tensorrt_node::tensorrt {
 
-struct LayerTimes {
-  // TensorRT's; the layer's number in plans that were built to tell nothing.
-  std::string name;
-  // Of each run; what has a name in common is added up, as are the turns of a loop.
-  std::vector<float> milliseconds;
-};
-
-// For one context, which must not outlive it.
+// For one context at a time, which must not outlive it.
 class LayerProfiler final : public nvinfer1::IProfiler {
  public:
   // What is told from now on is of the next run.
@@ -35,5 +30,11 @@ class LayerProfiler final : public nvinfer1::IProfiler {
   std::unordered_map<std::string, std::size_t> places_;
   std::exception_ptr failure_;
 };
+
+// Runs of the context from now on take the time of each layer; `profiler` must outlive it. TensorRT's events then stand
+// between its layers.
+void timeLayers(nvinfer1::IExecutionContext& context, LayerProfiler& profiler);
+// Tells the profiler of the last run, which must be done. Throws TensorrtError.
+void reportLayers(const nvinfer1::IExecutionContext& context);
 
 }  // namespace tensorrt_node::tensorrt

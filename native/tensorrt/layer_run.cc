@@ -58,7 +58,7 @@ LayerProfile profileLayers(std::shared_ptr<const Engine> engine, std::span<const
   runs.make(options.warmUp + 1);
   LayerProfile profile;
   profile.runs = runs.make(options.runs);
-  execution.setProfiler(profiler);
+  execution.timeLayers(profiler);
   // Some of what the profiler needs is made in the first run with it.
   runs.make(1, [&] { execution.reportLayers(); });
   profile.profiledRuns = runs.make(options.runs, [&] {

@@ -72,6 +72,15 @@ class LoggedRunner final : public decode::StepRunner {
     log += "resume; ";
   }
   decode::RunnerUsage usage() override { return {}; }
+  decode::StepLayers layers(const decode::StepLayersRequest& request, std::span<const std::int32_t> slots,
+                            const std::function<bool()>&) override {
+    say("layers", slots);
+    beforeLayers();
+    return {.rows = request.rows, .parts = {}, .steps = {}};
+  }
+  std::int32_t layerRows(decode::StepKind kind, std::int32_t rows) const override {
+    return rows <= (kind == decode::StepKind::decode ? 2 : 100) ? rows : 0;
+  }
 
   // What was queued since the last time.
   std::string takeLog() { return std::exchange(log, {}); }
@@ -79,6 +88,7 @@ class LoggedRunner final : public decode::StepRunner {
   // What these throw, the call throws.
   std::function<void()> beforeStep = [] {};
   std::function<void()> beforeResume = [] {};
+  std::function<void()> beforeLayers = [] {};
   decode::StepNumber over = 0;
   // A slot's reply ends after this token.
   std::map<std::int32_t, std::int32_t> stopAfter;
@@ -164,6 +174,19 @@ struct Setup {
   }
   void suspend(decode::SuspendOptions options = {}) { loop.apply(decode::SuspendCommand{options, told("suspended")}); }
   void resume() { loop.apply(decode::ResumeCommand{told("resumed")}); }
+
+  // What timing layers gave: "4 rows", or what it failed with.
+  std::string layers(const decode::StepLayersRequest& request) {
+    std::string text;
+    loop.apply(decode::LayersCommand{request, [] { return false; },
+                                     [&](const decode::StepLayers& layers, std::exception_ptr error) {
+                                       told("timed")(error);
+                                       text =
+                                           error ? std::exchange(settled, {}) : std::to_string(layers.rows) + " rows";
+                                       settled.clear();
+                                     }});
+    return text;
+  }
 
   LoggedRunner runner;
   decode::DecodeLoop loop;
@@ -439,4 +462,61 @@ TEST(decode_loop_ends_suspensions_with_everything_else) {
   setup.suspend();
   setup.loop.end(std::make_exception_ptr(std::runtime_error("over")));
   CHECK_EQUAL(setup.takeSettled(), "suspended: over; ");
+}
+
+TEST(decode_loop_times_layers_while_nothing_runs) {
+  Setup setup;
+  CHECK_EQUAL(setup.layers({.kind = decode::StepKind::decode, .rows = 2, .context = 300}), "2 rows");
+  CHECK_EQUAL(setup.runner.takeLog(), "begin 0; begin 1; layers 0 1; ");
+  CHECK_EQUAL(setup.layers({.kind = decode::StepKind::prefill, .rows = 100, .context = 400}), "100 rows");
+  CHECK_EQUAL(setup.runner.takeLog(), "begin 0; layers 0; ");
+  CHECK_EQUAL(setup.loop.stats().pagesInUse, 0U);
+  // Slots and pages are as good as before.
+  setup.submit(1, 10, 1);
+  CHECK_EQUAL(setup.turn(), "begin 0; prefill 0; ");
+  setup.turn(1);
+  CHECK_EQUAL(setup.heard(), "1: 1 length; ");
+}
+
+TEST(decode_loop_refuses_layers_of_steps_that_there_are_not) {
+  Setup setup;
+  constexpr auto decoding = decode::StepKind::decode;
+  CHECK_EQUAL(setup.layers({.kind = decoding, .rows = 3}), "timed: no step has 3 rows; ");
+  CHECK_EQUAL(setup.layers({.kind = decoding, .rows = 0}), "timed: no step has 0 rows; ");
+  CHECK_EQUAL(setup.layers({.kind = decode::StepKind::prefill, .rows = 101}), "timed: no step has 101 rows; ");
+  CHECK_EQUAL(setup.layers({.kind = decoding, .rows = 1, .context = 500}),
+              "timed: a sequence has at most 500 tokens, and not 501; ");
+  CHECK_EQUAL(setup.layers({.kind = decoding, .rows = 1, .context = -1}),
+              "timed: a sequence has at most 500 tokens, and not 0; ");
+  CHECK_EQUAL(setup.runner.takeLog(), "");
+  CHECK_EQUAL(setup.loop.stats().pagesInUse, 0U);
+}
+
+TEST(decode_loop_times_no_layers_beside_requests_nor_suspended) {
+  Setup setup;
+  setup.submit(1, 10, 2);
+  const std::string busy = "timed: the model has requests under way; ";
+  CHECK_EQUAL(setup.layers({}), busy);
+  setup.turn();
+  CHECK_EQUAL(setup.layers({}), busy);
+  // Aborted, its steps are under way still.
+  setup.loop.apply(decode::AbortCommand{1});
+  setup.runner.takeLog();
+  CHECK_EQUAL(setup.layers({}), "1 rows");
+  setup.suspend();
+  setup.turn();
+  CHECK_EQUAL(setup.layers({}), "timed: the model is suspended; ");
+}
+
+TEST(decode_loop_goes_on_after_layers_that_fail) {
+  Setup setup;
+  setup.runner.beforeLayers = lose;
+  CHECK_EQUAL(setup.layers({}), "timed: a disk that is gone; ");
+  setup.runner.beforeLayers = [] { throw cuda::CudaError(CUDA_ERROR_OUT_OF_MEMORY, "cuMemAlloc", "full"); };
+  CHECK_CONTAINS(setup.layers({}), "full");
+  setup.runner.beforeLayers = [] { throw std::runtime_error("no profiler"); };
+  CHECK_EQUAL(setup.layers({}), "timed: no profiler; ");
+  CHECK_EQUAL(setup.loop.stats().pagesInUse, 0U);
+  setup.runner.beforeLayers = [] { throw cuda::CudaError(CUDA_ERROR_ILLEGAL_ADDRESS, "cuLaunchKernel", "lost"); };
+  CHECK_THROWS(setup.layers({}), cuda::CudaError);
 }

@@ -5,11 +5,13 @@
 #include <future>
 #include <limits>
 #include <numeric>
+#include <stop_token>
 #include <thread>
 
 #include "cuda/error.h"
 #include "decode_replies.h"
 #include "decode_toy.h"
+#include "tensorrt/error.h"
 
 namespace cuda = tensorrt_node::cuda;
 namespace decode = tensorrt_node::decode;
@@ -663,4 +665,56 @@ TEST(decode_sinks_may_call_the_scheduler) {
   CHECK_EQUAL(setup.replies->ended(5).end(), "aborted");
   setup.scheduler.stop(planted("over"));
   setup.checkIdle();
+}
+
+namespace {
+
+// What timing layers gave.
+struct Timed {
+  std::promise<decode::StepLayers> promise;
+  decode::LayersTold told() {
+    return [this](decode::StepLayers layers, std::exception_ptr error) {
+      if (error) return promise.set_exception(error);
+      promise.set_value(std::move(layers));
+    };
+  }
+};
+
+}  // namespace
+
+TEST(decode_times_layers_between_requests) {
+  Setup setup;
+  Timed timed;
+  setup.scheduler.layers({.kind = decode::StepKind::decode, .rows = 3, .context = 40, .runs = 2}, {}, timed.told());
+  const auto wanted = request(prompt(5, 20));
+  setup.scheduler.submit(1, wanted);
+  const decode::StepLayers layers = timed.promise.get_future().get();
+  CHECK_EQUAL(layers.rows, 3);
+  CHECK(layers.parts.at(0).layers.at(0).milliseconds == std::vector<float>({3, 3}));
+  CHECK_EQUAL(text(setup.replies->ended(1).tokens), expected(wanted));
+  setup.checkIdle();
+}
+
+TEST(decode_layers_end_when_they_are_stopped_and_with_the_scheduler) {
+  const decode::StepLayersRequest endless{.runs = std::numeric_limits<std::size_t>::max()};
+  {
+    Setup setup;
+    std::stop_source stop;
+    Timed timed;
+    setup.scheduler.layers(endless, stop.get_token(), timed.told());
+    stop.request_stop();
+    CHECK_THROWS(timed.promise.get_future().get(), tensorrt_node::tensorrt::AbortedError);
+    setup.checkIdle();
+  }
+  Timed running;
+  Timed waiting;
+  {
+    Setup setup;
+    setup.scheduler.layers(endless, {}, running.told());
+    setup.scheduler.layers(endless, {}, waiting.told());
+    setup.scheduler.stop(planted("the end"));
+    CHECK_THROWS(setup.scheduler.layers({}, {}, running.told()), std::runtime_error);
+  }
+  for (Timed* each : {&running, &waiting})
+    CHECK_EQUAL(std::string(CHECK_THROWS(each->promise.get_future().get(), std::runtime_error).what()), "the end");
 }

@@ -7,6 +7,8 @@
 #include <string>
 #include <utility>
 
+#include "tensorrt/error.h"
+
 namespace test {
 namespace {
 
@@ -214,6 +216,26 @@ void ToyRunner::score(const decode::PromptRun& run, std::span<float> logits) {
     written.set_value();
   });
   written.get_future().wait();
+}
+
+decode::StepLayers ToyRunner::layers(const decode::StepLayersRequest& request, std::span<const std::int32_t> slots,
+                                     const std::function<bool()>& stopped) {
+  options_.before("layers");
+  for (std::size_t run = 0; run < request.runs; ++run) {
+    if (stopped()) throw tensorrt_node::tensorrt::AbortedError();
+    std::this_thread::yield();
+  }
+  const std::vector<float> times(request.runs, static_cast<float>(slots.size()));
+  {
+    const std::lock_guard lock(mutex_);
+    expect(done_ == queued_, "no step is under way when layers are timed");
+  }
+  return {.rows = request.rows, .parts = {{0, 1, {{"layer", times}}, ""}}, .steps = times};
+}
+
+std::int32_t ToyRunner::layerRows(decode::StepKind kind, std::int32_t rows) const {
+  const bool decoding = kind == decode::StepKind::decode;
+  return rows <= (decoding ? options_.limits.decodeRows : options_.limits.prefillRows) ? rows : 0;
 }
 
 bool ToyRunner::suspend(std::span<const decode::Page> pages, bool keepRam) {

@@ -63,6 +63,10 @@ class ToyRunner final : public decode::StepRunner {
   bool suspend(std::span<const decode::Page> pages, bool keepRam) override;
   void resume() override;
   decode::RunnerUsage usage() override { return {}; }
+  // A layer of a millisecond for each slot, in each run.
+  decode::StepLayers layers(const decode::StepLayersRequest& request, std::span<const std::int32_t> slots,
+                            const std::function<bool()>& stopped) override;
+  std::int32_t layerRows(decode::StepKind kind, std::int32_t rows) const override;
 
  private:
   // A token, and the position that it was written for.

@@ -23,6 +23,7 @@
 #include "kernels/launch.h"
 #include "moving_weights.h"
 #include "simulated.h"
+#include "tensorrt/error.h"
 
 namespace cuda = tensorrt_node::cuda;
 namespace kernels = tensorrt_node::kernels;
@@ -52,7 +53,16 @@ class ToyPart final : public Part {
   void shape(const std::string& name, std::span<const std::int64_t> dims) override {
     shapes_[name].assign(dims.begin(), dims.end());
   }
+  void timeLayers(tensorrt_node::tensorrt::LayerProfiler& profiler) override { profiler_ = &profiler; }
+  // Two layers, of a millisecond and as many as the part's number.
+  void reportLayers() override {
+    CHECK(last_->idle());
+    profiler_->reportLayerTime("one", 1);
+    profiler_->reportLayerTime("two", static_cast<float>(part_));
+  }
+  std::string layerInformation() const override { return "part " + std::to_string(part_); }
   void enqueue(const cuda::Stream& stream) override {
+    last_ = &stream;
     const cuda::Current current(*memory_.context);
     const auto to = stream.handle();
     constexpr auto type = kernels::ElementType::float16;
@@ -129,6 +139,8 @@ class ToyPart final : public Part {
   std::map<std::string, CUdeviceptr> addresses_;
   std::map<std::string, std::vector<std::int64_t>> shapes_;
   cuda::DeviceBlock scratch_[2];
+  tensorrt_node::tensorrt::LayerProfiler* profiler_ = nullptr;
+  const cuda::Stream* last_ = nullptr;
 };
 
 class ToyFactory final : public PartFactory {
@@ -296,6 +308,50 @@ TEST(gpu_runner_decodes_with_streamed_weights) {
        std::vector<std::set<std::size_t>>{{1, 2, 3}, {2}, {1, 3}, {1, 2}, {2, 3}}) {
     decodeTwoChunks({.limits = limits, .capturedPromptRows = 0}, false, streamed);
     decodeTwoChunks({.limits = limits}, true, streamed);
+  }
+}
+
+TEST(gpu_runner_times_the_layers_of_its_parts_beside_what_it_runs) {
+  for (const std::set<std::size_t>& streamed : std::vector<std::set<std::size_t>>{{}, {2}, {1, 2, 3}}) {
+    Toy toy(streamed);
+    GpuRunner runner(toy.memory, std::move(toy.model), toy.weights, std::make_shared<ToyFactory>(toy.memory),
+                     {.limits = limits});
+    runner.capture([](std::size_t, std::size_t) {});
+    const auto tokens = prompt(40, 1);
+    const Sampling sampling;
+    const auto begin = [&](std::int32_t slot, Page page) {
+      runner.begin(
+          {.slot = slot, .pages = std::vector<Page>{page}, .prompt = tokens, .maxNewTokens = 9, .sampling = sampling});
+    };
+    const auto reply = [&] {
+      begin(1, 4);
+      std::vector<std::int32_t> said{only(runner, runner.prefill(std::vector{PromptRun{1, 0, tokens, true}}))};
+      for (int i = 0; i < 5; ++i) said.push_back(only(runner, runner.decode(std::vector{1})));
+      return said;
+    };
+    const auto whole = reply();
+    for (std::int32_t slot = 0; slot < 4; ++slot) begin(slot, slot);
+    CHECK_EQUAL(runner.layerRows(StepKind::decode, 3), 4);
+    CHECK_EQUAL(runner.layerRows(StepKind::decode, 5), 0);
+    for (const StepKind kind : {StepKind::decode, StepKind::prefill}) {
+      const bool decoding = kind == StepKind::decode;
+      const StepLayers timed = runner.layers({.kind = kind, .rows = decoding ? 4 : 20, .context = 30, .runs = 2},
+                                             std::vector{0, 1, 2, 3}, [] { return false; });
+      CHECK_EQUAL(timed.rows, decoding ? 4 : 32);
+      CHECK_EQUAL(timed.steps.size(), 2U);
+      CHECK_EQUAL(timed.parts.size(), 3U);
+      for (std::size_t part = 0; part < 3; ++part) {
+        const PartLayers& found = timed.parts[part];
+        CHECK_EQUAL(found.part, part);
+        CHECK_EQUAL(found.count, part == 1 ? at(layers) : 1U);
+        CHECK_EQUAL(found.information, "part " + std::to_string(part));
+        CHECK_EQUAL(found.layers.size(), 2U);
+        CHECK(found.layers[0].milliseconds == std::vector<float>(2 * found.count, 1));
+        CHECK(found.layers[1].milliseconds == std::vector<float>(2 * found.count, static_cast<float>(part)));
+      }
+    }
+    CHECK_THROWS(runner.layers({}, std::vector{0}, [] { return true; }), tensorrt_node::tensorrt::AbortedError);
+    CHECK(reply() == whole);
   }
 }
 

@@ -2,13 +2,14 @@
 
 import {rename, writeFile} from 'node:fs/promises';
 
-import {type BuildOptions, buildEngine, Engine} from 'tensorrt-node';
-import {beforeAll, describe, expect, it} from 'vitest';
+import {type BuildOptions, buildEngine, Engine, type LanguageModel, loadModel} from 'tensorrt-node';
+import {afterAll, beforeAll, describe, expect, it} from 'vitest';
 
 import {writeNpy} from '../../lib/npy/npy.js';
 import type {Model} from '../../lib/onnx/model.js';
 import {writeModel} from '../../lib/onnx/write.js';
 import {affine, nonZero, slow} from '../support/engine_models.js';
+import {languageModelFolder} from '../support/language_model_folder.js';
 import {temporaryFolder} from '../support/temporary_folder.js';
 import {command} from './helpers/command.js';
 import {useSimulatedTensorrt} from './helpers/simulated_tensorrt.js';
@@ -116,6 +117,70 @@ describe('profileLayers', () => {
   });
 });
 
+describe('profileLayers of a language model', () => {
+  let model: LanguageModel;
+  beforeAll(async () => {
+    process.env.TENSORRT_NODE_CACHE = folder('cache');
+    await languageModelFolder(folder('model'));
+    model = await loadModel(folder('model'), {backend: 'tensorrt', maxContext: 256, maxBatch: 4});
+  });
+  afterAll(() => model?.dispose());
+
+  it('tells the layers of a step of streams, by its parts, between requests', async () => {
+    const before = (await model.generateText('the sea', {maxNewTokens: 8})).tokens;
+    const profile = await model.profileLayers({rows: 3, context: 100, runs: 2});
+    expect(profile).toMatchObject({step: 'decode', rows: 4, context: 100, runs: 2});
+    expect(profile.runMicroseconds).toBeGreaterThan(0);
+    const parts = new Map(profile.layers.map(({part, count}) => [part, count]));
+    expect([...parts]).toEqual([
+      ['prologue', 1],
+      ['block', 2],
+      ['epilogue', 1],
+    ]);
+    for (const layer of profile.layers) {
+      expect(layer.medianMicroseconds).toBeGreaterThan(0);
+      expect(layer.nodes.length).toBeGreaterThan(0);
+      expect(layer.type).toBeDefined();
+    }
+    expect(profile.layers.reduce((sum, {share}) => sum + share, 0)).toBeCloseTo(1);
+    expect((await model.generateText('the sea', {maxNewTokens: 8})).tokens).toEqual(before);
+  });
+
+  it('tells those of a prompt, at the size that it is run in', async () => {
+    const profile = await model.profileLayers({step: 'prefill', rows: 40, runs: 1, warmUp: 0});
+    expect(profile).toMatchObject({step: 'prefill', rows: 64, context: 0, runs: 1});
+    expect(new Set(profile.layers.map(({part}) => part))).toEqual(new Set(['prologue', 'block', 'epilogue']));
+  });
+
+  it('waits for nobody, and ends with an abort', async () => {
+    const running = model.generate('the sea', {maxNewTokens: 100});
+    await running.next();
+    await expect(model.profileLayers()).rejects.toMatchObject({code: 'ERR_BUSY'});
+    await running.return();
+    const controller = new AbortController();
+    const long = model.profileLayers({runs: 10_000, signal: controller.signal});
+    // One that comes meanwhile waits.
+    const reply = model.generateText('the sea', {maxNewTokens: 2});
+    controller.abort();
+    await expect(long).rejects.toMatchObject({code: 'ERR_ABORTED'});
+    expect((await reply).tokens).toHaveLength(2);
+  });
+
+  it('is refused for steps that there are not, and on the CPU', async () => {
+    await expect(model.profileLayers({rows: 5})).rejects.toMatchObject({name: 'OptionError', option: 'rows'});
+    await using cpu = await loadModel(folder('model'), {backend: 'cpu', threads: 1});
+    await expect(cpu.profileLayers()).rejects.toMatchObject({code: 'ERR_UNSUPPORTED'});
+  });
+
+  it('ends with the model', async () => {
+    const other = await loadModel(folder('model'), {backend: 'tensorrt', maxContext: 256, maxBatch: 4});
+    const long = expect(other.profileLayers({runs: 10_000})).rejects.toMatchObject({code: 'ERR_DISPOSED'});
+    await other.dispose();
+    await long;
+    await expect(other.profileLayers()).rejects.toMatchObject({code: 'ERR_DISPOSED'});
+  });
+});
+
 describe('profile layers', () => {
   const json = async (name: string, ...args: string[]) => {
     const {code, stdout, stderr} = await command(['profile', 'layers', folder(name), '--runs', '3', '--json', ...args]);
@@ -136,6 +201,27 @@ describe('profile layers', () => {
       runs: 3,
       layers: [{nodes: [nodes[0]]}, {nodes: [nodes[1]]}],
     });
+  });
+
+  it('times a language model, by its parts', async () => {
+    const args = ['profile', 'layers', folder('model'), '--max-context', '256', '--rows', '2', '--runs', '2'];
+    const {code, stdout} = await command(args);
+    expect({code, stdout}).toEqual({code: 0, stdout: expect.stringMatching(/^share +time +part +layer +type +ONNX nodes\n/)});
+    expect(stdout).toMatch(/ 2 x block /);
+    const prompt = await command([...args, '--step', 'prefill', '--rows', '64', '--json']);
+    expect(JSON.parse(prompt.stdout)).toMatchObject({kind: 'layers', step: 'prefill', rows: 64, runs: 2});
+    await writeFile(folder('prompt.json'), prompt.stdout);
+    expect((await command(['profile', 'compare', folder('prompt.json'), folder('prompt.json')])).code).toBe(0);
+  });
+
+  it.each<[string, string[], RegExp]>([
+    ['steps of an engine', ['affine', '--step', 'decode'], /--step is for language models/],
+    ['inputs of a language model', ['model', '-i', 'x=x.npy'], /--input and --shape are for engines/],
+    ['what is not there', ['nothing'], /no such file/],
+  ])('refuses %s', async (_, [name, ...args], message) => {
+    const {code, stderr} = await command(['profile', 'layers', folder(name!), ...args]);
+    expect(code).not.toBe(0);
+    expect(stderr).toMatch(message);
   });
 
   it('is compared by layers', async () => {

@@ -8,6 +8,8 @@ import type {
   NativeDecoderSampling,
   NativeDecoderStats,
   NativeDecoderTokens,
+  NativeStepLayers,
+  NativeStepLayersRequest,
   NativeSuspendOptions,
 } from '../../native/decoder_addon.js';
 import type {BackendListener, BackendRequest, TokenEvent} from '../backend.js';
@@ -15,6 +17,16 @@ import {TensorrtBackend} from './tensorrt_backend.js';
 
 const TIMINGS = {queue: 1, prefill: 2, decode: 3, prefilledTokens: 4};
 const nativeError = (code: string, message: string) => Object.assign(new Error(message), {code});
+
+/** Node 20 has no Promise.withResolvers. */
+function deferred<T>() {
+  let resolve!: (value: T) => void;
+  let reject!: (error: Error) => void;
+  const promise = new Promise<T>((...settle) => {
+    [resolve, reject] = settle;
+  });
+  return {promise, resolve, reject};
+}
 
 /** Notes what it is asked; the test answers. */
 class FakeDecoder implements NativeDecoder {
@@ -47,6 +59,17 @@ class FakeDecoder implements NativeDecoder {
   async score(tokens: Int32Array): Promise<Float32Array> {
     if (this.refusal !== undefined) throw this.refusal;
     return Float32Array.from(tokens);
+  }
+  /** Ends when it is cancelled, or where one run is asked for. */
+  profileLayers(request: NativeStepLayersRequest) {
+    if (this.refusal !== undefined) throw this.refusal;
+    this.calls.push(['profileLayers', request]);
+    const {promise, resolve, reject} = deferred<NativeStepLayers>();
+    const milliseconds = Float32Array.of(0.25, 0.25);
+    const information = '{"Layers": ["gemm"]}';
+    const parts = [{part: 1, count: 2, layers: [{name: 'gemm', milliseconds}], information}];
+    if (request.runs === 1) resolve({rows: 4, parts, steps: Float32Array.of(0.5)});
+    return {result: promise, cancel: () => reject(nativeError('ERR_ABORTED', 'cancelled'))};
   }
   memory(): NativeDecoderMemory {
     return {
@@ -99,7 +122,12 @@ async function open(): Promise<{backend: TensorrtBackend; decoder: FakeDecoder; 
       decoder = new FakeDecoder(listener);
       return decoder;
     },
-    {limits: {maxContext: 64, maxBatch: 2}, shape: {type: 'float16', vocabularySize: 80}, where: 'TensorRT 10.6.0 on a GPU'},
+    {
+      limits: {maxContext: 64, maxBatch: 2},
+      shape: {type: 'float16', vocabularySize: 80},
+      where: 'TensorRT 10.6.0 on a GPU',
+      parts: ['prologue', 'block'],
+    },
   );
   return {backend, decoder, tell: (...batches) => decoder.listener.tokens(batches)};
 }
@@ -359,4 +387,32 @@ it('tells what it holds where', async () => {
   expect(() => backend.stats()).toThrow(expect.objectContaining({code: 'ERR_DISPOSED'}));
   await backend[Symbol.asyncDispose]();
   expect(backend.memory()).toEqual([]);
+});
+
+describe('timing layers', () => {
+  const step = {step: 'decode', rows: 3, context: 5, runs: 1, warmUp: 0} as const;
+
+  it('gives times by the parts, of steps as they are', async () => {
+    const {backend, decoder} = await open();
+    expect(await backend.profileLayers(step)).toEqual({
+      step: 'decode',
+      rows: 4,
+      context: 5,
+      layers: [{name: 'gemm', nodes: ['gemm'], part: 'block', count: 2, medianMicroseconds: 250, totalMicroseconds: 500, share: 1}],
+      totalMicroseconds: 500,
+      runs: 1,
+      runMicroseconds: 500,
+    });
+    expect(decoder.calls).toEqual([['profileLayers', step]]);
+  });
+
+  it('ends with an abort, and with what the decoder refuses', async () => {
+    const {backend, decoder} = await open();
+    const controller = new AbortController();
+    const aborted = backend.profileLayers({...step, runs: 2}, controller.signal);
+    controller.abort('why');
+    await expect(aborted).rejects.toMatchObject({code: 'ERR_ABORTED', cause: 'why'});
+    decoder.refusal = nativeError('ERR_BUSY', 'requests are under way');
+    await expect(backend.profileLayers(step)).rejects.toMatchObject({name: 'TensorrtNodeError', code: 'ERR_BUSY'});
+  });
 });

@@ -2,7 +2,8 @@
 
 import type {DecoderShape} from '../../decoder/lowered_decoder.js';
 import type {BuildEnvironment} from '../../engine/build/environment.js';
-import {messageOf, OptionError, TensorrtNodeError, throwIfAborted} from '../../errors.js';
+import {stepProfile} from '../../engine/layer_profile.js';
+import {AbortError, messageOf, OptionError, TensorrtNodeError, throwIfAborted} from '../../errors.js';
 import type {
   NativeDecoder,
   NativeDecoderListener,
@@ -11,12 +12,23 @@ import type {
   NativeDecoderTokens,
 } from '../../native/decoder_addon.js';
 import {translated, typedWithFiles} from '../../native/errors.js';
+import {onAbort} from '../../on_abort.js';
 import {tellTokensCame} from '../../observers.js';
 import type {OnProgress, Progress} from '../../progress.js';
 import type {MemoryAmounts, Reservation} from '../../weights/budget.js';
 import type {CheckedPlacement} from '../../weights/placement_option.js';
 import type {MemoryPlan} from '../../weights/plan_memory.js';
-import type {Backend, BackendListener, BackendRequest, BackendRequestHandle, MemoryPart, ModelLimits, TokenEvent} from '../backend.js';
+import type {
+  Backend,
+  BackendListener,
+  BackendRequest,
+  BackendRequestHandle,
+  MemoryPart,
+  ModelLimits,
+  StepOptions,
+  StepProfile,
+  TokenEvent,
+} from '../backend.js';
 import {readDecoderFolder} from './decoder_folder.js';
 import type {DecoderFolder} from './decoder_manifest.js';
 import {decoderMemory, reserveMemory} from './decoder_memory.js';
@@ -85,6 +97,7 @@ export class TensorrtBackend implements Backend {
     readonly description: string,
     private readonly reservation: Reservation | undefined,
     private readonly ids: Ids,
+    private readonly parts: readonly string[],
   ) {}
 
   /**
@@ -108,6 +121,7 @@ export class TensorrtBackend implements Backend {
       ids: commonIds,
       limits: {maxContext, maxBatch},
       shape: prepared.index.shape,
+      parts: prepared.index.parts.map(({name}) => name),
       where: `TensorRT ${tensorrtVersion} on ${gpu.name}`,
       signal,
       onProgress: (what, done, total) =>
@@ -128,6 +142,7 @@ export class TensorrtBackend implements Backend {
       where,
       reservation,
       ids = countFromOne(),
+      parts = [],
       ...options
     }: LoadDecoderOptions & {
       limits: ModelLimits;
@@ -136,13 +151,15 @@ export class TensorrtBackend implements Backend {
       /** Of the memory that it takes; given back when it is disposed of, or not made. */
       reservation?: Reservation;
       ids?: Ids;
+      /** Names of its parts, in the order of its request. */
+      parts?: readonly string[];
     },
   ): Promise<TensorrtBackend> {
     // Nothing is told of before something is asked for, of the backend.
     let backend: TensorrtBackend | undefined;
     try {
       const decoder = await load({tokens: (batches) => backend?.receive(batches)}, options);
-      backend = new TensorrtBackend(decoder, limits, shape.vocabularySize, `${where}, ${shape.type}`, reservation, ids);
+      backend = new TensorrtBackend(decoder, limits, shape.vocabularySize, `${where}, ${shape.type}`, reservation, ids, parts);
     } catch (error) {
       reservation?.[Symbol.dispose]();
       throw error;
@@ -193,6 +210,22 @@ export class TensorrtBackend implements Backend {
       throw errorOf(error);
     } finally {
       this.#scores--;
+    }
+  }
+
+  async profileLayers(step: StepOptions, signal?: AbortSignal): Promise<StepProfile> {
+    this.#check();
+    throwIfAborted(signal);
+    const profiling = translated(() => this.decoder.profileLayers(step));
+    const forget = signal && onAbort(signal, () => profiling.cancel());
+    try {
+      const layers = await profiling.result;
+      return {step: step.step, rows: layers.rows, context: step.context, ...stepProfile(layers, this.parts)};
+    } catch (error) {
+      if (signal?.aborted) throw new AbortError(signal.reason);
+      throw errorOf(error);
+    } finally {
+      forget?.();
     }
   }
 

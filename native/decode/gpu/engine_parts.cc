@@ -33,6 +33,9 @@ class EnginePart final : public Part {
     }
     execution_.enqueue(stream);
   }
+  void timeLayers(tensorrt::LayerProfiler& profiler) override { execution_.timeLayers(profiler); }
+  void reportLayers() override { execution_.reportLayers(); }
+  std::string layerInformation() const override { return execution_.layerInformation(); }
 
  private:
   const std::shared_ptr<const MovableMemory> scratch_;

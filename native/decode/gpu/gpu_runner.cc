@@ -4,6 +4,7 @@
 #include <cstring>
 #include <exception>
 #include <map>
+#include <numeric>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -13,6 +14,7 @@
 #include "../../cuda/error.h"
 #include "../../files/error.h"
 #include "../../kernels/launch.h"
+#include "layer_timing.h"
 
 namespace tensorrt_node::decode {
 
@@ -416,10 +418,7 @@ Part& GpuRunner::epilogue(std::int32_t rows) {
 const GpuRunner::Captured& GpuRunner::decodeGraphs(std::int32_t rows) {
   Captured& captured = decodeGraphs_[rows];
   if (!captured.segments.empty()) return captured;
-  const RowInputs inputs{.tokens = decodeTokens_.address(),
-                         .positions = decodePositions_.address(),
-                         .runStarts = decodeRunStarts_.address(),
-                         .runSlots = decodeRunSlots_.address()};
+  const RowInputs inputs = decodeInputs();
   captured.contexts = chain_->contexts(rows <= options_.narrowRows ? Range::decode : Range::wide);
   chain_->shape(captured.contexts, rows, rows);
   Part& last = epilogue(rows);
@@ -510,6 +509,58 @@ RowInputs GpuRunner::promptInputs() const noexcept {
           .positions = block + promptLayout_.positions,
           .runStarts = block + promptLayout_.runStarts,
           .runSlots = block + promptLayout_.runSlots};
+}
+
+RowInputs GpuRunner::decodeInputs() const noexcept {
+  return {.tokens = decodeTokens_.address(),
+          .positions = decodePositions_.address(),
+          .runStarts = decodeRunStarts_.address(),
+          .runSlots = decodeRunSlots_.address()};
+}
+
+std::int32_t GpuRunner::layerRows(StepKind kind, std::int32_t rows) const {
+  if (kind == StepKind::decode) return decodeSizes_.holding(rows);
+  return rows <= options_.limits.prefillRows ? rows : 0;
+}
+
+StepLayers GpuRunner::layers(const StepLayersRequest& request, std::span<const std::int32_t> slots,
+                             const std::function<bool()>& stopped) {
+  const bool decoding = request.kind == StepKind::decode;
+  TimedParts parts;
+  std::int32_t rows = decoding ? static_cast<std::int32_t>(slots.size()) : request.rows;
+  std::int32_t runs = decoding ? rows : 1;
+  if (decoding) {
+    std::vector<std::int32_t> starts(at(rows) + 1);
+    std::iota(starts.begin(), starts.end(), 0);
+    upload<std::int32_t>(decodeTokens_, std::vector<std::int32_t>(at(rows)));
+    upload<std::int32_t>(decodePositions_, std::vector<std::int32_t>(at(rows), request.context));
+    upload<std::int32_t>(decodeRunStarts_, starts);
+    upload<std::int32_t>(decodeRunSlots_, slots);
+    parts.contexts = chain_->contexts(rows <= options_.narrowRows ? Range::decode : Range::wide);
+    parts.inputs = decodeInputs();
+    parts.hidden = chain_->result();
+  } else {
+    const std::vector<std::int32_t> tokens(at(rows));
+    const PromptRun run{.slot = slots.front(), .position = request.context, .tokens = tokens, .last = false};
+    if (const std::int32_t padded = paddedRows(rows, 1); padded > 0) {
+      rows = padded;
+      runs = promptRuns_;
+    }
+    uploadPrompts({&run, 1}, Chosen::last, {.rows = rows, .runs = runs, .chosen = 0});
+    parts.contexts = chain_->contexts(Range::prefill);
+    parts.inputs = promptInputs();
+    parts.hidden = scratch_.address() + layout_.gathered;
+  }
+  chain_->shape(parts.contexts, rows, runs);
+  parts.epilogue = chain_->epilogue(decoding ? rows : 1);
+  const auto withWeightsOf = [this](std::size_t run, const std::function<void()>& queue) {
+    withWeights(weights_->streamed(run) ? std::optional(run) : std::nullopt, queue);
+  };
+  StepLayers told = LayerTiming(model_, *chain_, stream_, withWeightsOf)
+                        .time(
+                            std::move(parts), request, [this] { beginWeights(); }, stopped);
+  told.rows = rows;
+  return told;
 }
 
 // Streams are mostly the same from step to step.

@@ -77,6 +77,9 @@ class GpuRunner final : public StepRunner {
   bool suspend(std::span<const Page> pages, bool keepRam) override;
   void resume() override;
   RunnerUsage usage() override;
+  StepLayers layers(const StepLayersRequest& request, std::span<const std::int32_t> slots,
+                    const std::function<bool()>& stopped) override;
+  std::int32_t layerRows(StepKind kind, std::int32_t rows) const override;
 
  private:
   // What is of use within a step, in one piece of memory: where each begins, in bytes.
@@ -140,6 +143,7 @@ class GpuRunner final : public StepRunner {
     return reinterpret_cast<T*>(scratch_.address() + offset);
   }
   RowInputs promptInputs() const noexcept;
+  RowInputs decodeInputs() const noexcept;
   void uploadSlots(std::vector<std::int32_t> slots);
   template <typename T>
   void upload(cuda::DeviceBlock& to, std::span<const T> from);

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "../../cuda/stream.h"
+#include "../../tensorrt/layer_profiler.h"
 
 namespace tensorrt_node::decode {
 
@@ -22,6 +23,13 @@ class Part {
   virtual void shape(const std::string& input, std::span<const std::int64_t> dims) = 0;
   // Queues the work. May be captured in a graph, which is good as long as no shape is set again.
   virtual void enqueue(const cuda::Stream& stream) = 0;
+
+  // Of what is enqueued from now on, each layer's time is taken; `profiler` must outlive this.
+  virtual void timeLayers(tensorrt::LayerProfiler& profiler) = 0;
+  // Tells the profiler of what was enqueued last, which must be done.
+  virtual void reportLayers() = 0;
+  // What TensorRT's inspector tells of the layers, as JSON text.
+  virtual std::string layerInformation() const = 0;
 };
 
 // What a part was built for.

@@ -50,6 +50,10 @@ class PartChain {
  public:
   // Contexts of the prologue and the blocks, with shapes for some number of rows and runs.
   class Contexts {
+   public:
+    // Null for the epilogue.
+    Part* part(std::size_t part) const noexcept { return parts_[part].get(); }
+
    private:
     friend class PartChain;
     std::vector<std::unique_ptr<Part>> parts_;
