@@ -1,6 +1,6 @@
 import {expect, it} from 'vitest';
 
-import {ManualBackend, TIMINGS} from '../test/support/manual_backend.js';
+import {TIMINGS} from '../test/support/manual_backend.js';
 import {
   addObserver,
   isObserved,
@@ -9,7 +9,7 @@ import {
   observed,
   observedWork,
   observeRequest,
-  tellTokensCame,
+  tellModelEvent,
 } from './observers.js';
 
 const REQUEST: ObservedRequest = {
@@ -35,12 +35,13 @@ function listener() {
 it('are told until that is ended, and a request stays as it is where nobody wants to hear of it', () => {
   const heard: string[] = [];
   expect([isObserved(), observeRequest(REQUEST, listener())]).toEqual([false, undefined]);
-  const stop = addObserver({tokensCame: (_, busy) => void heard.push(`busy ${busy}`)});
+  const stop = addObserver({model: ({kind}) => void heard.push(kind)});
+  const event = {kind: 'load', model: 'm', seconds: 1} as const;
   expect(observeRequest(REQUEST, listener())).toBeUndefined();
-  tellTokensCame(new ManualBackend(1), true);
+  tellModelEvent(event);
   stop();
-  tellTokensCame(new ManualBackend(1), false);
-  expect([isObserved(), heard]).toEqual([false, ['busy true']]);
+  tellModelEvent(event);
+  expect([isObserved(), heard]).toEqual([false, ['load']]);
 });
 
 it('hear the end of a request once, and what they throw is no matter of its own', () => {
@@ -49,7 +50,7 @@ it('hear the end of a request once, and what they throw is no matter of its own'
     throw new Error("an observer's own");
   };
   const stops = [
-    addObserver({request: fail, tokensCame: fail, model: fail}),
+    addObserver({request: fail, model: fail}),
     addObserver({request: () => ({tokens: fail, ended: fail})}),
     addObserver({request: () => ({ended: ({outcome}) => void ends.push(outcome)})}),
   ];
@@ -59,7 +60,7 @@ it('hear the end of a request once, and what they throw is no matter of its own'
   watched.stopped();
   watched.finished('aborted', TIMINGS);
   watched.failed(new Error('disposed of'));
-  tellTokensCame(new ManualBackend(1), true);
+  tellModelEvent({kind: 'load', model: 'm', seconds: 1});
   for (const stop of stops) stop();
   expect(ends).toEqual(['stop']);
   expect(told.heard).toEqual(['tokens 1', 'aborted', 'disposed of']);

@@ -53,8 +53,6 @@ export interface ModelEvent {
 export interface Observer {
   /** Called as the caller of `generate`, with its asynchronous context. Undefined: not of interest. */
   request?(request: ObservedRequest): RequestWatch | undefined;
-  /** The backend has handed over tokens; `busy`: and has requests left. */
-  tokensCame?(backend: Backend, busy: boolean): void;
   model?(event: ModelEvent): void;
   work?(work: HostWork): void;
 }
@@ -79,10 +77,6 @@ export function addObserver(observer: Observer): () => void {
 /** Whether anybody is told. */
 export function isObserved(): boolean {
   return observers.size > 0;
-}
-
-export function tellTokensCame(backend: Backend, busy: boolean): void {
-  for (const observer of observers) quietly(() => observer.tokensCame?.(backend, busy));
 }
 
 export function tellModelEvent(event: ModelEvent): void {

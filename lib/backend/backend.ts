@@ -4,7 +4,7 @@
  */
 
 import type {LayerProfile} from '../engine/layer_profile.js';
-import type {NativeDecoderStats} from '../native/decoder_addon.js';
+import type {NativeDecoderStats, NativeStepHistograms} from '../native/decoder_addon.js';
 
 /** How the next token is chosen; every field is set, with defaults applied and ranges checked. */
 export interface SamplingParameters {
@@ -155,6 +155,8 @@ export interface Backend extends AsyncDisposable {
   memory?(): readonly MemoryPart[];
   /** What its scheduler has counted since it was loaded, and what it has now. Takes microseconds. Throws once it was disposed of. */
   stats?(): NativeDecoderStats;
+  /** Of its steps since it was loaded; as `stats`. */
+  stepHistograms?(): NativeStepHistograms;
 
   /**
    * Takes weights, and keys and values of sequences, out of the GPU's memory into pinned memory. Sequences stay, and

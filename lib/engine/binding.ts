@@ -2,6 +2,7 @@
 
 import type {NativeBinding, NativeTensorInfo} from '../native/engine_addon.js';
 import {rethrowTyped, translated, typed} from '../native/errors.js';
+import type {RunMeter} from './run_meter.js';
 import {type Tensor, type TensorData, type TensorType, type TensorTypes, tensorArray} from './tensor.js';
 
 /** Made by `engine.bind`; has an execution context of its own, so that bindings run beside each other. */
@@ -9,6 +10,7 @@ export class Binding<Inputs extends TensorTypes = TensorTypes, Outputs extends T
   readonly #native: NativeBinding;
   readonly #onDispose: () => void;
   readonly #runs: RunCount;
+  readonly #meter: RunMeter;
   readonly #ended: () => void;
   /** Write into `data`. */
   readonly inputs: {readonly [Name in keyof Inputs]: Tensor<Inputs[Name]>};
@@ -20,10 +22,11 @@ export class Binding<Inputs extends TensorTypes = TensorTypes, Outputs extends T
     native: NativeBinding,
     tensors: readonly NativeTensorInfo[],
     dims: readonly (readonly number[])[],
-    {outputsMayGrow, onDispose}: {outputsMayGrow: boolean; onDispose: () => void},
+    {outputsMayGrow, meter, onDispose}: {outputsMayGrow: boolean; meter: RunMeter; onDispose: () => void},
   ) {
     this.#native = native;
     this.#onDispose = onDispose;
+    this.#meter = meter;
     const runs: RunCount = {value: 0};
     this.#runs = runs;
     // Made once: a run makes no closures.
@@ -56,19 +59,35 @@ export class Binding<Inputs extends TensorTypes = TensorTypes, Outputs extends T
    * time. Rejects with TensorrtNodeError: ERR_BUSY, ERR_DISPOSED, CudaError, TensorrtError, ERR_BACKEND.
    */
   run(): Promise<void> {
+    const began = this.#meter.begin();
     try {
-      return this.#native.run().then(this.#ended, rethrowTyped);
+      const run = this.#native.run().then(this.#ended, rethrowTyped);
+      return began === undefined ? run : this.#metered(run, began);
     } catch (error) {
+      if (began !== undefined) this.#meter.failed();
       return Promise.reject(typed(error));
     }
   }
 
+  async #metered(run: Promise<void>, began: number): Promise<void> {
+    try {
+      await run;
+    } catch (error) {
+      this.#meter.failed();
+      throw error;
+    }
+    this.#meter.ended(began);
+  }
+
   /** As run(), but blocks this thread until it is done: for engines that take less than a hop through the event loop. */
   runSync(): void {
+    const began = this.#meter.begin();
     try {
       this.#native.runSync();
       this.#runs.value++;
+      if (began !== undefined) this.#meter.ended(began);
     } catch (error) {
+      if (began !== undefined) this.#meter.failed();
       throw typed(error);
     }
   }

@@ -1,5 +1,7 @@
 /** `Engine`: a model that is loaded, and its runs. */
 
+import {basename} from 'node:path';
+
 import {AbortError, OptionError, TensorrtNodeError, throwIfAborted} from '../errors.js';
 import type {NativeEngine, NativeLayerProfiling, NativeTensorInfo} from '../native/engine_addon.js';
 import {rethrowTyped, translated, typed} from '../native/errors.js';
@@ -12,6 +14,7 @@ import {type EngineLayer, parseLayers} from './layers.js';
 import {type EngineLoadOptions, loadEngine} from './load.js';
 import type {EngineManifest} from './manifest.js';
 import {nodeNames, nodeNamesIfThere} from './node_names.js';
+import {RunMeter} from './run_meter.js';
 import {type Tensor, type TensorType, type TensorTypes, tensorArray, tensorBytes} from './tensor.js';
 
 /** An input or output. */
@@ -84,6 +87,7 @@ export class Engine<Inputs extends TensorTypes = TensorTypes, Outputs extends Te
   readonly #model: string | undefined;
   readonly #profiling = new Set<NativeLayerProfiling>();
   #pending = 0;
+  readonly #meter: RunMeter;
   #closing: Promise<void> | undefined;
 
   readonly backend: 'tensorrt' | 'cpu';
@@ -104,6 +108,8 @@ export class Engine<Inputs extends TensorTypes = TensorTypes, Outputs extends Te
     this.#contexts = contexts;
     this.#maxQueue = maxQueue;
     this.#model = model;
+    const name = manifest?.name ?? (model === undefined ? 'engine' : basename(model));
+    this.#meter = new RunMeter(name, () => Math.max(0, this.#pending - this.#contexts));
     this.backend = backend;
     this.description = description;
     this.manifest = manifest;
@@ -142,6 +148,8 @@ export class Engine<Inputs extends TensorTypes = TensorTypes, Outputs extends Te
     }
     let forget: (() => void) | undefined;
     this.#pending++;
+    const began = this.#meter.begin();
+    let done = false;
     try {
       const run = this.#native.run(feeds);
       if (signal !== undefined) forget = onAbort(signal, () => run.cancel());
@@ -152,12 +160,17 @@ export class Engine<Inputs extends TensorTypes = TensorTypes, Outputs extends Te
         const {dims, buffer} = results[i]!;
         outputs[name] = {type, dims, data: tensorArray(type, dims, buffer)};
       }
+      done = true;
       return outputs as {[Name in keyof Outputs]: Tensor<Outputs[Name]>};
     } catch (error) {
       if (signal?.aborted) throw new AbortError(signal.reason);
       throw typed(error);
     } finally {
       this.#pending--;
+      if (began !== undefined) {
+        if (done) this.#meter.ended(began);
+        else this.#meter.failed();
+      }
       forget?.();
     }
   }
@@ -176,6 +189,7 @@ export class Engine<Inputs extends TensorTypes = TensorTypes, Outputs extends Te
     const native = translated(() => this.#native.bind(shapes, {graph, timing}));
     const binding: Binding<Inputs, Outputs> = new Binding(native, this.#tensors, shapes, {
       outputsMayGrow: this.backend === 'cpu',
+      meter: this.#meter,
       onDispose: () => this.#bindings.delete(binding),
     });
     this.#bindings.add(binding);

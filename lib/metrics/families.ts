@@ -1,7 +1,9 @@
 /** What was counted, as families of samples: what an exposition is written from. */
 
+import type {Backend} from '../backend/backend.js';
 import {namedBackends} from '../backend/named_backends.js';
-import type {NativeDecoderStats} from '../native/decoder_addon.js';
+import {type RunMeter, runMeters} from '../engine/run_meter.js';
+import type {NativeDecoderStats, NativeHistogram, NativeStepHistograms} from '../native/decoder_addon.js';
 import {memoryHolders} from '../weights/monitor/holders.js';
 import type {MemoryReading} from '../weights/monitor/memory_monitor.js';
 import type {Histogram} from './histogram.js';
@@ -37,6 +39,16 @@ const PREFIX = 'tensorrt_node_';
 /** All of them, whether there is something to say of each or not. */
 export const FAMILIES: readonly Family[] = [
   ...(Object.keys(MODEL_HISTOGRAMS) as ModelHistogram[]).map(modelHistogram),
+  stepHistogram(
+    'step_seconds',
+    'Time of a step of the scheduler, from the end of the step before or from when it was queued, by phase.',
+    ({prefillSeconds, decodeSeconds}) => [
+      [{phase: 'prefill'}, prefillSeconds],
+      [{phase: 'decode'}, decodeSeconds],
+    ],
+  ),
+  stepHistogram('batch_rows', 'Sequences in a decode step.', ({decodeRows}) => [[{}, decodeRows]]),
+  stepHistogram('weights_wait_seconds', 'Time a step waited for weights that move.', ({weightsWaitSeconds}) => [[{}, weightsWaitSeconds]]),
   counter('requests', 'Requests that have ended, by how they did.', ({models}) =>
     ofEach(models, (model, {outcomes}) => Object.entries(outcomes).map(([outcome, value]) => ({labels: {model, outcome}, value}))),
   ),
@@ -101,6 +113,22 @@ export const FAMILIES: readonly Family[] = [
   ofStats('counter', 'weight_restarts', 'Times that copies of weights began again after failures.', ({weights}) => [
     [{}, weights.restarts],
   ]),
+  {
+    ...named('engine_run_seconds', 'Time of a run of an engine, from the call to the results in JavaScript.'),
+    type: 'histogram',
+    samples() {
+      return ofEngines(({engine, seconds}) => histogramSamples(this.name, {engine}, seconds));
+    },
+  },
+  counter('engine_run_failures', 'Runs of engines that failed or were aborted.', () =>
+    ofEngines(({engine, failures: value}) => [{labels: {engine}, value}]),
+  ),
+  gauge('engine_runs_under_way', 'Runs of engines that have begun or wait.', () =>
+    ofEngines(({engine, underWay: value}) => [{labels: {engine}, value}]),
+  ),
+  gauge('engine_runs_waiting', 'Runs of engines that wait for a context.', () =>
+    ofEngines(({engine, waiting}) => [{labels: {engine}, value: waiting()}]),
+  ),
   gauge('gpu_memory_bytes', 'Memory of the GPU as the driver tells it; with a monitor.', ({reading}) =>
     (reading()?.gpus ?? []).flatMap(({ordinal: gpu, usedBytes, totalBytes}) => [
       {labels: {gpu, state: 'used'}, value: usedBytes},
@@ -140,6 +168,26 @@ function modelHistogram(key: ModelHistogram): Family {
   };
 }
 
+/** Of the schedulers' own, by model. */
+function stepHistogram(
+  name: string,
+  help: string,
+  histograms: (all: NativeStepHistograms) => readonly (readonly [Labels, NativeHistogram])[],
+): Family {
+  return {
+    ...named(name, help),
+    type: 'histogram',
+    samples() {
+      const parts = ofBackends(({stepHistograms}) => stepHistograms);
+      return merged(
+        parts.flatMap(({name: model, value}) =>
+          histograms(value).flatMap(([labels, {bounds, counts, sum}]) => samplesOf(this.name, {model, ...labels}, bounds, counts, sum)),
+        ),
+      );
+    },
+  };
+}
+
 /** Of the backends that count, by model. */
 function ofStats(
   type: 'counter' | 'gauge',
@@ -153,10 +201,15 @@ function ofStats(
 }
 
 function countsNow(): Counts {
+  return ofBackends(({stats}) => stats).map(({name, value: stats}) => ({name, stats}));
+}
+
+/** What those of the backends tell that have `read`'s method. */
+function ofBackends<T>(read: (backend: Backend) => (() => T) | undefined): {name: string; value: T}[] {
   return namedBackends().flatMap(([name, backend]) => {
     try {
-      const stats = backend.stats?.();
-      return stats === undefined ? [] : [{name, stats}];
+      const value = read(backend)?.call(backend);
+      return value === undefined ? [] : [{name, value}];
     } catch {
       // It was disposed of.
       return [];
@@ -164,27 +217,39 @@ function countsNow(): Counts {
   });
 }
 
+function ofEngines(samples: (meter: RunMeter) => Sample[]): Sample[] {
+  return merged(runMeters().flatMap(samples));
+}
+
 function ofEach(models: Sources['models'], samples: (name: string, model: ModelMetrics) => Sample[]): Sample[] {
   return [...models].flatMap(([name, model]) => samples(name, model));
 }
 
-/** One sample for equal labels: two models may have one name. */
+/** One sample for equal labels: two models may have one name, and two engines. */
 function merged(samples: readonly Sample[]): Sample[] {
   const sums = new Map<string, Sample>();
   for (const sample of samples) {
-    const key = JSON.stringify(sample.labels);
+    const key = JSON.stringify([sample.metricName, sample.labels]);
     sums.set(key, {...sample, value: sample.value + (sums.get(key)?.value ?? 0)});
   }
   return [...sums.values()];
 }
 
-function histogramSamples(name: string, labels: Labels, histogram: Histogram): Sample[] {
-  const counts = histogram.cumulative();
-  const total = counts.at(-1)!;
+function histogramSamples(name: string, labels: Labels, {bounds, counts, sum}: Histogram): Sample[] {
+  return samplesOf(name, labels, bounds, counts, sum);
+}
+
+/** `counts`: of values up to each bound and above the one before, and last of those above all. */
+function samplesOf(name: string, labels: Labels, bounds: readonly number[], counts: readonly number[], sum: number): Sample[] {
+  let total = 0;
+  const upTo = counts.map((count) => {
+    total += count;
+    return total;
+  });
   return [
-    ...histogram.bounds.map((le, at) => ({labels: {le, ...labels}, value: counts[at]!, metricName: `${name}_bucket`})),
+    ...bounds.map((le, at) => ({labels: {le, ...labels}, value: upTo[at]!, metricName: `${name}_bucket`})),
     {labels: {le: '+Inf', ...labels}, value: total, metricName: `${name}_bucket`},
-    {labels, value: histogram.sum, metricName: `${name}_sum`},
+    {labels, value: sum, metricName: `${name}_sum`},
     {labels, value: total, metricName: `${name}_count`},
   ];
 }

@@ -26,12 +26,8 @@ export class Histogram {
     this.#sum += value * times;
   }
 
-  /** Values up to each bound, and last of all values. */
-  cumulative(): number[] {
-    let count = 0;
-    return Array.from(this.#counts, (each) => {
-      count += each;
-      return count;
-    });
+  /** Values up to each bound and above the one before, and last those above all. */
+  get counts(): number[] {
+    return [...this.#counts];
   }
 }

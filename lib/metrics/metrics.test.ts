@@ -7,10 +7,11 @@ import {parseExposition} from '../../test/support/exposition.js';
 import {ManualBackend, TIMINGS} from '../../test/support/manual_backend.js';
 import {byteLevelTokenizer} from '../../test/support/tokenizers.js';
 import {nameBackend} from '../backend/named_backends.js';
+import {RunMeter} from '../engine/run_meter.js';
 import {TensorrtNodeError} from '../errors.js';
 import {LanguageModel} from '../generate/model.js';
-import type {NativeDecoderStats} from '../native/decoder_addon.js';
-import {tellModelEvent, tellTokensCame} from '../observers.js';
+import type {NativeDecoderStats, NativeStepHistograms} from '../native/decoder_addon.js';
+import {tellModelEvent} from '../observers.js';
 import {TextTokenizer} from '../tokenizer/tokenizer.js';
 import {checkTokenizerJson} from '../tokenizer/tokenizer_file.js';
 import {addMemoryHolder} from '../weights/monitor/holders.js';
@@ -167,17 +168,49 @@ describe('metrics of backends', () => {
     expect(await read('weight_copied_bytes_total', 'counting')).toEqual({'': 8192});
   });
 
-  it('have the rows and the time of steps', async () => {
+  it('have the histograms that schedulers keep, of models of one name together', async () => {
     metrics();
-    let stats = STATS;
-    const backend = Object.assign(new ManualBackend(9), {stats: () => stats});
-    nameBackend('stepping', backend);
-    tellTokensCame(backend, true);
-    stats = {...STATS, decodeSteps: 60, decodeRows: 190};
-    tellTokensCame(backend, false);
-    expect(await read('step_seconds', 'stepping')).toMatchObject({_count: 10});
-    expect(await read('batch_rows', 'stepping')).toEqual({_sum: 40, _count: 10});
-    expect(await read('weights_wait_seconds', 'stepping')).toEqual({_sum: 0, _count: 10});
+    const histogram = (bounds: number[], counts: number[], sum: number) => ({bounds, counts, sum});
+    const histograms: NativeStepHistograms = {
+      prefillSeconds: histogram([0.001, 0.01], [0, 1, 1], 0.03),
+      decodeSeconds: histogram([0.001, 0.01], [10, 5, 0], 0.02),
+      decodeRows: histogram([1, 2], [3, 12, 0], 27),
+      weightsWaitSeconds: histogram([0], [17, 0], 0),
+    };
+    const backends = [1, 2].map(() => Object.assign(new ManualBackend(9), {stepHistograms: () => histograms}));
+    for (const backend of backends) nameBackend('stepping', backend);
+    expect(await read('step_seconds', 'stepping')).toEqual({
+      '_sum phase=prefill': 0.06,
+      '_count phase=prefill': 4,
+      '_sum phase=decode': 0.04,
+      '_count phase=decode': 30,
+    });
+    expect(await read('batch_rows', 'stepping')).toEqual({_sum: 54, _count: 30});
+    expect(await read('weights_wait_seconds', 'stepping')).toEqual({_sum: 0, _count: 34});
+    const family = parseExposition(await metrics().text(), 'prometheus').get('tensorrt_node_step_seconds')!;
+    const buckets = family.samples.filter(({labels, name}) => labels.phase === 'decode' && name.endsWith('_bucket'));
+    expect(buckets.map(({labels, value}) => [labels.le, value])).toEqual([
+      ['0.001', 20],
+      ['0.01', 30],
+      ['+Inf', 30],
+    ]);
+    expect(backends).toHaveLength(2);
+  });
+
+  it('have the runs of engines, by name, from the first question on', async () => {
+    metrics();
+    const meter = new RunMeter('ocr', () => 2);
+    const [first, second, third] = [meter.begin()!, meter.begin()!, meter.begin()!];
+    meter.ended(first);
+    meter.ended(second);
+    expect(third).toBeGreaterThan(0);
+    meter.failed();
+    meter.begin();
+    const text = await metrics().text();
+    expect(text).toMatch(/^tensorrt_node_engine_run_seconds_count\{engine="ocr"\} 2$/m);
+    expect(text).toMatch(/^tensorrt_node_engine_run_failures_total\{engine="ocr"\} 1$/m);
+    expect(text).toMatch(/^tensorrt_node_engine_runs_under_way\{engine="ocr"\} 1$/m);
+    expect(text).toMatch(/^tensorrt_node_engine_runs_waiting\{engine="ocr"\} 2$/m);
   });
 
   it('have the memory that models hold, and the moves of those that make room', async () => {

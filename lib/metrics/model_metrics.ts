@@ -6,7 +6,6 @@ import {Histogram} from './histogram.js';
 /** From 0.1 ms: a step of a small model takes half of one. */
 const STEP_SECONDS = series([1, 1.5, 2, 3, 5, 7], [1e-4, 1e-3, 1e-2, 1e-1]).concat(1, 2.5, 5, 10);
 const REQUEST_SECONDS = series([1, 2.5, 5], [1e-3, 1e-2, 1e-1, 1, 10, 100]);
-const ROWS = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512];
 
 interface HistogramDefinition {
   name: string;
@@ -29,21 +28,6 @@ export const MODEL_HISTOGRAMS = {
     bounds: STEP_SECONDS,
   },
   request: {name: 'request_seconds', help: 'Time from the request to its end.', bounds: REQUEST_SECONDS},
-  step: {
-    name: 'step_seconds',
-    help: 'Time of a step of the scheduler, prefill or decode; the mean of those of about 10 ms.',
-    bounds: STEP_SECONDS,
-  },
-  batch: {
-    name: 'batch_rows',
-    help: 'Sequences in a decode step; the mean of those of about 10 ms.',
-    bounds: ROWS,
-  },
-  weightsWait: {
-    name: 'weights_wait_seconds',
-    help: 'Time a step waited for weights that move; the mean of those of about 10 ms.',
-    bounds: [0, ...STEP_SECONDS],
-  },
 } as const satisfies Record<string, HistogramDefinition>;
 
 export type ModelHistogram = keyof typeof MODEL_HISTOGRAMS;

@@ -1,28 +1,14 @@
 /** Counts what models do, by model, from the first `metrics()` on. */
 
-import type {Backend} from '../backend/backend.js';
-import {backendName} from '../backend/named_backends.js';
+import {countRuns} from '../engine/run_meter.js';
 import {addObserver, type ModelEvent, type ObservedRequest, type Observer, type RequestEnd, type RequestWatch} from '../observers.js';
 import {ModelMetrics} from './model_metrics.js';
-import {StepMeter} from './step_meter.js';
 
 export class Recorder implements Observer {
   readonly models = new Map<string, ModelMetrics>();
-  readonly #meters = new WeakMap<Backend, StepMeter>();
 
   request(request: ObservedRequest): RequestWatch {
     return new RequestMeter(request, this.#model(request.model));
-  }
-
-  tokensCame(backend: Backend, busy: boolean): void {
-    const name = backendName(backend);
-    if (name === undefined || backend.stats === undefined) return;
-    let meter = this.#meters.get(backend);
-    if (meter === undefined) {
-      meter = new StepMeter();
-      this.#meters.set(backend, meter);
-    }
-    meter.tokensCame(performance.now(), busy, () => backend.stats!(), this.#model(name));
   }
 
   model({kind, model, seconds, error}: ModelEvent): void {
@@ -85,6 +71,7 @@ export function startRecorder(): Recorder {
   if (recorder === undefined) {
     recorder = new Recorder();
     addObserver(recorder);
+    countRuns();
   }
   return recorder;
 }

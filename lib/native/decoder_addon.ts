@@ -146,6 +146,24 @@ export interface NativeDecoderStats {
   weights: NativeWeightCounters;
 }
 
+/** Counts of values up to each of `bounds`, ascending, and last of those above all. */
+export interface NativeHistogram {
+  bounds: number[];
+  counts: number[];
+  sum: number;
+}
+
+/** Of all steps since the model was loaded. */
+export interface NativeStepHistograms {
+  /** From the end of the step before, or from when it was queued where that was later, to when its end was seen. */
+  prefillSeconds: NativeHistogram;
+  decodeSeconds: NativeHistogram;
+  /** Sequences of decode steps. */
+  decodeRows: NativeHistogram;
+  /** What steps waited for weights that move, for copies and for the disk. */
+  weightsWaitSeconds: NativeHistogram;
+}
+
 /** What moving weights took since they were loaded; all 0 where all are in VRAM. Times in seconds. */
 export interface NativeWeightCounters {
   /** Brought to a place in VRAM. */
@@ -237,6 +255,7 @@ export interface NativeDecoder {
   memory(): NativeDecoderMemory;
   /** As of the last step. */
   stats(): NativeDecoderStats;
+  histograms(): NativeStepHistograms;
   /**
    * Gives VRAM back once nothing runs: weights, keys and values, and what steps compute in. What sequences hold of keys
    * and values stays, if there is pinned memory for it. Rejects with ERR_OUT_OF_MEMORY where there is none for the

@@ -32,6 +32,23 @@ std::exception_ptr disposed() {
   return std::make_exception_ptr(decode::DisposedError("the model was disposed"));
 }
 
+template <typename Values>
+Napi::Array numbersOf(Napi::Env env, const Values& values) {
+  Napi::Array array = Napi::Array::New(env, values.size());
+  for (std::size_t i = 0; i < values.size(); ++i)
+    array.Set(static_cast<std::uint32_t>(i), Napi::Number::New(env, static_cast<double>(values[i])));
+  return array;
+}
+
+template <std::size_t Size>
+Napi::Object describe(Napi::Env env, const decode::Histogram<Size>& histogram) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("bounds", numbersOf(env, histogram.bounds()));
+  object.Set("counts", numbersOf(env, histogram.counts()));
+  object.Set("sum", Napi::Number::New(env, histogram.sum()));
+  return object;
+}
+
 const char* word(decode::FinishReason reason) noexcept {
   switch (reason) {
     case decode::FinishReason::stop:
@@ -320,6 +337,7 @@ Napi::Function DecoderObject::define(Napi::Env env) {
                          InstanceMethod<&DecoderObject::resume>("resume"),
                          InstanceMethod<&DecoderObject::count>("count"),
                          InstanceMethod<&DecoderObject::stats>("stats"),
+                         InstanceMethod<&DecoderObject::histograms>("histograms"),
                          InstanceMethod<&DecoderObject::dispose>("dispose"),
                      });
 }
@@ -463,6 +481,18 @@ Napi::Value DecoderObject::stats(const Napi::CallbackInfo& info) {
     set("lostSteps", stats.lostSteps);
     object.Set("suspended", Napi::Boolean::New(info.Env(), stats.suspended));
     object.Set("weights", describe(info.Env(), stats.usage.moved));
+    return object;
+  });
+}
+
+Napi::Value DecoderObject::histograms(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    const decode::StepHistograms histograms = scheduler().stats().histograms;
+    Napi::Object object = Napi::Object::New(info.Env());
+    object.Set("prefillSeconds", describe(info.Env(), histograms.prefillSeconds));
+    object.Set("decodeSeconds", describe(info.Env(), histograms.decodeSeconds));
+    object.Set("decodeRows", describe(info.Env(), histograms.decodeRows));
+    object.Set("weightsWaitSeconds", describe(info.Env(), histograms.weightsWaitSeconds));
     return object;
   });
 }

@@ -71,6 +71,7 @@ class DecoderObject : public Napi::ObjectWrap<DecoderObject> {
   // As submit(), for a promise of {tokens, seconds}: the tokens are counted, and told to nobody.
   Napi::Value count(const Napi::CallbackInfo& info);
   Napi::Value stats(const Napi::CallbackInfo& info);
+  Napi::Value histograms(const Napi::CallbackInfo& info);
   Napi::Value memory(const Napi::CallbackInfo& info);
   // ({finishRunning, keepRam})
   Napi::Value suspend(const Napi::CallbackInfo& info);

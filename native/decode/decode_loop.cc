@@ -282,6 +282,7 @@ void DecodeLoop::await() {
 void DecodeLoop::settleFront() {
   const Step step = std::move(inFlight_.front());
   inFlight_.pop_front();
+  count(step);
   const auto records = runner_.records(step.number);
   for (std::size_t i = 0; i < step.rows.size(); ++i) {
     if (records[i].token == kernels::notRunning) {
@@ -296,6 +297,24 @@ void DecodeLoop::settleFront() {
       receive(*active, records[i]);
     }
   }
+}
+
+void DecodeLoop::count(const Step& step) {
+  StepHistograms& histograms = stats_.histograms;
+  const auto now = Clock::now();
+  const double seconds = milliseconds(now - std::max(step.queuedAt, lastEnd_)) / 1000;
+  lastEnd_ = now;
+  if (step.kind == StepKind::decode) {
+    histograms.decodeSeconds.observe(seconds);
+    histograms.decodeRows.observe(static_cast<double>(step.rows.size()));
+  } else {
+    histograms.prefillSeconds.observe(seconds);
+  }
+  const auto& moved = runner_.usage().moved;
+  if (moved.blocks == 0) return;
+  const double waited = moved.computeWaitSeconds + moved.hostWaitSeconds;
+  histograms.weightsWaitSeconds.observe(std::max(0.0, waited - waited_));
+  waited_ = waited;
 }
 
 void DecodeLoop::receive(Active& active, const kernels::TokenRecord& record) {

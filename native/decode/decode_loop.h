@@ -22,6 +22,7 @@
 #include "commands.h"
 #include "page_cache.h"
 #include "request.h"
+#include "step_histograms.h"
 #include "step_policy.h"
 #include "step_runner.h"
 
@@ -65,6 +66,7 @@ struct SchedulerStats {
   std::uint64_t lostSteps = 0;
   bool suspended = false;
   RunnerUsage usage;
+  StepHistograms histograms;
 };
 
 // For one thread. What the runner throws goes through, but for out of memory, which ends the request that wanted it,
@@ -104,6 +106,7 @@ class DecodeLoop {
     StepNumber number;
     StepKind kind;
     std::vector<Row> rows;
+    Clock::time_point queuedAt = Clock::now();
   };
   struct Sequence {
     std::optional<PrefixNode> root;
@@ -194,6 +197,9 @@ class DecodeLoop {
   std::vector<Batch> ended_;
   std::size_t left_ = 0;
   SchedulerStats stats_;
+  // When the last step's end was seen, and what steps had waited for weights until then, in seconds.
+  Clock::time_point lastEnd_;
+  double waited_ = 0;
 };
 
 }  // namespace tensorrt_node::decode

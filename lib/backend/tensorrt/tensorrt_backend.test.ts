@@ -8,6 +8,7 @@ import type {
   NativeDecoderSampling,
   NativeDecoderStats,
   NativeDecoderTokens,
+  NativeStepHistograms,
   NativeStepLayers,
   NativeStepLayersRequest,
   NativeSuspendOptions,
@@ -85,6 +86,9 @@ class FakeDecoder implements NativeDecoder {
     };
   }
   stats(): NativeDecoderStats {
+    throw nativeError('ERR_DISPOSED', 'gone');
+  }
+  histograms(): NativeStepHistograms {
     throw nativeError('ERR_DISPOSED', 'gone');
   }
   async suspend(options: NativeSuspendOptions): Promise<void> {

@@ -10,10 +10,10 @@ import type {
   NativeDecoderRequest,
   NativeDecoderStats,
   NativeDecoderTokens,
+  NativeStepHistograms,
 } from '../../native/decoder_addon.js';
 import {translated, typedWithFiles} from '../../native/errors.js';
 import {onAbort} from '../../on_abort.js';
-import {tellTokensCame} from '../../observers.js';
 import type {OnProgress, Progress} from '../../progress.js';
 import type {MemoryAmounts, Reservation} from '../../weights/budget.js';
 import type {CheckedPlacement} from '../../weights/placement_option.js';
@@ -289,6 +289,11 @@ export class TensorrtBackend implements Backend {
     return translated(() => this.decoder.stats());
   }
 
+  stepHistograms(): NativeStepHistograms {
+    if (this.#ended !== undefined) throw this.#ended;
+    return translated(() => this.decoder.histograms());
+  }
+
   /** Throws where nothing can be asked now. */
   #check(): void {
     if (this.#ended !== undefined) throw this.#ended;
@@ -326,7 +331,6 @@ export class TensorrtBackend implements Backend {
       if ('error' in ending) request.listener.failed(errorOf(ending.error));
       else request.listener.finished(ending.reason, {...ending.timings, request: batch.request});
     }
-    if (this.#ended === undefined) tellTokensCame(this, this.#requests.size > 0);
   }
 }
 
