@@ -165,6 +165,38 @@ describe('sessions', () => {
   });
 });
 
+describe('layers', {skip: onTensorrt}, () => {
+  for (const step of [
+    {step: 'decode', rows: 1, context: 200},
+    {step: 'decode', rows: 3},
+    {step: 'prefill', rows: 128},
+  ]) {
+    test(`of ${JSON.stringify(step)} have times that add up, and nothing of requests is lost`, async (t) => {
+      const before = (await model.generateText(prompt(9), {...GREEDY, maxNewTokens: 12})).tokens;
+      const {layers, totalMicroseconds, runMicroseconds, runs, rows} = await model.profileLayers(step);
+      t.diagnostic(`${rows} rows: a step ${runMicroseconds} us, its layers ${totalMicroseconds / runs} us`);
+      for (const layer of layers) t.diagnostic(JSON.stringify(layer));
+      for (const layer of layers) assert(layer.totalMicroseconds > 0 && layer.type !== undefined, layer.name);
+      // Prologue, blocks and epilogue.
+      assert.equal(new Set(layers.map(({part}) => part)).size, 3);
+      assert(layers.some(({count}) => count > 1));
+      const named = layers.filter(({nodes}) => nodes.length > 0);
+      assert(named.length >= 0.9 * layers.length, `${named.length} of ${layers.length} layers have nodes`);
+      // Events between layers keep kernels apart that overlap in a graph.
+      assert(totalMicroseconds / runs > 0.5 * runMicroseconds, 'layers take less than half of the step');
+      assert.deepEqual((await model.generateText(prompt(9), {...GREEDY, maxNewTokens: 12})).tokens, before);
+      assert.equal(stats().slotsInUse + stats().pagesInUse, 0);
+    });
+  }
+
+  test('are timed while nothing runs', async () => {
+    const running = model.generate(prompt(9), {...GREEDY, maxNewTokens: 200, logitBias: noEnd()});
+    await running.next();
+    await assert.rejects(model.profileLayers(), {code: 'ERR_BUSY'});
+    await running.return();
+  });
+});
+
 describe('what cannot be had is refused', {skip: onTensorrt}, () => {
   test('more requests than may wait', async () => {
     const controller = new AbortController();
