@@ -6,8 +6,8 @@ import {between, type Interval, overlapping, shared, totalLength, union} from '.
 
 /**
  * What a gap waited for, by what was under way for at least half of it: a copy, else work of another stream, else something
- * of the host. 'launch': none of these, so the host had queued nothing yet, or the GPU had not begun it; where the host waited
- * for the GPU meanwhile, as it does before it queues what depends on a result, `waitedFor` says how.
+ * of the host. 'launch': none of these, so the host had queued nothing yet, or the GPU had not begun it; where the host queued a
+ * step meanwhile, or waited for the GPU, as it does before it queues what depends on a result, `waitedFor` says so.
  */
 export type GapCause = 'copy' | 'stream' | 'host' | 'launch';
 
@@ -41,8 +41,9 @@ function isCause({track}: HostEvent): boolean {
   return !/^request\b/.test(track);
 }
 
-function candidateOfHostEvent({track, name, start, end}: HostEvent): Candidate {
-  return {cause: 'host', name: `${track}: ${name}`, start, end};
+function candidateOfHostEvent({track, name, start, end, args}: HostEvent): Candidate {
+  const queues = typeof args?.step === 'number';
+  return {cause: queues ? 'launch' : 'host', name: `${track}: ${name}`, start, end};
 }
 
 function causeOf(gap: Interval, candidates: readonly Candidate[]): Pick<Gap, 'cause' | 'waitedFor'> {

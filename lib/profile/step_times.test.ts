@@ -69,6 +69,13 @@ describe('what a slow step was slow for', () => {
     });
     expect(slowOf(trace)).toMatchObject([{cause: 'host', waitedFor: 'gc: major', count: 2, excess: 800, longest: {step: 13}}]);
   });
+  test('the queueing of the step itself', () => {
+    const trace = traceOf([...normal, {idle: 300}]);
+    const last = trace.hostEvents.at(-1)!;
+    trace.hostEvents[trace.hostEvents.length - 1] = {...last, start: 2010, end: 2290};
+    expect(slowOf(trace)).toMatchObject([{cause: 'launch', waitedFor: 'scheduler: decode', excess: 300}]);
+    expect(summarize(trace).bound).toBe('launches');
+  });
   test('a copy', () => {
     const trace = traceOf([...normal, {idle: 300}]);
     trace.activities.push(copy(1e6, 2000, 2290));
