@@ -12,6 +12,8 @@ export interface LayerTime {
   /** Of a language model: the part it belongs to, and how often a step runs that, which `totalMicroseconds` counts. */
   part?: string;
   count?: number;
+  /** Of those, the weights that the layer reads, by their names in the part. */
+  weights?: string[];
   /** As in EngineLayer: plans built with profiling verbosity 'detailed' tell it, as tactic and precision. */
   type?: string;
   /** The ONNX nodes that it was made of, as far as TensorRT or the layer's name tells. */
@@ -51,13 +53,25 @@ export function layerProfile({layers, runs, profiledRuns, information}: NativeLa
   };
 }
 
-/** Of a language model's step; `names` are of its parts, in the order that their numbers mean. */
-export function stepProfile({parts, steps}: NativeStepLayers, names: readonly string[]): LayerProfile {
+/** A part of a language model. */
+export interface NamedPart {
+  name: string;
+  /** Inputs that hold weights. */
+  weights: readonly string[];
+}
+
+/** Of a language model's step; `named` are its parts, in the order that their numbers mean. */
+export function stepProfile({parts, steps}: NativeStepLayers, named: readonly NamedPart[]): LayerProfile {
   return {
     ...withShares(
-      parts.flatMap(({part, count, layers, information}) =>
-        timesOf(layers, information).map((layer) => ({...layer, part: names[part] ?? String(part), count})),
-      ),
+      parts.flatMap(({part, count, layers, information}) => {
+        const {name, weights} = named[part] ?? {name: String(part), weights: []};
+        const found = byName(parseLayers(information));
+        return timesOf(layers, information).map((layer) => {
+          const read = (found.get(layer.name)?.inputs ?? []).map((input) => input.name).filter((input) => weights.includes(input));
+          return {...layer, part: name, count, ...(read.length === 0 ? {} : {weights: read})};
+        });
+      }),
     ),
     runs: steps.length,
     runMicroseconds: 1e3 * median(steps),

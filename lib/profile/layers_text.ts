@@ -18,13 +18,13 @@ export function formatLayers({layers, totalMicroseconds, runs, runMicroseconds, 
     {title: 'type'},
     {title: 'ONNX nodes', maxWidth: 72},
   ];
-  const cells = ({share, medianMicroseconds, part = '', count = 1, name, type = '', nodes}: LayerTime) => [
+  const cells = ({share, medianMicroseconds, part = '', count = 1, name, type = '', nodes, weights = []}: LayerTime) => [
     percent(share),
     time(medianMicroseconds),
     ...(parts ? [count === 1 ? part : `${count} x ${part}`] : []),
     name,
     type,
-    nodes.join(' '),
+    [...nodes, ...(weights.length > 0 ? [`(${weights.join(', ')})`] : [])].join(' '),
   ];
   const table = formatTable(columns, sorted.slice(0, rows).map(cells));
   const others = sorted.slice(rows);

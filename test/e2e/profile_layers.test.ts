@@ -137,6 +137,8 @@ describe('profileLayers of a language model', () => {
       ['block', 2],
       ['epilogue', 1],
     ]);
+    const weights = profile.layers.flatMap(({weights = []}) => weights);
+    expect(weights).toEqual(expect.arrayContaining(['table', 'qkv', 'attention_output', 'gate_up', 'down', 'head']));
     for (const layer of profile.layers) {
       expect(layer.medianMicroseconds).toBeGreaterThan(0);
       expect(layer.nodes.length).toBeGreaterThan(0);
@@ -207,7 +209,7 @@ describe('profile layers', () => {
     const args = ['profile', 'layers', folder('model'), '--max-context', '256', '--rows', '2', '--runs', '2'];
     const {code, stdout} = await command(args);
     expect({code, stdout}).toEqual({code: 0, stdout: expect.stringMatching(/^share +time +part +layer +type +ONNX nodes\n/)});
-    expect(stdout).toMatch(/ 2 x block /);
+    expect(stdout).toMatch(/ 2 x block .* \(gate_up, mlp_norm\)/);
     const prompt = await command([...args, '--step', 'prefill', '--rows', '64', '--json']);
     expect(JSON.parse(prompt.stdout)).toMatchObject({kind: 'layers', step: 'prefill', rows: 64, runs: 2});
     await writeFile(folder('prompt.json'), prompt.stdout);

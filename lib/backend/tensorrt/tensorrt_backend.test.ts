@@ -67,7 +67,7 @@ class FakeDecoder implements NativeDecoder {
     this.calls.push(['profileLayers', request]);
     const {promise, resolve, reject} = deferred<NativeStepLayers>();
     const milliseconds = Float32Array.of(0.25, 0.25);
-    const information = '{"Layers": ["gemm"]}';
+    const information = '{"Layers": [{"Name": "gemm", "Inputs": [{"Name": "hidden"}, {"Name": "qkv"}]}]}';
     const parts = [{part: 1, count: 2, layers: [{name: 'gemm', milliseconds}], information}];
     if (request.runs === 1) resolve({rows: 4, parts, steps: Float32Array.of(0.5)});
     return {result: promise, cancel: () => reject(nativeError('ERR_ABORTED', 'cancelled'))};
@@ -130,7 +130,10 @@ async function open(): Promise<{backend: TensorrtBackend; decoder: FakeDecoder; 
       limits: {maxContext: 64, maxBatch: 2},
       shape: {type: 'float16', vocabularySize: 80},
       where: 'TensorRT 10.6.0 on a GPU',
-      parts: ['prologue', 'block'],
+      parts: [
+        {name: 'prologue', weights: ['table']},
+        {name: 'block', weights: ['qkv', 'down']},
+      ],
     },
   );
   return {backend, decoder, tell: (...batches) => decoder.listener.tokens(batches)};
@@ -402,7 +405,18 @@ describe('timing layers', () => {
       step: 'decode',
       rows: 4,
       context: 5,
-      layers: [{name: 'gemm', nodes: ['gemm'], part: 'block', count: 2, medianMicroseconds: 250, totalMicroseconds: 500, share: 1}],
+      layers: [
+        {
+          name: 'gemm',
+          nodes: ['gemm'],
+          part: 'block',
+          count: 2,
+          weights: ['qkv'],
+          medianMicroseconds: 250,
+          totalMicroseconds: 500,
+          share: 1,
+        },
+      ],
       totalMicroseconds: 500,
       runs: 1,
       runMicroseconds: 500,

@@ -2,7 +2,7 @@
 
 import type {DecoderShape} from '../../decoder/lowered_decoder.js';
 import type {BuildEnvironment} from '../../engine/build/environment.js';
-import {stepProfile} from '../../engine/layer_profile.js';
+import {type NamedPart, stepProfile} from '../../engine/layer_profile.js';
 import {AbortError, messageOf, OptionError, TensorrtNodeError, throwIfAborted} from '../../errors.js';
 import type {
   NativeDecoder,
@@ -97,7 +97,7 @@ export class TensorrtBackend implements Backend {
     readonly description: string,
     private readonly reservation: Reservation | undefined,
     private readonly ids: Ids,
-    private readonly parts: readonly string[],
+    private readonly parts: readonly NamedPart[],
   ) {}
 
   /**
@@ -121,7 +121,7 @@ export class TensorrtBackend implements Backend {
       ids: commonIds,
       limits: {maxContext, maxBatch},
       shape: prepared.index.shape,
-      parts: prepared.index.parts.map(({name}) => name),
+      parts: prepared.index.parts.map(({name, weights}) => ({name, weights: weights.map((weight) => weight.name)})),
       where: `TensorRT ${tensorrtVersion} on ${gpu.name}`,
       signal,
       onProgress: (what, done, total) =>
@@ -151,8 +151,8 @@ export class TensorrtBackend implements Backend {
       /** Of the memory that it takes; given back when it is disposed of, or not made. */
       reservation?: Reservation;
       ids?: Ids;
-      /** Names of its parts, in the order of its request. */
-      parts?: readonly string[];
+      /** In the order of its request. */
+      parts?: readonly NamedPart[];
     },
   ): Promise<TensorrtBackend> {
     // Nothing is told of before something is asked for, of the backend.
