@@ -8,6 +8,7 @@ import {type GpuCollectionOptions, originOfTimes} from '../native/gpu_collection
 import {onAbort} from '../on_abort.js';
 import {abortSignal, integer, noOthers, number, object} from '../options.js';
 import type {CardSpeeds} from './activity.js';
+import {notedCardSpeeds} from './card_speeds.js';
 import {HostRecorder} from './host_recorder.js';
 import {RecorderThread} from './recorder_thread.js';
 import type {ProfileResult} from './recording_messages.js';
@@ -18,7 +19,7 @@ export interface ProfileOptions extends Pick<TraceWriterOptions, 'maxBytes'>, Pi
   file: string;
   /** true: fail where the GPU's activity cannot be collected. false: the host alone. Default: with the GPU's where that can be. */
   gpu?: boolean;
-  /** What the card can do, in bytes a second, for summaries to say how much of that was reached. */
+  /** What the card can do, in bytes a second, for summaries to say how much of that was reached. Default: as it was measured for a plan. */
   speeds?: CardSpeeds;
   /** Stops the recording, as `stop` does. */
   signal?: AbortSignal;
@@ -101,7 +102,15 @@ export const profiler = {
     current = 'starting';
     try {
       const clock = {timeOrigin: performance.timeOrigin, origin: originOfTimes()};
-      const [thread, problem] = await RecorderThread.start({file: resolve(file), gpu, maxBytes, cuptiPath, graphNodes, speeds, ...clock});
+      const [thread, problem] = await RecorderThread.start({
+        file: resolve(file),
+        gpu,
+        maxBytes,
+        cuptiPath,
+        graphNodes,
+        speeds: speeds ?? notedCardSpeeds(),
+        ...clock,
+      });
       current = new Recording(file, thread, problem, signal);
     } catch (error) {
       current = undefined;

@@ -5,6 +5,7 @@ import {dirname, join} from 'node:path';
 
 import {cacheName} from '../engine/build/cache_paths.js';
 import type {Device} from '../native/device.js';
+import {noteCardSpeeds} from '../profile/card_speeds.js';
 import type {OnProgress} from '../progress.js';
 import {replaceFile} from '../replace_file.js';
 import {copySpeed} from './copy_speed.js';
@@ -33,7 +34,13 @@ const READ_SHARE = 1 / 8;
 /**
  * Throws CudaError, AbortError. Other work on the GPU makes it slower, and is made slower for a few milliseconds.
  */
-export async function gpuSpeeds(device: Device, {folder, gpu, again, signal, onProgress}: MeasureOptions): Promise<GpuSpeeds> {
+export async function gpuSpeeds(device: Device, options: MeasureOptions): Promise<GpuSpeeds> {
+  const speeds = await keptOrMeasured(device, options);
+  noteCardSpeeds({memory: speeds.weightReads, toDevice: speeds.hostToDevice});
+  return speeds;
+}
+
+async function keptOrMeasured(device: Device, {folder, gpu, again, signal, onProgress}: MeasureOptions): Promise<GpuSpeeds> {
   const file = join(folder, 'speeds', `${cacheName(gpu)}.json`);
   const kept = again ? undefined : await readKept(file);
   if (kept !== undefined) return kept;
