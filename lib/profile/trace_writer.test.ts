@@ -142,6 +142,16 @@ test('events that are too large for a line, or were lost before, are counted', a
   expect((await readTrace(path)).state).toMatchObject({events: 0, dropped: 4});
 });
 
+test('events without a time, or that end before they begin, are counted as dropped', async () => {
+  const writer = new TraceWriter(path);
+  writer.add(kernel('k', 20, 10));
+  writer.addPacked(new ActivityReader().packed(packed([kernel('k', 20, 10), kernel('k', Number.NaN, 10), kernel('k', 10, 20)])));
+  writer.addHostEvent({track: 'x', name: 'y', start: 0, end: Number.NaN});
+  writer.addHostEvent({track: 'x', name: 'y', start: -Infinity, end: 1});
+  writer.close();
+  expect((await readTrace(path)).state).toMatchObject({events: 1, dropped: 5});
+});
+
 test('a closed trace takes no more; closing twice does nothing', () => {
   const writer = new TraceWriter(path);
   writer.close();

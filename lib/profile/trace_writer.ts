@@ -132,6 +132,7 @@ export class TraceWriter implements Disposable {
 
   /** Throws FileError if the file could not be written since the last call, ERR_DISPOSED after `close`. */
   add(activity: Activity): void {
+    if (!this.#hasTime(activity)) return;
     const track = this.#track(trackOfActivity(activity), activity.start);
     this.#addLine(encodeActivity(activity, track, track.id), activity.start);
   }
@@ -154,6 +155,7 @@ export class TraceWriter implements Disposable {
 
   /** As `add`. */
   addHostEvent(event: HostEvent): void {
+    if (!this.#hasTime(event)) return;
     const track = this.#track(trackOfHostEvent(event), event.start);
     this.#addLine(encodeHostEvent(event, track, track.id), event.start);
   }
@@ -179,6 +181,13 @@ export class TraceWriter implements Disposable {
 
   [Symbol.dispose](): void {
     this.close();
+  }
+
+  /** Readers refuse a file with an event that has none. */
+  #hasTime({start, end}: {start: number; end: number}): boolean {
+    if (end >= start && Number.isFinite(end - start)) return true;
+    this.#dropped++;
+    return false;
   }
 
   #addLine(json: string, start: number): void {

@@ -114,8 +114,9 @@ Activity decodeWait(const cupti::Synchronization& record, Names& names, const St
 
 template <typename Record>
 Decoded timed(Activity activity, const Record& record, std::int64_t offset) {
-  // CUPTI's sign of work that has not ended, or that it could not time.
-  if (record.start == 0 || record.end == 0) return {std::nullopt, true};
+  // CUPTI's sign of work that has not ended, or that it could not time; where it is short of memory on the GPU, an end
+  // may lie before its start.
+  if (record.start == 0 || record.end < record.start) return {std::nullopt, true};
   activity.start = shifted(record.start, offset);
   activity.end = shifted(record.end, offset);
   return {activity, false};

@@ -67,13 +67,15 @@ TEST(profile_decode_tells_streams_of_one_number_in_two_contexts_apart) {
   CHECK_EQUAL(activity(record, names, streams).streamName, 0U);
 }
 
-TEST(profile_decode_counts_work_without_an_end_as_unfinished) {
+TEST(profile_decode_counts_work_without_an_end_or_with_one_before_its_start_as_unfinished) {
   Names names;
   cupti::Kernel record = kernel();
-  record.end = 0;
-  const auto result = decoded(record, names);
-  CHECK(!result.activity.has_value());
-  CHECK(result.unfinished);
+  for (const std::uint64_t end : {std::uint64_t{0}, record.start - 1}) {
+    record.end = end;
+    const auto result = decoded(record, names);
+    CHECK(!result.activity.has_value());
+    CHECK(result.unfinished);
+  }
 }
 
 TEST(profile_decode_leaves_out_what_it_does_not_know) {
