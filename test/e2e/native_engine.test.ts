@@ -29,6 +29,7 @@ describe('engines', () => {
     ['alive', 'keep the process alive for a run and no longer'],
     ['growth', 'take no memory for ten thousand runs'],
     ['refit', 'take new weights between runs'],
+    ['profile_layers', 'tell the times of their layers'],
   ])('%s: %s', async (name) => {
     expect(await onSimulator(name)).toBe('done');
   });
@@ -38,6 +39,10 @@ describe('engines', () => {
   });
 
   // The process's memory is the kernel's to free.
+  it('survive process.exit() while layers are timed', async () => {
+    expect(await onSimulator('exit_profiling', {leaks: false})).toBe('2,2,2');
+  });
+
   it.each([20_000, 5_000_000])('survive process.exit() in the middle of runs of %i ns', async (ns) => {
     expect(await onSimulator('exit', {driver: `operationNs=${ns}`, leaks: false})).toBe('done');
   });
