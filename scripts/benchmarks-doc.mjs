@@ -111,8 +111,9 @@ function target({claim, value}) {
   const wanted = targets[claim];
   if (!wanted) return '';
   const {atLeast, atMost} = wanted;
-  const met = atLeast !== undefined ? value >= atLeast : value <= atMost;
-  return `${atLeast !== undefined ? `≥ ${atLeast}` : `≤ ${atMost}`} ${met ? '✓' : '✗'}`;
+  const met = value >= (atLeast ?? -Infinity) && value <= (atMost ?? Infinity);
+  const bounds = [atLeast !== undefined && `≥ ${atLeast}`, atMost !== undefined && `≤ ${atMost}`].filter(Boolean).join(', ');
+  return `${bounds} ${met ? '✓' : '✗'}`;
 }
 
 function machine({gpu, cpu, driver}) {

@@ -11,6 +11,6 @@ export function describeState({state}: Pick<TraceFile, 'state'>): string[] {
     lines.push(`${state.dropped} events were dropped, ${state.events} stayed${since}`);
   }
   if (state.lost !== undefined) lines.push(`${state.lost} of these came faster than they could be written`);
-  if (!state.ended) lines.push('the recording was not ended: its last fifth of a second may be missing');
+  if (!state.ended) lines.push('the recording was not ended: its last moments may be missing');
   return lines;
 }
