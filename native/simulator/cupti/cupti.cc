@@ -223,6 +223,7 @@ CUPTI_CALL cuptiEnableCallback(std::uint32_t enable, void* subscriber, std::uint
 // A buffer that is out stays out: nobody is told of it again.
 CUPTI_CALL cuptiFinalize() {
   State& all = state();
+  const std::lock_guard turn(all.delivering);
   all.attached = false;
   simulatorForgetTracedGraphs();
   simulatorTraceLaunches(0);

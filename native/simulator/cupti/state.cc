@@ -77,6 +77,8 @@ void State::setAside() {
 }
 
 void State::deliver() {
+  // A flush returns when all has been handed over, by whichever thread.
+  const std::lock_guard turn(delivering);
   std::vector<Buffer> done;
   Cupti::CompleteBuffer client = nullptr;
   {
@@ -94,8 +96,9 @@ template <typename Record>
 Record place(const SimulatorActivity& activity, const State& all, records::Kind kind) {
   Record record{};
   record.kind = kind;
+  // Two readings of the clocks would differ, and an end lie before its start.
   record.start = all.time(activity.start);
-  record.end = all.time(activity.end);
+  record.end = record.start + (activity.end - activity.start);
   record.device = static_cast<std::uint32_t>(activity.device);
   record.context = static_cast<std::uint32_t>(activity.device) + 1;
   record.stream = static_cast<std::uint32_t>(activity.stream);
@@ -148,7 +151,7 @@ void appendWait(State& all, const SimulatorActivity& activity) {
   record.kind = records::Kind::synchronization;
   record.type = activity.stream == 0 ? records::Wait::event : records::Wait::stream;
   record.start = all.time(activity.start);
-  record.end = all.time(activity.end);
+  record.end = record.start + (activity.end - activity.start);
   record.context = static_cast<std::uint32_t>(activity.device) + 1;
   record.stream = activity.stream == 0 ? ~std::uint32_t{0} : static_cast<std::uint32_t>(activity.stream);
   all.append(record);

@@ -29,6 +29,8 @@ struct Buffer {
 
 struct State {
   std::mutex mutex;
+  // Held while buffers are handed over; taken before the other.
+  std::mutex delivering;
   // Of the thread that hands buffers over.
   std::condition_variable wakeUp;
   bool threadRuns = false;
