@@ -218,8 +218,10 @@ export class Engine<Inputs extends TensorTypes = TensorTypes, Outputs extends Te
   /**
    * Times the engine's layers with TensorRT's profiler, in runs on an execution context of its own: half of them without
    * the profiler, for what it costs. Other runs beside it make layers seem longer, and refits are refused meanwhile.
-   * Rejects with OptionError, UnsupportedError on the CPU backend, FormatError for a `model` that cannot be read, CudaError,
-   * TensorrtError, AbortError, TensorrtNodeError (ERR_BUSY, ERR_DISPOSED).
+   * On the CPU backend layers are the nodes that ONNX Runtime makes of the model, all runs are with its profiler, and times
+   * of nodes with graphs of their own hold those of the nodes in them.
+   * Rejects with OptionError, FormatError for a `model` that cannot be read, CudaError, TensorrtError, AbortError,
+   * TensorrtNodeError (ERR_BUSY, ERR_DISPOSED, ERR_BACKEND).
    */
   async profileLayers(
     inputs: {readonly [Name in keyof Inputs]: InputValue<Inputs[Name]>},

@@ -60,6 +60,7 @@ describe('origins in names', () => {
     ['squeeze_after_Conv_01', ['Conv_01']],
     ['weights + (Unnamed Layer* 9) [Shuffle] + /gate/Mul', ['/gate/Mul']],
     ['/up/MatMul_2', ['/up/MatMul']],
+    ['fused /up/MatMul/MatMulAddFusion', ['/up/MatMul']],
     ['xConv_0', []],
     ['Conv_0x', []],
   ])('%s, with the model alone', (name, expected) => {

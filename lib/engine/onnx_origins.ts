@@ -69,8 +69,8 @@ function knownNames(text: string, known: ReadonlyMap<string, number>): string[] 
 
 /** What may stand before a node's name: `reshape_before_A`, `squeeze_after_A`. */
 const STARTS = /^|(?<=[\s([{,|+]|\.\.\.|_(?:before|after|between|of|for|to)_)/g;
-/** What may stand behind it: `A_myl0_5`, `A_clone_1`, `A_input_quantize`. */
-const ENDS = /$|(?=[\s)\]},|+]|\.\.\.|_(?:myl\d|clone|copy|input|output|transposed?|cast|bias|\d+(?:$|[\s)\]},])))/g;
+/** What may stand behind it: `A_myl0_5`, `A_clone_1`, `A_input_quantize`; of ONNX Runtime `A/MatMulAddFusion`. */
+const ENDS = /$|(?=[\s)\]},|+]|\.\.\.|_(?:myl\d|clone|copy|input|output|transposed?|cast|bias|\d+(?:$|[\s)\]},]))|\/[A-Za-z]+Fusion)/g;
 
 function boundaries(text: string, pattern: RegExp): number[] {
   return [...text.matchAll(pattern)].map(({index}) => index);

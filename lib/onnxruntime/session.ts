@@ -17,10 +17,19 @@ export interface SessionOptions {
   threads: number;
   /** Whether threads that wait for work keep their core. Default true. */
   spinning?: boolean;
+  /** How the file begins that endProfiling() writes; none where nothing is profiled. */
+  profile?: string;
 }
 
 /** Blocks the thread. Throws UnsupportedError for operators nobody knows, FormatError (ERR_ONNX) for anything else. */
-export async function createSession({path, bytes, proto, threads, spinning = true}: SessionOptions): Promise<ort.InferenceSession> {
+export async function createSession({
+  path,
+  bytes,
+  proto,
+  threads,
+  spinning = true,
+  profile,
+}: SessionOptions): Promise<ort.InferenceSession> {
   const options: ort.InferenceSession.SessionOptions = {
     executionProviders: ['cpu'],
     intraOpNumThreads: threads,
@@ -28,6 +37,7 @@ export async function createSession({path, bytes, proto, threads, spinning = tru
     graphOptimizationLevel: 'all',
     // What a run fails with is thrown; it need not stand in the user's stderr as well.
     logSeverityLevel: 4,
+    ...(profile === undefined ? {} : {enableProfiling: true, profileFilePrefix: profile}),
     extra: {
       session: {
         intra_op: {allow_spinning: spinning ? '1' : '0'},

@@ -1,6 +1,7 @@
 /** Times of an engine's layers, joined to ONNX nodes, on the simulated TensorRT. */
 
-import {rename, writeFile} from 'node:fs/promises';
+import {readdir, rename, writeFile} from 'node:fs/promises';
+import {tmpdir} from 'node:os';
 
 import {type BuildOptions, buildEngine, Engine, type LanguageModel, loadModel} from 'tensorrt-node';
 import {afterAll, beforeAll, describe, expect, it} from 'vitest';
@@ -111,9 +112,22 @@ describe('profileLayers', () => {
     await engine.refit(folder('refittable.onnx'));
   });
 
-  it('is not for the CPU backend', async () => {
+  it('tells the nodes that ONNX Runtime runs, on the CPU', async () => {
+    const temporary = () => readdir(tmpdir()).then((names) => names.filter((name) => name.startsWith('tensorrt-node-profile-')));
+    const before = await temporary();
     await using engine = await Engine.load(folder('affine'), {backend: 'cpu', threads: 1});
-    await expect(engine.profileLayers({x})).rejects.toMatchObject({code: 'ERR_UNSUPPORTED', hint: expect.stringContaining('TensorRT')});
+    const profile = await engine.profileLayers({x}, {runs: 3, warmUp: 1});
+    expect(profile.runs).toBe(3);
+    expect(profile.layers.flatMap((layer) => layer.nodes)).toContain('MatMul');
+    expect(profile.layers[0]).toMatchObject({type: expect.stringMatching(/Gemm|MatMul/)});
+    const controller = new AbortController();
+    const long = engine.profileLayers({x}, {runs: 100_000, signal: controller.signal});
+    controller.abort();
+    await expect(long).rejects.toMatchObject({code: 'ERR_ABORTED'});
+    const another = expect(engine.profileLayers({x}, {runs: 100_000})).rejects.toMatchObject({code: 'ERR_DISPOSED'});
+    await engine.dispose();
+    await another;
+    expect(await temporary()).toEqual(before);
   });
 });
 

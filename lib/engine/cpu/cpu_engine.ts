@@ -12,7 +12,8 @@ import type {
 } from '../../native/engine_addon.js';
 import {CpuBinding} from './cpu_binding.js';
 import type {ModelTensor, TensorMessage} from './messages.js';
-import {CpuThread, disposed} from './thread.js';
+import {nodeTimes} from './node_times.js';
+import {CpuThread, disposed, type ThreadOptions} from './thread.js';
 
 export interface CpuEngineOptions {
   name: string;
@@ -38,24 +39,29 @@ export class CpuEngine implements NativeEngine {
   readonly #info: NativeEngineInfo;
   readonly #threads: readonly CpuThread[];
   readonly #idle: CpuThread[];
+  /** What its threads run. */
+  #session: ThreadOptions;
   readonly #waiting = new Set<Job>();
   #disposed: Promise<void> | undefined;
 
   private constructor(
     info: NativeEngineInfo,
     threads: readonly CpuThread[],
+    session: ThreadOptions,
     /** For people: what runs it. */
     readonly description: string,
   ) {
     this.#info = info;
     this.#threads = threads;
+    this.#session = session;
     this.#idle = [...threads];
   }
 
   /** Throws FormatError, UnsupportedError, TensorrtNodeError (ERR_BACKEND), AbortError. */
   static async load({name, modelPath, sha256, profiles, contexts, threads, signal}: CpuEngineOptions): Promise<CpuEngine> {
     const each = Math.max(1, Math.floor(threads / contexts));
-    const start = (more = {}) => CpuThread.start({modelPath, threads: each, spinning: contexts === 1, signal, ...more});
+    const session = {modelPath, threads: each, spinning: contexts === 1};
+    const start = (more = {}) => CpuThread.start({...session, signal, ...more});
     // Alone, so that a model that does not load is read once.
     const first = await start({sha256});
     const others = await Promise.allSettled(Array.from({length: contexts - 1}, () => start()));
@@ -67,7 +73,7 @@ export class CpuEngine implements NativeEngine {
     }
     const {inputs, outputs, version} = first.ready;
     const counts = contexts === 1 ? `${each} ${plural('thread', each)}` : `${contexts} contexts of ${each} ${plural('thread', each)}`;
-    return new CpuEngine(infoOf(name, inputs, outputs, profiles), started, `ONNX Runtime ${version} on the CPU, ${counts}`);
+    return new CpuEngine(infoOf(name, inputs, outputs, profiles), started, session, `ONNX Runtime ${version} on the CPU, ${counts}`);
   }
 
   info(): NativeEngineInfo {
@@ -78,11 +84,24 @@ export class CpuEngine implements NativeEngine {
     throw new UnsupportedError('the CPU backend has no layers to tell of', 'a plan has: load it on TensorRT');
   }
 
-  profileLayers(): NativeLayerProfiling {
-    throw new UnsupportedError(
-      'the CPU backend has no layers to take the time of',
-      "a plan has: load it on TensorRT; of an ONNX model on the CPU, ONNX Runtime's own enableProfiling tells nodes' times",
-    );
+  /** Of ONNX Runtime's nodes, in a session of their own. */
+  profileLayers(inputs: readonly NativeTensorData[], {runs, warmUp}: {runs: number; warmUp: number}): NativeLayerProfiling {
+    if (this.#disposed !== undefined) throw disposed();
+    const kept = inputs.map(copyOf);
+    let cancelled = false;
+    const result = nodeTimes({
+      ...this.#session,
+      runs,
+      warmUp,
+      inputs: () => kept.map(({dims, buffer}) => ({dims, buffer: buffer.slice(0)})),
+      stopped: () => cancelled,
+    });
+    return {
+      result,
+      cancel: () => {
+        cancelled = true;
+      },
+    };
   }
 
   run(inputs: readonly NativeTensorData[]): NativeRun {
@@ -119,6 +138,7 @@ export class CpuEngine implements NativeEngine {
     const [first, ...others] = this.#threads;
     await first!.refit(model);
     await Promise.all(others.map((thread) => thread.refit(model)));
+    this.#session = {...this.#session, modelPath: model};
   }
 
   dispose(): Promise<void> {

@@ -13,6 +13,8 @@ export interface ThreadData {
   threads: number;
   /** Whether ONNX Runtime's threads keep their core while they wait: not where several engines' threads want it. */
   spinning: boolean;
+  /** How the file begins that ONNX Runtime's profile is written to; none where it takes none. */
+  profile?: string;
   guard: RunGuard;
   /** Messages go both ways here, as a blocked thread can still read from a port. */
   port: MessagePort;
@@ -38,6 +40,8 @@ export type ToThread =
   | {kind: 'run'; id: number; inputs: TensorMessage[]}
   /** Takes another model's weights; its inputs and outputs must be the same. */
   | {kind: 'refit'; id: number; modelPath: string}
+  /** Writes the profile. */
+  | {kind: 'endProfiling'; id: number}
   | {kind: 'close'};
 
 export type FromThread =

@@ -31,6 +31,7 @@ export interface ModelSessionOptions {
   sha256?: string;
   threads: number;
   spinning: boolean;
+  profile?: string;
   guard: RunGuard;
 }
 
@@ -43,10 +44,10 @@ export class ModelSession implements AsyncDisposable {
   ) {}
 
   /** Throws FormatError, or UnsupportedError for operators and for types of inputs and outputs. */
-  static async load(path: string, {sha256, threads, spinning, guard}: ModelSessionOptions): Promise<ModelSession> {
+  static async load(path: string, {sha256, threads, spinning, profile, guard}: ModelSessionOptions): Promise<ModelSession> {
     const model = sha256 === undefined ? await readModel(path) : await checkModelHash(path, sha256);
     const {inputs, outputs} = tensorsOf(path, model.graph);
-    const session = await guardedRun(guard, () => createSession({path, proto: model.proto, threads, spinning}));
+    const session = await guardedRun(guard, () => createSession({path, proto: model.proto, threads, spinning, profile}));
     return new ModelSession(session, guard, inputs, outputs);
   }
 
@@ -63,6 +64,11 @@ export class ModelSession implements AsyncDisposable {
     } catch (error) {
       throw backendError(error);
     }
+  }
+
+  /** Of one that was loaded for a profile: writes it. */
+  endProfiling(): Promise<void> {
+    return guardedRun(this.guard, async () => this.session.endProfiling());
   }
 
   /** Throws FormatError where the inputs and outputs of `other` are not these. */

@@ -14,6 +14,8 @@ export interface ThreadOptions {
   sha256?: string;
   threads: number;
   spinning: boolean;
+  /** As in ThreadData. */
+  profile?: string;
   signal?: AbortSignal;
 }
 
@@ -103,6 +105,11 @@ export class CpuThread {
 
   async refit(modelPath: string): Promise<void> {
     await new Promise<TensorMessage[]>((resolve, reject) => this.#call({kind: 'refit', id: this.#nextId++, modelPath}, {resolve, reject}));
+  }
+
+  /** Where the thread was started for a profile: it is written then. */
+  async endProfiling(): Promise<void> {
+    await new Promise<TensorMessage[]>((resolve, reject) => this.#call({kind: 'endProfiling', id: this.#nextId++}, {resolve, reject}));
   }
 
   /** Settles when the calls under way have ended, and the thread with them. */

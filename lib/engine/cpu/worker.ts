@@ -32,6 +32,9 @@ function serve(first: ModelSession): void {
           {kind: 'done', id, outputs},
           outputs.map(({buffer}) => buffer),
         );
+      } else if (message.kind === 'endProfiling') {
+        await session.endProfiling();
+        send({kind: 'done', id, outputs: []});
       } else {
         const next = await ModelSession.load(message.modelPath, options);
         try {
