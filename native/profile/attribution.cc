@@ -90,18 +90,18 @@ void Attribution::settle(Call& call, Names& names, bool all) {
     const std::uint32_t name = names.numberOf(parts->front().name);
     for (Activity& each : call.waiting)
       if (each.kind == ActivityKind::kernel || isGraph || each.kind == ActivityKind::graph) each.layer = name;
-  } else if (const auto unlike = unlike_.find(parts);
-             parts != nullptr && isGraph && (unlike == unlike_.end() || unlike->second < mostUnlike)) {
+  } else if (parts != nullptr && isGraph) {
+    if (!call.compared) call.compared = isCompared(parts);
     const std::size_t expected = workOf(*parts);
-    if (!call.assigned && call.waiting.size() < expected && !all) return;
+    if (*call.compared && !call.assigned && call.waiting.size() < expected && !all) return;
     if (call.assigned) {
       // One too many, which may have shifted the others.
-      unlike_[parts] = mostUnlike;
-    } else if (call.waiting.size() == expected) {
+      unlike_[parts] = never;
+    } else if (*call.compared && call.waiting.size() == expected) {
       assign(call.waiting, *parts, names);
       call.assigned = true;
       unlike_.erase(parts);
-    } else {
+    } else if (*call.compared) {
       ++unlike_[parts];
     }
   }
@@ -111,6 +111,12 @@ void Attribution::settle(Call& call, Names& names, bool all) {
     each.step = static_cast<std::uint32_t>(stepOfRange(call.range));
   }
   letGo(call);
+}
+
+bool Attribution::isCompared(const std::shared_ptr<const GraphParts>& parts) {
+  const auto unlike = unlike_.find(parts);
+  if (unlike == unlike_.end() || unlike->second < mostUnlike) return true;
+  return unlike->second != never && ++unlike->second % comparedOf == 0;
 }
 
 void Attribution::letGo(Call& call) {

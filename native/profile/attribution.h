@@ -11,6 +11,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 #include <unordered_map>
 #include <vector>
 
@@ -51,6 +52,8 @@ class Attribution {
     // Some of its work was there; and all that it should have.
     bool seen = false;
     bool assigned = false;
+    // Whether it is compared with its parts, once that has been decided.
+    std::optional<bool> compared;
     std::vector<Activity> waiting;
   };
   struct Since {
@@ -61,13 +64,17 @@ class Attribution {
   static constexpr std::size_t mostSteps = 32'768;
   // Calls whose work has not come.
   static constexpr std::size_t mostAwaited = 16'384;
-  // Launches that were not like their parts, with none between that was, until no more are compared.
-  static constexpr int mostUnlike = 3;
+  // Launches that had less than their parts, with none between that was like them, until few more are compared: CUPTI
+  // may leave some work out for a time, or never tell of some kind of it.
+  static constexpr std::uint32_t mostUnlike = 3;
+  static constexpr std::uint32_t comparedOf = 64;
+  static constexpr std::uint32_t never = ~std::uint32_t{0};
 
   Call& call(std::uint32_t correlation);
   // Lets go of what is known of; `all`: of the rest, too.
   void settle(Call& call, Names& names, bool all);
   void letGo(Call& call);
+  bool isCompared(const std::shared_ptr<const GraphParts>& parts);
   void expire(Names& names, std::int64_t now);
 
   std::map<std::uint64_t, KnownStep> steps_;
@@ -78,7 +85,7 @@ class Attribution {
   std::uint64_t buffer_ = 0;
   std::int64_t now_ = 0;
   // How often each had another number of activities. Held, as another list may come to lie where one was.
-  std::map<std::shared_ptr<const GraphParts>, int> unlike_;
+  std::map<std::shared_ptr<const GraphParts>, std::uint32_t> unlike_;
   std::vector<Activity> ready_;
   std::size_t held_ = 0;
 };

@@ -135,6 +135,39 @@ TEST(attribution_gives_up_layers_of_graphs_that_are_not_as_they_were_captured) {
   CHECK_EQUAL(bench.place(later[1]), "2 decode ");
 }
 
+TEST(attribution_compares_few_launches_while_work_is_left_out_and_all_again_once_it_is_not) {
+  Bench bench;
+  const auto list = parts({{"layer 0", 1}, {"layer 1", 1}});
+  bench.attribution.add(step(1, Phase::decode, {list}));
+  std::uint32_t correlation = 0;
+  std::int64_t now = 0;
+  // Whether a launch with so many nodes is held until it is given up.
+  const auto isHeld = [&](int nodes) {
+    bench.attribution.nextBuffer(now);
+    bench.attribution.tie(++correlation, rangeNumber(1, 0));
+    for (int i = 0; i < nodes; ++i) bench.add(node(correlation, i));
+    const bool held = bench.take(now).empty();
+    now += Attribution::mostPatience;
+    for (const Activity& each : bench.take(now)) CHECK_EQUAL(bench.place(each), "1 decode ");
+    return held;
+  };
+  for (int i = 0; i < 3; ++i) CHECK(isHeld(1));
+  int held = 0;
+  for (int i = 0; i < 256; ++i) held += isHeld(1) ? 1 : 0;
+  CHECK_EQUAL(held, 4);
+  // Whole again: found by the next that is compared.
+  std::string layer;
+  for (int i = 0; i < 64 && layer.empty(); ++i) {
+    bench.attribution.tie(++correlation, rangeNumber(1, 0));
+    for (int each = 0; each < 2; ++each) bench.add(node(correlation, each));
+    layer = bench.name(bench.take(now).at(1).layer);
+  }
+  CHECK_EQUAL(layer, "layer 1");
+  bench.attribution.tie(++correlation, rangeNumber(1, 0));
+  for (int each = 0; each < 2; ++each) bench.add(node(correlation, each));
+  CHECK_EQUAL(bench.place(bench.take(now).at(0)), "1 decode layer 0");
+}
+
 TEST(attribution_waits_for_a_missing_node_for_so_long_and_not_for_ever) {
   Bench bench;
   const auto list = parts({{"layer 0", 1}, {"layer 1", 1}});
