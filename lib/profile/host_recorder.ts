@@ -22,8 +22,11 @@ export class HostRecorder implements Disposable {
   readonly #loop: NodeJS.Timeout;
   readonly #endObserving: () => void;
   #requests = 0;
+  /** Those that have not ended, by their tracks. */
+  readonly #underWay = new Map<string, {request: ObservedRequest; completionTokens: number}>();
+  #over = false;
 
-  /** `take` gets each event once it has ended, until `[Symbol.dispose]`. */
+  /** `take` gets each event once it has ended, and with `[Symbol.dispose]` requests that have not. */
   constructor(take: (event: HostEvent) => void) {
     this.#take = take;
     this.#garbage = new PerformanceObserver((list) => this.#collected(list.getEntries()));
@@ -46,6 +49,13 @@ export class HostRecorder implements Disposable {
     clearInterval(this.#loop);
     this.#collected(this.#garbage.takeRecords());
     this.#garbage.disconnect();
+    const now = performance.now();
+    for (const [track, {request, completionTokens}] of this.#underWay) {
+      const {startedAt, model, promptTokens} = request;
+      this.#add(track, track, startedAt, now, {model, promptTokens, completionTokens, outcome: 'under way'});
+    }
+    this.#underWay.clear();
+    this.#over = true;
   }
 
   #collected(entries: readonly PerformanceEntry[]): void {
@@ -57,8 +67,14 @@ export class HostRecorder implements Disposable {
   #request(request: ObservedRequest): RequestWatch {
     const track = `request ${++this.#requests}`;
     const {startedAt, model, promptTokens} = request;
+    const seen = {request, completionTokens: 0};
+    this.#underWay.set(track, seen);
     return {
+      tokens: (count) => {
+        seen.completionTokens += count;
+      },
       ended: ({timings, endedAt, outcome, completionTokens}: RequestEnd) => {
+        this.#underWay.delete(track);
         this.#add(track, track, startedAt, endedAt, {model, promptTokens, completionTokens, outcome, request: timings?.request});
         let at = startedAt;
         for (const phase of ['queue', 'prefill', 'decode'] as const) {
@@ -79,6 +95,7 @@ export class HostRecorder implements Disposable {
 
   /** Times in milliseconds. */
   #add(track: string, name: string, start: number, end: number, args?: HostEvent['args']): void {
+    if (this.#over) return;
     this.#take({track, name, start: Math.round(start * 1e6), end: Math.round(end * 1e6), args});
   }
 }

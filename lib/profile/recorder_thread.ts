@@ -63,6 +63,7 @@ export class RecorderThread {
   }
 
   add(event: HostEvent): void {
+    if (this.#over) return;
     if (this.#events.length + this.#waiting() >= MOST_EVENTS) {
       this.#dropped++;
       return;

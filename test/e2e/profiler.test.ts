@@ -51,6 +51,19 @@ it('records requests with their phases, work with models, garbage collection and
   expect(of('event loop').some(({start, end}) => end - start > 20e6)).toBe(true);
 });
 
+it('records requests that are under way when it stops, and hears nothing of them after that', async () => {
+  const recording = await profiler.start({file: folder('under way.json'), gpu: false});
+  const going = request();
+  going.tokens([{token: 1}, {token: 2}]);
+  const {events} = await recording.stop();
+  going.finished('length', TIMINGS);
+  const {hostEvents, state} = await readTrace(folder('under way.json'));
+  expect(hostEvents.filter(({track}) => track === 'request 1')).toMatchObject([
+    {name: 'request 1', args: {model: 'm', promptTokens: 3, completionTokens: 2, outcome: 'under way'}},
+  ]);
+  expect(state).toMatchObject({ended: true, events});
+});
+
 it('records one trace at a time, and hears of nothing once it has stopped', async () => {
   const recording = await profiler.start({file: folder('one.json'), gpu: false});
   await expect(profiler.start({file: folder('two.json'), gpu: false})).rejects.toMatchObject({code: 'ERR_BUSY'});
