@@ -225,9 +225,11 @@ function groupGaps(gaps: readonly Gap[]): GapGroup[] {
   return groups.sort((a, b) => b.total - a.total);
 }
 
-/** As `timesOf`, with what has no name under `rest`, unless nothing has one. */
+/** As `timesOf`, and last what has no name, as `rest`; nothing where nothing has one. */
 function timesOfAll<T extends Interval>(items: readonly T[], nameOf: (item: T) => string | undefined, rest: string): TimeOf[] {
-  return items.some((item) => nameOf(item) !== undefined) ? timesOf(items, (item) => nameOf(item) ?? rest) : [];
+  if (!items.some((item) => nameOf(item) !== undefined)) return [];
+  const times = timesOf(items, (item) => nameOf(item) ?? rest);
+  return [...times.filter(({name}) => name !== rest), ...times.filter(({name}) => name === rest)];
 }
 
 function timesOf<T extends Interval>(items: readonly T[], nameOf: (item: T) => string | undefined): TimeOf[] {

@@ -8,6 +8,8 @@ import type {Bound, GapGroup, Summary, TimeOf} from './summary.js';
 const ROWS = 12;
 /** Shorter gaps in all are not worth a line. */
 const MIN_GAP_SHARE = 0.001;
+/** Less, such as tokens on their way to the host, has nothing to overlap. */
+const MIN_COPY_SHARE = 0.01;
 
 const right = (title: string): Column => ({title, align: 'right'});
 
@@ -59,7 +61,8 @@ function overview({device, span, compute, bound, overlap, memory}: Summary): str
     const whose = memory.phase === undefined ? 'kernels' : `kernels of ${memory.phase} steps`;
     lines.push(`${whose} read ${formatBytes(memory.rate)}/s${reached(memory.reached)}`);
   }
-  if (overlap !== undefined) lines.push(`copies overlap with compute for ${percent(overlap.share)} of ${formatTime(overlap.copying)}`);
+  if (overlap !== undefined && overlap.copying >= span * MIN_COPY_SHARE)
+    lines.push(`copies overlap with compute for ${percent(overlap.share)} of ${formatTime(overlap.copying)}`);
   return `${lines.join('\n')}\n`;
 }
 
@@ -85,7 +88,7 @@ function slowSteps({steps, start}: Summary): string {
     .sort(([, a], [, b]) => b.excess - a.excess)
     .slice(0, ROWS)
     .map(([phase, {cause, waitedFor, count, excess, longest}]) => [
-      `${phase}: ${waitedFor ?? 'nothing known'}`,
+      `${phase}: ${waitedFor ?? (cause === 'work' ? 'kernels' : 'nothing known')}`,
       SLOW[cause],
       String(count),
       formatTime(excess),
