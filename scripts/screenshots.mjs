@@ -21,19 +21,19 @@ const WINDOW = {width: 1280, height: 800};
 /** By name: the sample, and what a reader does before the picture is taken. `whole`: all of the page; else the window. */
 const PICTURES = {
   smollm2: {sample: 'smollm2', whole: true},
-  'smollm2-slow-step': {
+  'smollm2-late-host': {
     sample: 'smollm2',
     act: async (page) => {
-      await finding(page, 'slow step');
-      await page.keyboard.press('-');
+      await finding(page, 'gap');
       await showTracks(page);
+      await hover(page, 'wait of the host');
     },
   },
   'smollm2-kernels': {
     sample: 'smollm2_kernels',
     dark: true,
     act: async (page) => {
-      await page.selectOption('#color-by', 'layer');
+      for (let i = 0; i < 3; i++) await page.keyboard.press('+');
       await showTracks(page);
     },
   },
@@ -72,7 +72,10 @@ async function take(name, {sample, dark = false, whole = false, act = async () =
   await page.goto(pathToFileURL(file).href);
   await act(page);
   await page.waitForTimeout(300);
-  await page.screenshot({path: path.join(root, 'docs', 'images', `profile-${name}.png`), fullPage: whole});
+  const {x, y, width, height} = await page.locator('#panel').boundingBox();
+  // The tooltip may reach a little beyond.
+  const clip = whole ? undefined : {x: x - 8, y: y - 8, width: width + 16, height: Math.min(height + 24, WINDOW.height - y + 8)};
+  await page.screenshot({path: path.join(root, 'docs', 'images', `profile-${name}.png`), fullPage: whole, clip});
   await page.close();
   console.log(`profile-${name}.png`);
 }

@@ -61,7 +61,10 @@ function ofActivity(activity: Activity, place: Place = activity, shared: Shared)
 
 function detailOf(activity: Activity, {phase, layer}: Place): PageDetail {
   const {kind, stream, streamName, bytes, direction, grid, block, sharedBytes, registers, pageable} = activity;
-  const fields: [string, string][] = [['stream', streamName === undefined ? String(stream) : `${streamName} (${stream})`]];
+  const fields: [string, string][] = [];
+  // The host may wait for what is of no stream.
+  if (kind !== 'synchronize' || stream !== 0)
+    fields.push(['stream', streamName === undefined ? String(stream) : `${streamName} (${stream})`]);
   if (grid !== undefined) fields.push(['grid', grid.join(' × ')]);
   if (block !== undefined) fields.push(['block', block.join(' × ')]);
   if (sharedBytes) fields.push(['shared memory', `${sharedBytes} B`]);

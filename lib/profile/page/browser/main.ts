@@ -48,6 +48,10 @@ const view = makeView(surface, [model.start, model.end], NAMES, redraw);
 const overview = makeOverview({model, left: NAMES, show: (from, to) => view.show(from, to)}, element('overview'), svg('brush'));
 
 showBreakdown(content.lists, element('tabs'), element('breakdown'), setFilter);
+for (const option of colorBy.options) {
+  const by = option.value as ColorBy;
+  option.disabled = by !== 'kernel' && !model.details.some((detail) => detail[by] !== undefined);
+}
 showLegend();
 resize();
 view.show(...model.view);
