@@ -35,8 +35,8 @@ class LayerTiming {
   LayerTiming(const DecoderModel& model, const PartChain& chain, const cuda::Stream& stream, WithWeights withWeights)
       : model_(model), chain_(chain), stream_(stream), withWeights_(std::move(withWeights)) {}
 
-  // `beginStep` is called before each step. Throws what steps throw, AbortedError where `stopped` says so between two,
-  // and UnsupportedError for parts that tell no times. Waits for all that it queued.
+  // `beginStep` is called before each step. Throws what steps throw, and AbortedError where `stopped` says so between
+  // two. Waits for all that it queued.
   StepLayers time(TimedParts parts, const StepLayersRequest& request, const std::function<void()>& beginStep,
                   const std::function<bool()>& stopped);
 
