@@ -82,14 +82,15 @@ export function readSteps({steps, models}: Pick<NativeActivities, 'steps' | 'mod
   const numbers = new Float64Array(steps);
   const read: CollectedStep[] = [];
   for (let at = 0; at < numbers.length; ) {
-    const [number, model, phase, start, end, bytesRead, count] = numbers.subarray(at, at + 7) as unknown as number[];
-    at += 7;
+    const [number, model, phase, rows, start, end, bytesRead, count] = numbers.subarray(at, at + 8) as unknown as number[];
+    at += 8;
     const requests = Array.from({length: count!}, (_, index) => ({
       request: numbers[at + 2 * index]!,
       tokens: numbers[at + 2 * index + 1]!,
     }));
     at += 2 * count!;
-    read.push({number: number!, model: models[model!]!, phase: PHASES[phase!]!, start: start!, end: end!, bytesRead: bytesRead!, requests});
+    const times = {start: start!, end: end!};
+    read.push({number: number!, model: models[model!]!, phase: PHASES[phase!]!, rows: rows!, ...times, bytesRead: bytesRead!, requests});
   }
   return read;
 }

@@ -51,6 +51,8 @@ export interface CollectedStep {
   /** Of queueing it: nanoseconds, as of activities. */
   start: number;
   end: number;
+  /** Padding is not counted. */
+  rows: number;
   /** Bytes of weights that its kernels read; what they read of keys and values is not counted. */
   bytesRead: number;
   /** By the scheduler's numbers, with the rows that each has in the step. */

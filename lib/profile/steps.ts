@@ -8,8 +8,8 @@ export interface StepArgs extends Readonly<Record<string, unknown>> {
   step: number;
   model: string;
   phase: string;
-  /** Of its requests, in all; one each in a decode step. */
   rows: number;
+  /** Of its requests, in all; one each in a decode step. Those of a score are no request's. */
   tokens: number;
   requests: readonly number[];
   /** Bytes of weights that its kernels read. */
@@ -17,8 +17,8 @@ export interface StepArgs extends Readonly<Record<string, unknown>> {
 }
 
 /** On the track 'scheduler': from when the host began to queue it until all of it was queued. */
-export function stepEvent({number: step, model, phase, start, end, bytesRead, requests}: CollectedStep): HostEvent {
+export function stepEvent({number: step, model, phase, rows, start, end, bytesRead, requests}: CollectedStep): HostEvent {
   const tokens = requests.reduce((sum, each) => sum + each.tokens, 0);
-  const args: StepArgs = {step, model, phase, rows: tokens, tokens, requests: requests.map(({request}) => request), bytesRead};
+  const args: StepArgs = {step, model, phase, rows, tokens, requests: requests.map(({request}) => request), bytesRead};
   return {track: 'scheduler', name: phase, start, end, args};
 }

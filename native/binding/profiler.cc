@@ -79,17 +79,17 @@ std::shared_ptr<Collection> begin(const profile::CollectorOptions& options) {
   }
 }
 
-// As numbers: of each step its own, its model's in `models`, its phase, begin, end, bytes read, and how many requests
-// there are, then of each its number and tokens.
+// As numbers: of each step its own, its model's in `models`, its phase, rows, begin, end, bytes read, and how many
+// requests there are, then of each its number and tokens.
 std::vector<double> pack(const std::deque<profile::StepRecord>& steps, std::vector<std::string>& models) {
   std::vector<double> packed;
   for (const profile::StepRecord& step : steps) {
     auto model = std::find(models.begin(), models.end(), *step.model);
     if (model == models.end()) model = models.insert(model, *step.model);
-    packed.insert(packed.end(),
-                  {static_cast<double>(step.number), static_cast<double>(model - models.begin()),
-                   static_cast<double>(step.phase), static_cast<double>(step.begin), static_cast<double>(step.end),
-                   static_cast<double>(step.bytesRead), static_cast<double>(step.requests.size())});
+    packed.insert(packed.end(), {static_cast<double>(step.number), static_cast<double>(model - models.begin()),
+                                 static_cast<double>(step.phase), static_cast<double>(step.rows),
+                                 static_cast<double>(step.begin), static_cast<double>(step.end),
+                                 static_cast<double>(step.bytesRead), static_cast<double>(step.requests.size())});
     for (const profile::ServedRequest& each : step.requests) {
       packed.push_back(static_cast<double>(each.number));
       packed.push_back(static_cast<double>(each.tokens));

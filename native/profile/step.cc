@@ -67,6 +67,7 @@ Step::Step(Phase phase, const std::shared_ptr<const std::string>& model, std::si
   record_.number = StepQueue::instance().number();
   record_.model = model;
   record_.phase = phase;
+  record_.rows = static_cast<std::uint32_t>(rows);
   record_.begin = hostTime();
   currentStep = this;
   mostly(nullptr);

@@ -40,6 +40,8 @@ struct StepRecord {
   // Of queueing it: nanoseconds of CLOCK_MONOTONIC.
   std::int64_t begin = 0;
   std::int64_t end = 0;
+  // Padding is not counted.
+  std::uint32_t rows = 0;
   // Bytes of weights that its kernels read.
   std::uint64_t bytesRead = 0;
   std::vector<ServedRequest> requests;

@@ -65,6 +65,9 @@ TEST(steps_are_told_with_their_requests_and_tokens) {
     CHECK(end <= step.begin && step.begin <= step.end);
     last = step.number;
     end = step.end;
+    std::uint32_t tokens = 0;
+    for (const profile::ServedRequest& each : step.requests) tokens += each.tokens;
+    CHECK_EQUAL(step.rows, tokens);
     for (const profile::ServedRequest& each : step.requests) {
       if (step.phase == profile::Phase::prefill) {
         prompts[each.number] += each.tokens;

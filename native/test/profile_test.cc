@@ -314,7 +314,7 @@ TEST(profile_tells_of_steps_and_whose_work_they_did) {
   const double before = hostTime();
   launch(machine.stream, "outside");
   {
-    profile::Step step(profile::Phase::prefill, toy, 1);
+    profile::Step step(profile::Phase::prefill, toy, 15);
     step.serve(7, 12);
     step.serve(9, 3);
     step.reads(4096);
@@ -340,6 +340,7 @@ TEST(profile_tells_of_steps_and_whose_work_they_did) {
   CHECK_EQUAL(*first.model, "toy");
   CHECK_EQUAL(first.phase, profile::Phase::prefill);
   CHECK_EQUAL(first.bytesRead, 4096U);
+  CHECK_EQUAL(first.rows, 15U);
   CHECK_EQUAL(first.requests.size(), 2U);
   CHECK_EQUAL(first.requests[1].number, 9U);
   CHECK_EQUAL(first.requests[1].tokens, 3U);
