@@ -8,7 +8,6 @@ import {type GpuCollectionOptions, originOfTimes} from '../native/gpu_collection
 import {onAbort} from '../on_abort.js';
 import {abortSignal, integer, noOthers, number, object} from '../options.js';
 import type {CardSpeeds} from './activity.js';
-import {notedCardSpeeds} from './card_speeds.js';
 import {HostRecorder} from './host_recorder.js';
 import {RecorderThread} from './recorder_thread.js';
 import type {ProfileResult} from './recording_messages.js';
@@ -19,7 +18,7 @@ export interface ProfileOptions extends Pick<TraceWriterOptions, 'maxBytes'>, Pi
   file: string;
   /** true: fail where the GPU's activity cannot be collected. false: the host alone. Default: with the GPU's where that can be. */
   gpu?: boolean;
-  /** What the card can do, in bytes a second, for summaries to say how much of that was reached. Default: as it was measured for a plan. */
+  /** What the card can do, in bytes a second, for summaries to say how much of that was reached. Default: as it was measured for a plan and kept in the cache folder. */
   speeds?: CardSpeeds;
   /** Stops the recording, as `stop` does. */
   signal?: AbortSignal;
@@ -108,7 +107,7 @@ export const profiler = {
         maxBytes,
         cuptiPath,
         graphNodes,
-        speeds: speeds ?? notedCardSpeeds(),
+        speeds,
         ...clock,
       });
       current = new Recording(file, thread, problem, signal);

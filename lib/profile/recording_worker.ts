@@ -3,10 +3,13 @@
 import {setImmediate as nextTurn} from 'node:timers/promises';
 import {parentPort, workerData} from 'node:worker_threads';
 
+import {defaultCacheFolder} from '../engine/build/cache_paths.js';
 import {messageOf} from '../errors.js';
+import type {NativeDeviceInfo} from '../native/addon.js';
 import {GpuCollection} from '../native/gpu_collection.js';
 import {loadAddon} from '../native/load.js';
-import type {TraceInfo} from './activity.js';
+import {keptGpuSpeeds} from '../weights/measured_speeds.js';
+import type {CardSpeeds, TraceInfo} from './activity.js';
 import {toPlainError} from './plain_error.js';
 import {
   ENDED,
@@ -49,7 +52,7 @@ class Recorder {
     const {file, maxBytes, speeds, timeOrigin} = options;
     const [collection, problem] = await collect(options);
     try {
-      const writer = new TraceWriter(file, {maxBytes, info: {...describe(collection), timeOrigin, speeds}});
+      const writer = new TraceWriter(file, {maxBytes, info: {...(await describe(collection)), timeOrigin, ...(speeds && {speeds})}});
       return new Recorder(file, writer, collection, problem);
     } catch (error) {
       await collection?.stop();
@@ -129,11 +132,18 @@ async function collect(options: RecorderOptions): Promise<[GpuCollection | undef
   }
 }
 
-function describe(collection: GpuCollection | undefined): TraceInfo {
+async function describe(collection: GpuCollection | undefined): Promise<TraceInfo> {
   if (collection === undefined) return {source: 'host'};
-  const device = loadAddon().addon?.devices()[0]?.name;
-  if (collection.problem !== undefined) return {source: 'events', device};
-  return {source: `CUPTI ${collection.version}`, graphNodes: collection.graphNodes, device};
+  const gpu = loadAddon().addon?.devices()[0];
+  const about = {device: gpu?.name, speeds: gpu && (await keptSpeeds(gpu))};
+  if (collection.problem !== undefined) return {source: 'events', ...about};
+  return {source: `CUPTI ${collection.version}`, graphNodes: collection.graphNodes, ...about};
+}
+
+async function keptSpeeds({name, computeMajor, computeMinor}: NativeDeviceInfo): Promise<CardSpeeds | undefined> {
+  const gpu = {name, computeCapability: `${computeMajor}.${computeMinor}`};
+  const kept = await keptGpuSpeeds({folder: defaultCacheFolder(process.env), gpu});
+  return kept && {memory: kept.weightReads, toDevice: kept.hostToDevice};
 }
 
 const port = parentPort!;

@@ -5,9 +5,8 @@ import {expect, it} from 'vitest';
 
 import {temporaryFolder} from '../../test/support/temporary_folder.js';
 import type {Device} from '../native/device.js';
-import {notedCardSpeeds} from '../profile/card_speeds.js';
 import type {Progress} from '../progress.js';
-import {gpuSpeeds} from './measured_speeds.js';
+import {gpuSpeeds, keptGpuSpeeds} from './measured_speeds.js';
 
 const folder = temporaryFolder();
 const gpu = {name: 'NVIDIA H100 80GB HBM3', computeCapability: '9.0'};
@@ -50,8 +49,8 @@ it('are measured once for a kind of GPU, and again when asked to', async () => {
   const steps: Progress[] = [];
   const speeds = await speedsOf(device, 'once', {onProgress: (step) => steps.push(step)});
   expect(speeds).toEqual({weightReads: 3e12, hostToDevice: 1000 * 2 ** 26});
-  // For recordings.
-  expect(notedCardSpeeds()).toEqual({memory: 3e12, toDevice: 1000 * 2 ** 26});
+  expect(await keptGpuSpeeds({folder: folder('once'), gpu})).toEqual(speeds);
+  expect(await keptGpuSpeeds({folder: folder('once'), gpu: {...gpu, name: 'another'}})).toBeUndefined();
   expect(device).toMatchObject({measured: [2 ** 30], trimmed: 1});
   expect(steps.map(({phase, done}) => [phase, done])).toEqual([
     ['measure', 0],

@@ -5,7 +5,6 @@ import {dirname, join} from 'node:path';
 
 import {cacheName} from '../engine/build/cache_paths.js';
 import type {Device} from '../native/device.js';
-import {noteCardSpeeds} from '../profile/card_speeds.js';
 import type {OnProgress} from '../progress.js';
 import {replaceFile} from '../replace_file.js';
 import {copySpeed} from './copy_speed.js';
@@ -34,15 +33,8 @@ const READ_SHARE = 1 / 8;
 /**
  * Throws CudaError, AbortError. Other work on the GPU makes it slower, and is made slower for a few milliseconds.
  */
-export async function gpuSpeeds(device: Device, options: MeasureOptions): Promise<GpuSpeeds> {
-  const speeds = await keptOrMeasured(device, options);
-  noteCardSpeeds({memory: speeds.weightReads, toDevice: speeds.hostToDevice});
-  return speeds;
-}
-
-async function keptOrMeasured(device: Device, {folder, gpu, again, signal, onProgress}: MeasureOptions): Promise<GpuSpeeds> {
-  const file = join(folder, 'speeds', `${cacheName(gpu)}.json`);
-  const kept = again ? undefined : await readKept(file);
+export async function gpuSpeeds(device: Device, {folder, gpu, again, signal, onProgress}: MeasureOptions): Promise<GpuSpeeds> {
+  const kept = again ? undefined : await keptGpuSpeeds({folder, gpu});
   if (kept !== undefined) return kept;
   const step = (done: number, detail: string) => onProgress?.({phase: 'measure', done, total: 2, unit: 'steps', detail});
   step(0, 'copies to the GPU');
@@ -53,17 +45,22 @@ async function keptOrMeasured(device: Device, {folder, gpu, again, signal, onPro
   device.trimDevice();
   step(2, 'done');
   const speeds = {weightReads, hostToDevice};
+  const file = fileOf({folder, gpu});
   await mkdir(dirname(file), {recursive: true});
   await replaceFile(file, (temporary) => writeFile(temporary, JSON.stringify({formatVersion: 1, gpu: gpu.name, ...speeds})));
   return speeds;
 }
 
-/** Undefined where there is nothing, or nothing that makes sense. */
-async function readKept(file: string): Promise<GpuSpeeds | undefined> {
+/** As they were measured once; undefined where they were not. Measures nothing. */
+export async function keptGpuSpeeds(options: Pick<MeasureOptions, 'folder' | 'gpu'>): Promise<GpuSpeeds | undefined> {
   try {
-    const {formatVersion, weightReads, hostToDevice} = JSON.parse(await readFile(file, 'utf8'));
+    const {formatVersion, weightReads, hostToDevice} = JSON.parse(await readFile(fileOf(options), 'utf8'));
     return formatVersion === 1 && weightReads > 0 && hostToDevice > 0 ? {weightReads, hostToDevice} : undefined;
   } catch {
     return undefined;
   }
+}
+
+function fileOf({folder, gpu}: Pick<MeasureOptions, 'folder' | 'gpu'>): string {
+  return join(folder, 'speeds', `${cacheName(gpu)}.json`);
 }

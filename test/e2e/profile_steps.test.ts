@@ -11,6 +11,7 @@ import {readTrace} from '../../dist/profile/trace_reader.js';
 import {languageModelFolder} from '../support/language_model_folder.js';
 import {temporaryFolder} from '../support/temporary_folder.js';
 import {projectFile, runNode, simulatedDriver} from './helpers/child.js';
+import {MAIN} from './helpers/command.js';
 
 const LAYERS = 3;
 const folder = temporaryFolder();
@@ -21,17 +22,21 @@ beforeAll(async () => {
   await languageModelFolder(folder('model'), {layerCount: LAYERS});
 });
 
-async function record(name: string, options: object, env: Record<string, string> = {}): Promise<Trace & {problem: string}> {
-  const file = folder(`${name}.json`);
-  const script = projectFile('test/e2e/profile/generate.mjs');
-  const {status, stdout, stderr} = await runNode([script, JSON.stringify({model: folder('model'), file, ...options})], {
+function environment(): Record<string, string> {
+  return {
     TENSORRT_NODE_CUDA_DRIVER: driver,
     TENSORRT_NODE_SIMULATOR: 'operationNs=2000',
     TENSORRT_ROOT: path.dirname(driver),
     TENSORRT_NODE_CACHE: folder('cache'),
     CUPTI_LIBRARY: path.join(path.dirname(driver), 'libcupti.so.13'),
-    ...env,
-  });
+  };
+}
+
+async function record(name: string, options: object, env: Record<string, string> = {}): Promise<Trace & {problem: string}> {
+  const file = folder(`${name}.json`);
+  const script = projectFile('test/e2e/profile/generate.mjs');
+  const given = JSON.stringify({model: folder('model'), file, ...options});
+  const {status, stdout, stderr} = await runNode([script, given], {...environment(), ...env});
   if (status !== 0) throw new Error(stderr);
   expect(stderr).toBe('');
   return {...(await readTrace(file)), problem: stdout.trim()};
@@ -116,6 +121,15 @@ it('launches of graphs as one have their step and phase, and a layer where the g
   expect(graphs.filter(({step, phase}) => step === undefined || phase === undefined)).toEqual([]);
   const streamed = await record('streamed', {placement: 'ram'});
   expect(streamed.activities.filter(({kind, layer}) => kind === 'graph' && layer === 'layer 1').length).toBeGreaterThan(20);
+});
+
+it('speeds that were measured once on the machine are those of the card', async () => {
+  expect((await record('unknown', {})).info.speeds).toBeUndefined();
+  const {status, stderr} = await runNode([MAIN, 'plan', folder('model')], environment());
+  expect([status, stderr]).toEqual([0, expect.any(String)]);
+  const {info} = await record('known', {});
+  expect(info.speeds).toEqual({memory: expect.any(Number), toDevice: expect.any(Number)});
+  expect((await record('told', {speeds: {memory: 5e9}})).info.speeds).toEqual({memory: 5e9});
 });
 
 describe.each([
