@@ -12,10 +12,10 @@ enum class ActivityKind : std::uint32_t { kernel, copy, set, graph, synchronize,
 enum class Direction : std::uint32_t { none, toDevice, toHost, onDevice };
 
 struct Activity {
-  // Nanoseconds since the origin that the collection was started with; of a range, which is no time, 0.
+  // Nanoseconds since the origin that the collection was started with.
   double start = 0;
   double end = 0;
-  // Copied or set; of a range its number.
+  // Copied or set. CUPTI's ranges, which have no times and are not given away, have their number here.
   double bytes = 0;
   ActivityKind kind = ActivityKind::kernel;
   Direction direction = Direction::none;
