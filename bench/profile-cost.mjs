@@ -2,12 +2,13 @@
  * What does watching cost? Tokens per second of SmolLM2, one stream, greedy: after a recording that was stopped, while
  * one is under way, and with metrics, spans and logs on; each against a process that never did any of it.
  *
- *   node bench/profile-cost.mjs [--folder bench/.models/135m] [--rounds 12] [--tokens 1000] [--sides stopped,timeline,…] [--save]
+ *   node bench/profile-cost.mjs [--folder bench/.models/135m] [--rounds 6] [--generations 2] [--tokens 1000]
+ *                               [--sides stopped,stopped_later,timeline,nodes,metrics] [--save]
  *
  * Needs a GPU, CUPTI, `npm run build`, `build:addon`. A process for each side, all with the model loaded, of which one
- * generates at a time, in turns whose order changes; ratios are medians over the rounds of a side's speed by that of the
- * process that never did any of it. `again` is that process a second time: how far equals are apart. Speeds are the
- * scheduler's, without what JavaScript takes. Some 50 s on an H100.
+ * generates at a time, in turns whose order changes; then all of it again with new processes. Values are medians over the
+ * rounds of a side's speed by the mean of two processes that never did any of it; how far these are apart is told as
+ * `equals_ratio`. Speeds are the scheduler's, without what JavaScript takes. Some 50 s on an H100.
  */
 
 import {fork} from 'node:child_process';
@@ -30,18 +31,20 @@ const CLAIMS = {
   nodes: 'timeline_nodes_ratio',
   metrics: 'metrics_ratio',
 };
-const WARM_UP = 2;
+const WARM_UP = 1;
 
 const {values: options} = parseArgs({
   options: {
     folder: {type: 'string', default: path.join(modelsFolder, '135m')},
-    rounds: {type: 'string', default: '12'},
+    rounds: {type: 'string', default: '6'},
+    /** Processes of each side, one after another. */
+    generations: {type: 'string', default: '2'},
     tokens: {type: 'string', default: '1000'},
-    sides: {type: 'string', default: Object.keys(CLAIMS).join(',')},
+    sides: {type: 'string', default: 'stopped,timeline,nodes,metrics'},
     save: {type: 'boolean'},
   },
 });
-const [rounds, tokens] = [Number(options.rounds), Number(options.tokens)];
+const [rounds, generations, tokens] = [options.rounds, options.generations, options.tokens].map(Number);
 const unknown = options.sides.split(',').find((side) => CLAIMS[side] === undefined);
 if (unknown !== undefined) {
   say(`profile-cost.mjs: sides are ${Object.keys(CLAIMS).join(', ')}, not ${unknown}`);
@@ -54,45 +57,63 @@ const traces = mkdtempSync(path.join(os.tmpdir(), 'tensorrt-node-profile-'));
 process.once('exit', () => rmSync(traces, {recursive: true, force: true}));
 
 const names = ['never', 'again', ...options.sides.split(',')];
-const sides = [];
-// One after another, as the first may have to build what the others find.
-for (const name of names) sides.push(await begin(name));
+/** By side: speeds of each round, and by how much they are those of the processes that never did any of it. */
+const measured = new Map(names.map((name) => [name, {speeds: [], ratios: []}]));
+for (let generation = 0; generation < generations; generation++) await measureGeneration();
 
-for (let round = -WARM_UP; round < rounds; round++) {
-  for (const index of sides.keys()) {
-    const side = sides[(index + round + WARM_UP) % sides.length];
-    const {speed, tokens: count} = await ask(side.child, {tokens});
-    side.tokens = count;
-    if (round >= 0) side.speeds.push(speed);
-  }
-}
-for (const side of sides) side.recorded = (await ask(side.child, {})).result;
-
-const [never, again] = sides;
-const ratiosOf = ({speeds}) => speeds.map((speed, round) => speed / never.speeds[round]);
-for (const {name, speeds, recorded, tokens: count} of sides.slice(2)) {
-  const value = median(speeds) / median(never.speeds);
-  const byRound = ratiosOf({speeds});
-  say(`3.${CLAIMS[name]}: ${value.toFixed(4)} (by rounds ${median(byRound).toFixed(4)}): ${median(speeds).toFixed(1)} tok/s`);
+const never = median(['never', 'again'].flatMap((name) => measured.get(name).speeds));
+for (const [name, {speeds, ratios, recorded, tokens: count}] of measured) {
+  if (CLAIMS[name] === undefined) continue;
+  const value = median(ratios);
+  say(`3.${CLAIMS[name]}: ${value.toFixed(4)}: ${median(speeds).toFixed(1)} tok/s`);
   results.record({
     claim: `profile.3.${CLAIMS[name]}`,
     value,
     unit: 'fraction',
     tok_s: rounded(median(speeds)),
-    never_tok_s: rounded(median(never.speeds)),
-    by_rounds: {median: median(byRound), p10: percentile(byRound, 0.1), p90: percentile(byRound, 0.9)},
-    equals_ratio: median(again.speeds) / median(never.speeds),
+    never_tok_s: rounded(never),
+    of_medians: median(speeds) / never,
+    p10: percentile(ratios, 0.1),
+    p90: percentile(ratios, 0.9),
+    equals_ratio: median(measured.get('again').speeds) / median(measured.get('never').speeds),
+    processes: generations,
     rounds,
     tokens: count,
     ...(recorded === undefined ? {} : {recorded_events: recorded.events, dropped: recorded.dropped, lost: recorded.lost}),
   });
 }
 
+/** With processes of its own: what two of them differ in for good would otherwise count as the cost. */
+async function measureGeneration() {
+  const sides = [];
+  // One after another, as the first may have to build what the others find.
+  for (const name of names) sides.push(await begin(name));
+  for (let round = -WARM_UP; round < rounds; round++) {
+    const speeds = new Map();
+    for (const index of sides.keys()) {
+      const {name, child} = sides[(index + round + WARM_UP) % sides.length];
+      const {speed, tokens: count} = await ask(child, {tokens});
+      speeds.set(name, speed);
+      measured.get(name).tokens = count;
+    }
+    if (round < 0) continue;
+    const base = (speeds.get('never') + speeds.get('again')) / 2;
+    for (const [name, speed] of speeds) {
+      measured.get(name).speeds.push(speed);
+      measured.get(name).ratios.push(speed / base);
+    }
+  }
+  for (const {name, child} of sides) {
+    measured.get(name).recorded = (await ask(child, {})).result;
+    child.unref();
+  }
+}
+
 async function begin(name) {
   const child = fork(new URL('profile/cost_side.mjs', import.meta.url), [name, folder, traces]);
   const {ready} = await answer(child);
   say(`${name}: ${ready}`);
-  return {name, child, speeds: [], tokens: 0};
+  return {name, child};
 }
 
 function ask(child, message) {
