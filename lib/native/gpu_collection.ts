@@ -73,7 +73,7 @@ export class GpuCollection {
     return new GpuCollection(addon, collection, library, version, problem, nodes);
   }
 
-  /** What has been collected and not taken, in no order; at most 16,384 activities. They come once their step is known, which may take some seconds. */
+  /** What has been collected and not taken, in no order; at most 16,384 activities. They come once their step is known, up to a second after they ended. */
   take(): ActivityBatch {
     const taken = translated(() => this.#addon.takeActivities(this.#collection, mostAtOnce));
     return {activities: this.#reader.read(taken), steps: readSteps(taken), dropped: taken.dropped};
@@ -85,9 +85,9 @@ export class GpuCollection {
     return {activities: this.#reader.packed(taken), steps: readSteps(taken), dropped: taken.dropped};
   }
 
-  /** Ends it; `take` then gives what is left, until an empty batch. Work under way is not waited for. `ending`: the process is. More calls do nothing. */
-  async stop({ending = false}: {ending?: boolean} = {}): Promise<void> {
-    await this.#addon.stopProfiler(this.#collection, ending).catch(rethrowTyped);
+  /** Ends it; `take` then gives what is left, until an empty batch. Work under way is not waited for. More calls do nothing. */
+  async stop(): Promise<void> {
+    await this.#addon.stopProfiler(this.#collection).catch(rethrowTyped);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

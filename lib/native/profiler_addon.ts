@@ -76,10 +76,9 @@ export interface ProfilerAddon {
   startProfiler(options: NativeProfilerOptions): Promise<NativeProfiler>;
   /**
    * Ends it; what was collected can still be taken until another begins. Work that is under way is not waited for, and
-   * counts as dropped. More calls do nothing. CUPTI leaves the process, which would cost every call of the driver, unless
-   * the process is `ending`.
+   * counts as dropped. More calls do nothing.
    */
-  stopProfiler(collection: NativeCollection, ending: boolean): Promise<void>;
+  stopProfiler(collection: NativeCollection): Promise<void>;
   /** The oldest that have been collected and not taken; at most `most`. New ones come about every 100 ms. */
   takeActivities(collection: NativeCollection, most: number): NativeActivities;
 }

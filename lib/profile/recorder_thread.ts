@@ -74,7 +74,7 @@ export class RecorderThread {
 
   /** Ends the trace. Rejects with what could not be written. */
   stop(): Promise<ProfileResult> {
-    this.#askToStop(false);
+    this.#askToStop();
     this.#worker.ref();
     return this.#stopped;
   }
@@ -82,13 +82,13 @@ export class RecorderThread {
   /** The same for a thread that exits: blocks until the file is closed, for some seconds at most. */
   stopNow(): void {
     if (this.#over) return;
-    this.#askToStop(true);
+    this.#askToStop();
     Atomics.wait(this.#state, ENDED, 0, EXIT_MILLISECONDS);
   }
 
-  #askToStop(ending: boolean): void {
+  #askToStop(): void {
     this.#post();
-    this.#worker.postMessage({kind: 'stop', ending} satisfies ToRecorder);
+    this.#worker.postMessage({kind: 'stop'} satisfies ToRecorder);
   }
 
   /** Events that the other thread has been sent and not taken. */

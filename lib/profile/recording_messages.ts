@@ -42,8 +42,8 @@ export interface ProfileResult {
   lost: number;
 }
 
-/** `dropped`: of the events since the last batch. `ending`: the process is. */
-export type ToRecorder = {kind: 'events'; events: readonly HostEvent[]; dropped: number} | {kind: 'stop'; ending: boolean};
+/** `dropped`: of the events since the last batch. */
+export type ToRecorder = {kind: 'events'; events: readonly HostEvent[]; dropped: number} | {kind: 'stop'};
 
 export type FromRecorder =
   | {kind: 'started'; problem: string | undefined}

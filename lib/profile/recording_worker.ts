@@ -68,10 +68,10 @@ class Recorder {
   }
 
   /** Throws what could not be written, once all that can be ended has. */
-  async stop(ending: boolean): Promise<ProfileResult> {
+  async stop(): Promise<ProfileResult> {
     clearInterval(this.#timer);
     try {
-      await this.#gpu?.stop({ending});
+      await this.#gpu?.stop();
       await this.#taking;
       await this.#take();
     } finally {
@@ -153,10 +153,10 @@ function send(message: FromRecorder): void {
   port.postMessage(message);
 }
 
-async function stop(recorder: Recorder, ending: boolean, ended: RecorderState): Promise<void> {
+async function stop(recorder: Recorder, ended: RecorderState): Promise<void> {
   let message: FromRecorder;
   try {
-    message = {kind: 'stopped', result: await recorder.stop(ending)};
+    message = {kind: 'stopped', result: await recorder.stop()};
   } catch (error) {
     message = {kind: 'failed', error: toPlainError(error)};
   }
@@ -177,7 +177,7 @@ try {
     } else if (!stopping) {
       // An exit in the middle of a stop asks again.
       stopping = true;
-      void stop(recorder, message.ending, state);
+      void stop(recorder, state);
     }
   });
   send({kind: 'started', problem: recorder.problem});

@@ -28,9 +28,7 @@ class Collection final : public Stoppable {
   explicit Collection(std::uint64_t number) : number_(number) {}
   ~Collection() override { stop(); }
 
-  // The process or its thread ends.
-  void stop() override { Collector::instance().stop(number_, false); }
-  void stopAndGoOn() { Collector::instance().stop(number_); }
+  void stop() override { Collector::instance().stop(number_); }
   std::uint64_t number() const noexcept { return number_; }
 
  private:
@@ -146,13 +144,8 @@ Napi::Value stopProfiler(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return guarded(env, [&]() -> Napi::Value {
     const auto collection = unwrap<CollectionObject>(info[0]).collection();
-    const bool ending = info[1].ToBoolean().Value();
-    return Instance::of(env).run(info[0].As<Napi::Object>(), [collection, ending]() -> Instance::MakeValue {
-      if (ending) {
-        collection->stop();
-      } else {
-        collection->stopAndGoOn();
-      }
+    return Instance::of(env).run(info[0].As<Napi::Object>(), [collection]() -> Instance::MakeValue {
+      collection->stop();
       return {};
     });
   });

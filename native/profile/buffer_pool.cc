@@ -32,11 +32,6 @@ void BufferPool::give(std::uint8_t* buffer) noexcept {
     if (each.memory.get() == buffer) each.out = false;
 }
 
-void BufferPool::reclaim() noexcept {
-  const std::lock_guard lock(mutex_);
-  for (Buffer& each : buffers_) each.out = false;
-}
-
 void BufferPool::trim() noexcept {
   const std::lock_guard lock(mutex_);
   std::erase_if(buffers_, [](const Buffer& each) { return !each.out; });

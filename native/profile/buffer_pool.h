@@ -18,8 +18,6 @@ class BufferPool {
   // Aligned for any record. Null where all are out, or memory is.
   std::uint8_t* take() noexcept;
   void give(std::uint8_t* buffer) noexcept;
-  // Takes back those that are out: nobody holds them any more.
-  void reclaim() noexcept;
   // Frees those that are not out.
   void trim() noexcept;
   // Those that exist, for tests.

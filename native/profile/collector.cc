@@ -4,14 +4,11 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <new>
-#include <thread>
 #include <utility>
 
 #include "cuda/graph_tracing.h"
 #include "cuda/stream_names.h"
-#include "detach.h"
 #include "host_time.h"
 
 namespace tensorrt_node::profile {
@@ -82,7 +79,6 @@ std::uint64_t Collector::start(const CollectorOptions& options) {
     StepQueue::instance().open(false);
   } catch (...) {
     disable();
-    leaveProcess();
     throw;
   }
   collecting_ = true;
@@ -94,7 +90,7 @@ CollectorInfo Collector::info() const {
   return cupti_ && !byEvents_ ? CollectorInfo{cupti_->path(), cupti_->version(), !tracesLaunches_} : CollectorInfo{};
 }
 
-void Collector::stop(std::uint64_t collection, bool processGoesOn) noexcept {
+void Collector::stop(std::uint64_t collection) noexcept {
   const std::lock_guard turn(turn_);
   if (!collecting_ || collection != collection_) return;
   StepQueue::instance().close();
@@ -105,7 +101,6 @@ void Collector::stop(std::uint64_t collection, bool processGoesOn) noexcept {
     return;
   }
   disable();
-  if (processGoesOn) leaveProcess();
   collecting_ = false;
 }
 
@@ -165,29 +160,23 @@ void Collector::takeSteps() {
 }
 
 bool Collector::enter(std::uint64_t range) noexcept {
-  if (!ranges_.load(std::memory_order_relaxed)) return false;
-  ++entered_;
-  // With it, CUPTI is open, and stays in the process until this thread has left.
-  if (ranges_ && cupti_->pushCorrelation(rangeKind, range) == success) return true;
-  --entered_;
-  return false;
+  // With it, CUPTI is open.
+  return ranges_.load(std::memory_order_acquire) && cupti_->pushCorrelation(rangeKind, range) == success;
 }
 
 void Collector::leave() noexcept {
   std::uint64_t last = 0;
   cupti_->popCorrelation(rangeKind, &last);
-  --entered_;
 }
 
 void Collector::open(const std::vector<std::string>& libraries) {
-  if (cupti_ && attached_) return;
-  const Cupti opened = cupti_ ? *cupti_ : Cupti::open(libraries);
+  if (cupti_) return;
+  const Cupti opened = Cupti::open(libraries);
   keepThisLibrary();
   // Before anything is enabled. What CUPTI makes of it is measured, so it may as well refuse.
   opened.registerTimestamp([]() noexcept { return static_cast<std::uint64_t>(hostTime()); });
   opened.check(opened.registerCallbacks(requestBuffer, completeBuffer), "cuptiActivityRegisterCallbacks");
   cupti_ = opened;
-  attached_ = true;
 }
 
 void Collector::enable(const CollectorOptions& options) {
@@ -210,11 +199,11 @@ void Collector::enableRanges() noexcept {
   enabled_.push_back(cupti::Kind::externalCorrelation);
   if (cupti_->enableDriverApi != nullptr)
     for (const std::uint32_t call : queueingCalls) cupti_->enableDriverApi(call, 1);
-  ranges_ = true;
+  ranges_.store(true, std::memory_order_release);
 }
 
 void Collector::disable() noexcept {
-  ranges_ = false;
+  ranges_.store(false, std::memory_order_release);
   cupti_->flushPeriod(0);
   if (cupti_->enableDriverApi != nullptr && std::erase(enabled_, cupti::Kind::externalCorrelation) > 0) {
     for (const std::uint32_t call : queueingCalls) cupti_->enableDriverApi(call, 0);
@@ -237,19 +226,6 @@ void Collector::disable() noexcept {
     accepting_ = false;
   }
   buffers_.trim();
-}
-
-// Once nobody is in CUPTI: with a step that takes long to queue it stays, and costs what it does.
-void Collector::leaveProcess() noexcept {
-  constexpr int mostMilliseconds = 500;
-  for (int waited = 0; entered_ != 0; ++waited) {
-    if (waited == mostMilliseconds) return;
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  }
-  if (!detach(*cupti_)) return;
-  cuda::GraphTracing::instance().forgetTraced();
-  attached_ = false;
-  buffers_.reclaim();
 }
 
 void Collector::nameStreams(bool wanted) {

@@ -83,8 +83,7 @@ class Collector {
   CollectorInfo info() const;
   // Ends that collection, unless it has ended. Work that is under way is not waited for: it counts as dropped.
   // Activities can be taken until the next start. May take milliseconds.
-  // If the process goes on, it does without CUPTI from then on, as far as that can be done.
-  void stop(std::uint64_t collection, bool processGoesOn = true) noexcept;
+  void stop(std::uint64_t collection) noexcept;
   // At most `most` activities of that collection; nothing of one that is over and followed by another. Activities come
   // once it is known which step they are of, or that they are of none: some seconds after they ended.
   TakenActivities take(std::uint64_t collection, std::size_t most);
@@ -109,7 +108,6 @@ class Collector {
   void enable(cupti::Kind kind);
   void enableRanges() noexcept;
   void disable() noexcept;
-  void leaveProcess() noexcept;
   void nameStreams(bool wanted);
   void measureClock();
   void read(std::uint8_t* buffer, std::size_t validBytes);
@@ -125,10 +123,6 @@ class Collector {
   bool collecting_ = false;
   bool tracesLaunches_ = false;
   std::atomic<bool> ranges_{false};
-  // Threads between enter() and leave(), or that are about to be.
-  std::atomic<std::uint32_t> entered_{0};
-  // Whether CUPTI knows our callbacks.
-  bool attached_ = false;
   BufferPool buffers_{std::size_t{1} << 21, 16};
 
   // Of what callbacks use.

@@ -66,10 +66,6 @@ Cupti::Cupti(const tensorrt::SharedLibrary& library) : path_(library.path()) {
   require(library, "cuptiActivityPushExternalCorrelationId", pushCorrelation);
   require(library, "cuptiActivityPopExternalCorrelationId", popCorrelation);
   find(library, "cuptiActivityEnableDriverApi", enableDriverApi);
-  find(library, "cuptiSubscribe", subscribe);
-  find(library, "cuptiUnsubscribe", unsubscribe);
-  find(library, "cuptiEnableCallback", enableCallback);
-  find(library, "cuptiFinalize", finalize);
   check(getVersion(&version_), "cuptiGetVersion");
   if (version_ < cupti::oldestVersion)
     throw tensorrt::UnsupportedError("it is of CUDA 11 or older (version " + std::to_string(version_) + ")");

@@ -46,15 +46,6 @@ class Cupti {
   int (*flushPeriod)(std::uint32_t milliseconds) = nullptr;
   int (*pushCorrelation)(std::uint32_t kind, std::uint64_t id) = nullptr;
   int (*popCorrelation)(std::uint32_t kind, std::uint64_t* last) = nullptr;
-  // Whether those are there that `detach` needs.
-  bool canLeave() const noexcept {
-    return subscribe != nullptr && unsubscribe != nullptr && enableCallback != nullptr && finalize != nullptr;
-  }
-  using Callback = void (*)(void* data, std::uint32_t domain, std::uint32_t function, const void* call);
-  int (*subscribe)(void** subscriber, Callback, void* data) = nullptr;
-  int (*unsubscribe)(void* subscriber) = nullptr;
-  int (*enableCallback)(std::uint32_t enable, void* subscriber, std::uint32_t domain, std::uint32_t function) = nullptr;
-  int (*finalize)() = nullptr;
   // Null before CUDA 12.4 or so.
   int (*enableDriverApi)(std::uint32_t call, std::uint8_t enable) = nullptr;
 

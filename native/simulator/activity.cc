@@ -16,17 +16,6 @@ struct Observation {
   void* data = nullptr;
 };
 
-struct CallObservation {
-  std::mutex mutex;
-  SimulatorCallObserver observer = nullptr;
-  void* data = nullptr;
-};
-
-CallObservation& callObservation() {
-  static CallObservation& instance = *std::make_unique<CallObservation>().release();
-  return instance;
-}
-
 // Never destroyed: streams work until the very end.
 Observation& observation() {
   static Observation& instance = *std::make_unique<Observation>().release();
@@ -45,18 +34,6 @@ void tell(const SimulatorActivity& activity) {
   if (all.observer != nullptr) all.observer(&activity, all.data);
 }
 
-void tellCall(const char* function) {
-  CallObservation& all = callObservation();
-  SimulatorCallObserver observer = nullptr;
-  void* data = nullptr;
-  {
-    const std::lock_guard lock(all.mutex);
-    observer = all.observer;
-    data = all.data;
-  }
-  if (observer != nullptr) observer(function, data);
-}
-
 std::uint64_t nanoseconds(Time time) noexcept {
   return static_cast<std::uint64_t>(
       std::chrono::duration_cast<std::chrono::nanoseconds>(time.time_since_epoch()).count());
@@ -70,11 +47,4 @@ extern "C" void simulatorObserve(SimulatorObserver observer, void* data) {
   all.observer = observer;
   all.data = data;
   all.wanted = observer != nullptr;
-}
-
-extern "C" void simulatorObserveCalls(SimulatorCallObserver observer, void* data) {
-  simulator::CallObservation& all = simulator::callObservation();
-  const std::lock_guard lock(all.mutex);
-  all.observer = observer;
-  all.data = data;
 }

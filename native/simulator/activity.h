@@ -15,9 +15,6 @@ bool observed() noexcept;
 // Called without the lock of the world, or with it.
 void tell(const SimulatorActivity& activity);
 
-// Without the lock of the world.
-void tellCall(const char* function);
-
 // Nanoseconds of CLOCK_MONOTONIC.
 std::uint64_t nanoseconds(Time time) noexcept;
 

@@ -3,7 +3,6 @@
 #include <cstdio>
 #include <cstring>
 
-#include "activity.h"
 #include "call.h"
 
 using namespace simulator;
@@ -97,12 +96,10 @@ CUresult cuDriverGetVersion(int* version) {
 }
 
 CUresult cuDeviceGetCount(int* count) {
-  const CUresult result = call(SIMULATOR_SYMBOL(cuDeviceGetCount), Needs::initialised, [&](World& state, Lock&) {
+  return call(SIMULATOR_SYMBOL(cuDeviceGetCount), Needs::initialised, [&](World& state, Lock&) {
     *count = static_cast<int>(state.devices.size());
     return CUDA_SUCCESS;
   });
-  tellCall("cuDeviceGetCount");
-  return result;
 }
 
 CUresult cuDeviceGet(CUdevice* device, int ordinal) {

@@ -156,14 +156,8 @@ typedef void (*SimulatorObserver)(const SimulatorActivity* activity, void* data)
 // Tells `observer` from now on, on any thread but one at a time; it must not call the driver. Null for nobody: after
 // that no call is under way. What a stream did is told before anybody can see that it is done.
 void simulatorObserve(SimulatorObserver observer, void* data);
-typedef void (*SimulatorCallObserver)(const char* function, void* data);
-// Tells `observer` at the end of each call of cuDeviceGetCount, on the thread that made it, which may call the driver.
-// Null for nobody.
-void simulatorObserveCalls(SimulatorCallObserver observer, void* data);
 // While it is on, the launch of a graph that was instantiated while it was off ends the process, as with CUPTI 13.0.
 void simulatorTraceLaunches(int on);
-// From now on all graphs are as if they had been instantiated while it was off.
-void simulatorForgetTracedGraphs(void);
 // What activities call a stream (a CUstream); 0 for one that is not alive.
 uint64_t simulatorStreamNumber(void* stream);
 

@@ -13,11 +13,6 @@ constexpr int invalidParameter = 1;
 constexpr int invalidOperation = 7;
 constexpr int maxLimitReached = 12;
 constexpr int queueEmpty = 18;
-constexpr int multipleSubscribers = 39;
-// Of callbacks: CUPTI_CB_DOMAIN_DRIVER_API, the call, and CUPTI_API_EXIT.
-constexpr std::uint32_t driverApi = 1;
-constexpr std::uint32_t deviceGetCount = 4;
-constexpr std::uint32_t exitSite = 1;
 
 std::size_t sizeOf(records::Kind kind) {
   const auto padded = [](std::size_t bytes) { return (bytes + 7) / 8 * 8; };
@@ -54,29 +49,9 @@ void work() {
   }
 }
 
-// The end of a call that callbacks are wanted of. It may finalize.
-void callBack(const char*, void*) {
-  Cupti::Callback callback = nullptr;
-  void* data = nullptr;
-  {
-    const std::lock_guard lock(state().mutex);
-    callback = state().callback;
-    data = state().callbackData;
-  }
-  if (callback != nullptr) callback(data, driverApi, deviceGetCount, &exitSite);
-}
-
 }  // namespace
 
 extern "C" {
-
-[[gnu::visibility("default")]] int simulatedCuptiAttached() {
-  return static_cast<int>(state().attached.load());
-}
-
-[[gnu::visibility("default")]] std::uint64_t simulatedCuptiStrays() {
-  return state().strays;
-}
 
 #define CUPTI_CALL [[gnu::visibility("default")]] int
 
@@ -117,7 +92,6 @@ CUPTI_CALL cuptiActivityRegisterCallbacks(Cupti::RequestBuffer request, Cupti::C
   const std::lock_guard lock(all.mutex);
   all.request = request;
   all.complete = complete;
-  all.attached = true;
   // Detached, as CUPTI's own: it works until the process ends.
   if (!all.threadRuns) std::thread(work).detach();
   all.threadRuns = true;
@@ -195,56 +169,8 @@ CUPTI_CALL cuptiActivityFlushPeriod(std::uint32_t milliseconds) {
   return success;
 }
 
-CUPTI_CALL cuptiSubscribe(void** subscriber, Cupti::Callback callback, void* data) {
-  State& all = state();
-  const std::lock_guard lock(all.mutex);
-  if (all.callback != nullptr) return multipleSubscribers;
-  all.callback = callback;
-  all.callbackData = data;
-  *subscriber = &all;
-  return success;
-}
-
-CUPTI_CALL cuptiUnsubscribe(void* subscriber) {
-  State& all = state();
-  if (subscriber != &all) return invalidParameter;
-  simulatorObserveCalls(nullptr, nullptr);
-  const std::lock_guard lock(all.mutex);
-  all.callback = nullptr;
-  return success;
-}
-
-CUPTI_CALL cuptiEnableCallback(std::uint32_t enable, void* subscriber, std::uint32_t domain, std::uint32_t function) {
-  if (subscriber != &state() || domain != driverApi || function != deviceGetCount) return invalidParameter;
-  simulatorObserveCalls(enable != 0 ? callBack : nullptr, nullptr);
-  return success;
-}
-
-// A buffer that is out stays out: nobody is told of it again.
-CUPTI_CALL cuptiFinalize() {
-  State& all = state();
-  const std::lock_guard turn(all.delivering);
-  all.attached = false;
-  simulatorForgetTracedGraphs();
-  simulatorTraceLaunches(0);
-  simulatorObserve(nullptr, nullptr);
-  simulatorObserveCalls(nullptr, nullptr);
-  const std::lock_guard lock(all.mutex);
-  all.kinds.clear();
-  all.driverCalls.clear();
-  all.periodMilliseconds = 0;
-  all.request = nullptr;
-  all.complete = nullptr;
-  all.timestamp = nullptr;
-  all.callback = nullptr;
-  all.current = {};
-  all.full.clear();
-  return success;
-}
-
 CUPTI_CALL cuptiActivityPushExternalCorrelationId(std::uint32_t kind, std::uint64_t id) {
   Correlations& all = correlations();
-  if (!state().attached) ++state().strays;
   if (kind >= all.sizes.size() || all.sizes[kind] == all.ids[kind].size()) return invalidParameter;
   all.ids[kind][all.sizes[kind]++] = id;
   return success;
@@ -252,7 +178,6 @@ CUPTI_CALL cuptiActivityPushExternalCorrelationId(std::uint32_t kind, std::uint6
 
 CUPTI_CALL cuptiActivityPopExternalCorrelationId(std::uint32_t kind, std::uint64_t* last) {
   Correlations& all = correlations();
-  if (!state().attached) ++state().strays;
   if (kind >= all.sizes.size()) return invalidParameter;
   if (all.sizes[kind] == 0) return queueEmpty;
   *last = all.ids[kind][--all.sizes[kind]];

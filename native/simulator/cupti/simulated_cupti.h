@@ -14,10 +14,6 @@ extern "C" {
 // CUptiResult that enabling any kind fails with. "version": what cuptiGetVersion says instead of 130001.
 // False for a name that is none.
 int simulatedCuptiSet(const char* name, uint64_t value);
-// Whether it is in the process: since callbacks were registered, and until cuptiFinalize.
-int simulatedCuptiAttached(void);
-// Ranges that threads were in, or entered, when it was not.
-uint64_t simulatedCuptiStrays(void);
 
 #ifdef __cplusplus
 }

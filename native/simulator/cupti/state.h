@@ -46,10 +46,6 @@ struct State {
   // Of kernels; records point at them for ever.
   std::set<std::string, std::less<>> names;
   std::atomic<std::size_t> dropped{0};
-  std::atomic<std::uint64_t> strays{0};
-  std::atomic<bool> attached{false};
-  Cupti::Callback callback = nullptr;
-  void* callbackData = nullptr;
 
   std::atomic<std::uint64_t> clock{0};
   std::atomic<std::uint64_t> refuse{0};
