@@ -38,16 +38,13 @@ export class GpuCollection {
     readonly version: number,
     /** Why there are steps alone, where that is so; `library` is empty then. */
     readonly problem: string | undefined,
-    /** Whether kernels of launched graphs come one by one: as asked for, or since graphs were captured before. */
-    readonly graphNodes: boolean,
   ) {
     this.#addon = addon;
     this.#collection = collection;
   }
 
   /**
-   * Collects from now on. Where there are graphs that were captured while none of their launches were collected, kernels of
-   * graphs come one by one: CUPTI ends the process at a launch of such a graph if it is to tell of launches as a whole.
+   * Collects from now on.
    * Rejects with ERR_UNSUPPORTED without CUPTI or the right to use it, ERR_BUSY while another collection of the process
    * is under way, ERR_CUDA without a driver.
    */
@@ -69,8 +66,8 @@ export class GpuCollection {
       problem = `steps are recorded as a whole, without their kernels and copies: ${failure.message}`;
       return addon.startProfiler({...wanted, byEvents: true}).catch(rethrowTyped);
     });
-    const {collection, library, version, graphNodes: nodes} = started;
-    return new GpuCollection(addon, collection, library, version, problem, nodes);
+    const {collection, library, version} = started;
+    return new GpuCollection(addon, collection, library, version, problem);
   }
 
   /** What has been collected and not taken, in no order; at most 16,384 activities. They come once their step is known, up to a second after they ended. */

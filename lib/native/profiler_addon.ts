@@ -105,8 +105,6 @@ export interface NativeProfiler {
   collection: NativeCollection;
   /** The library that is open. */
   library: string;
-  /** Whether kernels of graphs come one by one: as asked for, or as graphs were there that CUPTI cannot tell of otherwise. */
-  graphNodes: boolean;
   /** Of CUPTI: 130001 is CUDA 13.0's; 18 to 99 are CUDA 12's. */
   version: number;
 }

@@ -79,8 +79,7 @@ let current: Recording | 'starting' | undefined;
 
 export const profiler = {
   /**
-   * Records from now on. Where models were loaded while nothing was recorded, the kernels of their graphs are told one by one,
-   * whatever `graphNodes` says.
+   * Records from now on.
    * Rejects with ERR_BUSY while another recording is under way, AbortError, OptionError, FileError, and with `gpu: true` with what
    * GPU collection fails with.
    */

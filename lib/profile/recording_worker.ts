@@ -52,7 +52,10 @@ class Recorder {
     const {file, maxBytes, speeds, timeOrigin} = options;
     const [collection, problem] = await collect(options);
     try {
-      const writer = new TraceWriter(file, {maxBytes, info: {...(await describe(collection)), timeOrigin, ...(speeds && {speeds})}});
+      const writer = new TraceWriter(file, {
+        maxBytes,
+        info: {...(await describe(collection, options)), timeOrigin, ...(speeds && {speeds})},
+      });
       return new Recorder(file, writer, collection, problem);
     } catch (error) {
       await collection?.stop();
@@ -132,12 +135,12 @@ async function collect(options: RecorderOptions): Promise<[GpuCollection | undef
   }
 }
 
-async function describe(collection: GpuCollection | undefined): Promise<TraceInfo> {
+async function describe(collection: GpuCollection | undefined, {graphNodes = false}: RecorderOptions): Promise<TraceInfo> {
   if (collection === undefined) return {source: 'host'};
   const gpu = loadAddon().addon?.devices()[0];
   const about = {device: gpu?.name, speeds: gpu && (await keptSpeeds(gpu))};
   if (collection.problem !== undefined) return {source: 'events', ...about};
-  return {source: `CUPTI ${collection.version}`, graphNodes: collection.graphNodes, ...about};
+  return {source: `CUPTI ${collection.version}`, graphNodes, ...about};
 }
 
 async function keptSpeeds({name, computeMajor, computeMinor}: NativeDeviceInfo): Promise<CardSpeeds | undefined> {

@@ -132,7 +132,6 @@ Napi::Value startProfiler(const Napi::CallbackInfo& info) {
         Napi::Object result = Napi::Object::New(made);
         result.Set("collection", object);
         result.Set("library", Napi::String::New(made, opening.library));
-        result.Set("graphNodes", Napi::Boolean::New(made, opening.graphNodes));
         result.Set("version", Napi::Number::New(made, opening.version));
         return result;
       };

@@ -8,38 +8,6 @@
 
 namespace tensorrt_node::cuda {
 
-namespace {
-
-struct DestroyGraph {
-  void operator()(CUgraph graph) const noexcept { driver().cuGraphDestroy(graph); }
-};
-using Recording = std::unique_ptr<CUgraph_st, DestroyGraph>;
-
-// Ends what cuStreamBeginCapture began, whatever happens.
-Recording endCapture(const Stream& stream, CUresult& result) noexcept {
-  CUgraph graph = nullptr;
-  result = driver().cuStreamEndCapture(stream.handle(), &graph);
-  return Recording(graph);
-}
-
-Recording record(const Stream& stream, const std::function<void()>& queue) {
-  // Only this thread's calls are watched: others may allocate meanwhile.
-  check(driver().cuStreamBeginCapture(stream.handle(), CU_STREAM_CAPTURE_MODE_THREAD_LOCAL), "cuStreamBeginCapture",
-        stream.name());
-  CUresult result = CUDA_SUCCESS;
-  try {
-    queue();
-  } catch (...) {
-    endCapture(stream, result);
-    throw;
-  }
-  Recording recording = endCapture(stream, result);
-  check(result, "cuStreamEndCapture", stream.name());
-  return recording;
-}
-
-}  // namespace
-
 std::optional<std::size_t> capturedWork(const Stream& stream) {
   const Current current(*stream.context());
   const DriverTable& table = driver();
@@ -62,37 +30,75 @@ std::optional<std::size_t> capturedWork(const Stream& stream) {
   return work;
 }
 
+void Graph::DestroyRecording::operator()(CUgraph graph) const noexcept {
+  driver().cuGraphDestroy(graph);
+}
+
+// Ends what cuStreamBeginCapture began, whatever happens.
+Graph::Recording Graph::endCapture(const Stream& stream, CUresult& result) noexcept {
+  CUgraph graph = nullptr;
+  result = driver().cuStreamEndCapture(stream.handle(), &graph);
+  return Recording(graph);
+}
+
+Graph::Recording Graph::record(const Stream& stream, const std::function<void()>& queue) {
+  // Only this thread's calls are watched: others may allocate meanwhile.
+  check(driver().cuStreamBeginCapture(stream.handle(), CU_STREAM_CAPTURE_MODE_THREAD_LOCAL), "cuStreamBeginCapture",
+        stream.name());
+  CUresult result = CUDA_SUCCESS;
+  try {
+    queue();
+  } catch (...) {
+    endCapture(stream, result);
+    throw;
+  }
+  Recording recording = endCapture(stream, result);
+  check(result, "cuStreamEndCapture", stream.name());
+  return recording;
+}
+
 Graph Graph::capture(const Stream& stream, const std::function<void()>& queue) {
   const Current current(*stream.context());
-  const Recording recording = record(stream, queue);
-  Graph graph(stream.context());
-  graph.tracedIn_ = GraphTracing::instance().add([&] {
-    check(driver().cuGraphInstantiateWithFlags(&graph.handle_, recording.get(), 0), "cuGraphInstantiateWithFlags",
-          stream.name());
-  });
+  Graph graph(stream.context(), record(stream, queue));
+  const GraphTracing::Hold hold(GraphTracing::instance());
+  graph.instantiate(hold.tracing(), stream);
   return graph;
 }
 
+void Graph::instantiate(bool traced, const Stream& stream) const {
+  CUgraphExec made = nullptr;
+  check(driver().cuGraphInstantiateWithFlags(&made, recording_.get(), 0), "cuGraphInstantiateWithFlags", stream.name());
+  if (handle_ != nullptr) driver().cuGraphExecDestroy(handle_);
+  handle_ = made;
+  traced_ = traced;
+}
+
 Graph::~Graph() {
-  if (handle_ == nullptr) return;
+  if (recording_ == nullptr) return;
   const Current current(*context_, std::nothrow);
-  // Fails after teardown of the driver, when there is nobody left to tell.
-  driver().cuGraphExecDestroy(handle_);
-  GraphTracing::instance().remove(tracedIn_);
+  // Fail after teardown of the driver, when there is nobody left to tell.
+  if (handle_ != nullptr) driver().cuGraphExecDestroy(handle_);
+  recording_.reset();
 }
 
 Graph::Graph(Graph&& other) noexcept
-    : context_(std::move(other.context_)), handle_(std::exchange(other.handle_, nullptr)), tracedIn_(other.tracedIn_) {}
+    : context_(std::move(other.context_)),
+      recording_(std::move(other.recording_)),
+      handle_(std::exchange(other.handle_, nullptr)),
+      traced_(other.traced_) {}
 
 Graph& Graph::operator=(Graph&& other) noexcept {
   std::swap(context_, other.context_);
+  std::swap(recording_, other.recording_);
   std::swap(handle_, other.handle_);
-  std::swap(tracedIn_, other.tracedIn_);
+  std::swap(traced_, other.traced_);
   return *this;
 }
 
 void Graph::launch(const Stream& stream) const {
   const Current current(*context_);
+  const GraphTracing::Hold hold(GraphTracing::instance());
+  if (hold.tracing() != traced_) instantiate(hold.tracing(), stream);
   check(driver().cuGraphLaunch(handle_, stream.handle()), "cuGraphLaunch", stream.name());
 }
 

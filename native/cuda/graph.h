@@ -4,10 +4,10 @@
 #include <cuda.h>
 
 #include <cstddef>
-#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
+#include <utility>
 
 #include "context.h"
 #include "stream.h"
@@ -30,16 +30,28 @@ class Graph {
   Graph& operator=(Graph&& other) noexcept;
 
   // Queues all of it on the stream, which may be another one of the same device. Launches of one graph are done one
-  // after the other.
+  // after the other, and made by one thread at a time. The first after a tool began or ceased to trace launches
+  // (graph_tracing.h) takes milliseconds.
   void launch(const Stream& stream) const;
 
  private:
-  explicit Graph(std::shared_ptr<const Context> context) noexcept : context_(std::move(context)) {}
+  struct DestroyRecording {
+    void operator()(CUgraph graph) const noexcept;
+  };
+  using Recording = std::unique_ptr<CUgraph_st, DestroyRecording>;
+
+  Graph(std::shared_ptr<const Context> context, Recording recording) noexcept
+      : context_(std::move(context)), recording_(std::move(recording)) {}
+  static Recording endCapture(const Stream& stream, CUresult& result) noexcept;
+  static Recording record(const Stream& stream, const std::function<void()>& queue);
+  void instantiate(bool traced, const Stream& stream) const;
 
   std::shared_ptr<const Context> context_;
-  CUgraphExec handle_ = nullptr;
-  // As GraphTracing says.
-  std::uint64_t tracedIn_ = 0;
+  // What is instantiated, to be so again.
+  Recording recording_;
+  mutable CUgraphExec handle_ = nullptr;
+  // Whether it was instantiated while launches were traced.
+  mutable bool traced_ = false;
 };
 
 }  // namespace tensorrt_node::cuda

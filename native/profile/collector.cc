@@ -87,7 +87,7 @@ std::uint64_t Collector::start(const CollectorOptions& options) {
 
 CollectorInfo Collector::info() const {
   const std::lock_guard turn(turn_);
-  return cupti_ && !byEvents_ ? CollectorInfo{cupti_->path(), cupti_->version(), !tracesLaunches_} : CollectorInfo{};
+  return cupti_ && !byEvents_ ? CollectorInfo{cupti_->path(), cupti_->version()} : CollectorInfo{};
 }
 
 void Collector::stop(std::uint64_t collection) noexcept {
@@ -184,7 +184,7 @@ void Collector::enable(const CollectorOptions& options) {
                                  cupti::Kind::set, cupti::Kind::synchronization};
   for (const cupti::Kind kind : kinds) enable(kind);
   // With it, CUPTI leaves the nodes out.
-  tracesLaunches_ = !options.graphNodes && cuda::GraphTracing::instance().begin([this] { enable(cupti::Kind::graph); });
+  if (!options.graphNodes) cuda::GraphTracing::instance().begin([this] { enable(cupti::Kind::graph); });
   if (options.ranges) enableRanges();
 }
 

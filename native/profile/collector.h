@@ -32,8 +32,7 @@ struct CollectorOptions {
   std::vector<std::string> libraries;
   // Nanoseconds of CLOCK_MONOTONIC that activities' times count from.
   std::int64_t origin = 0;
-  // Nodes of graphs one by one, not launches as a whole. They are so anyhow where graphs are there that were captured
-  // while launches were not traced (cuda/graph_tracing.h).
+  // Nodes of graphs one by one, not launches as a whole.
   bool graphNodes = false;
   // Which step (step.h) each call was made in; else steps are told without their work.
   bool ranges = false;
@@ -46,8 +45,6 @@ struct CollectorOptions {
 struct CollectorInfo {
   std::string library;
   std::uint32_t version = 0;
-  // Of the collection that began last.
-  bool graphNodes = false;
 };
 
 // What a step did on a stream, as a whole. Times in nanoseconds of CLOCK_MONOTONIC.
@@ -121,7 +118,6 @@ class Collector {
   std::vector<cupti::Kind> enabled_;
   std::uint64_t collection_ = 0;
   bool collecting_ = false;
-  bool tracesLaunches_ = false;
   std::atomic<bool> ranges_{false};
   BufferPool buffers_{std::size_t{1} << 21, 16};
 

@@ -79,12 +79,6 @@ void simulatorTraceLaunches(int on) {
   state.tracesLaunches = on != 0;
 }
 
-void simulatorForgetTracedGraphs(void) {
-  World& state = world();
-  const Lock lock(state.mutex);
-  for (auto& [handle, graph] : state.graphExecs) graph.traced = false;
-}
-
 void simulatorDeinitialize(void) {
   World& state = world();
   const Lock lock(state.mutex);

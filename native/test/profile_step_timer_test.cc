@@ -26,7 +26,7 @@ struct Collection {
   ~Collection() { stop(); }
   Collection(const Collection&) = delete;
   Collection& operator=(const Collection&) = delete;
-  void stop() const { Collector::instance().stop(number, true); }
+  void stop() const { Collector::instance().stop(number); }
   profile::TakenActivities take() const { return Collector::instance().take(number, ~std::size_t{0}); }
   const std::uint64_t number;
 };
