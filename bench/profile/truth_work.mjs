@@ -8,7 +8,7 @@ import {Engine, loadModel, profiler} from '../../dist/index.js';
 const {folder, prompt, steps, engine, runs, trace} = JSON.parse(process.argv[2]);
 
 const recording = trace === undefined ? undefined : await profiler.start({file: trace, gpu: true, graphNodes: true});
-const model = await loadModel(folder, {backend: 'tensorrt', maxContext: 1024, maxBatch: 1});
+const model = await loadModel(folder, {backend: 'tensorrt', maxContext: 2048, maxBatch: 1});
 const tokens = Uint32Array.from({length: prompt}, (_, at) => 100 + ((at * 37) % 1000));
 await model.generateText(tokens, {maxNewTokens: steps, temperature: 0});
 await model.dispose();

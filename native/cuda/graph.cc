@@ -61,36 +61,37 @@ Graph Graph::capture(const Stream& stream, const std::function<void()>& queue) {
   const Current current(*stream.context());
   Graph graph(stream.context(), record(stream, queue));
   const GraphTracing::Hold hold(GraphTracing::instance());
-  graph.instantiate(hold.tracing(), stream);
+  static_cast<void>(graph.handle(hold.tracing(), stream));
   return graph;
 }
 
-void Graph::instantiate(bool traced, const Stream& stream) const {
-  CUgraphExec made = nullptr;
-  check(driver().cuGraphInstantiateWithFlags(&made, recording_.get(), 0), "cuGraphInstantiateWithFlags", stream.name());
-  if (handle_ != nullptr) driver().cuGraphExecDestroy(handle_);
-  handle_ = made;
-  traced_ = traced;
+CUgraphExec Graph::handle(bool traced, const Stream& stream) const {
+  CUgraphExec& handle = traced ? traced_ : untraced_;
+  if (handle == nullptr)
+    check(driver().cuGraphInstantiateWithFlags(&handle, recording_.get(), 0), "cuGraphInstantiateWithFlags",
+          stream.name());
+  return handle;
 }
 
 Graph::~Graph() {
   if (recording_ == nullptr) return;
   const Current current(*context_, std::nothrow);
   // Fail after teardown of the driver, when there is nobody left to tell.
-  if (handle_ != nullptr) driver().cuGraphExecDestroy(handle_);
+  for (const CUgraphExec handle : {untraced_, traced_})
+    if (handle != nullptr) driver().cuGraphExecDestroy(handle);
   recording_.reset();
 }
 
 Graph::Graph(Graph&& other) noexcept
     : context_(std::move(other.context_)),
       recording_(std::move(other.recording_)),
-      handle_(std::exchange(other.handle_, nullptr)),
-      traced_(other.traced_) {}
+      untraced_(std::exchange(other.untraced_, nullptr)),
+      traced_(std::exchange(other.traced_, nullptr)) {}
 
 Graph& Graph::operator=(Graph&& other) noexcept {
   std::swap(context_, other.context_);
   std::swap(recording_, other.recording_);
-  std::swap(handle_, other.handle_);
+  std::swap(untraced_, other.untraced_);
   std::swap(traced_, other.traced_);
   return *this;
 }
@@ -98,8 +99,7 @@ Graph& Graph::operator=(Graph&& other) noexcept {
 void Graph::launch(const Stream& stream) const {
   const Current current(*context_);
   const GraphTracing::Hold hold(GraphTracing::instance());
-  if (hold.tracing() != traced_) instantiate(hold.tracing(), stream);
-  check(driver().cuGraphLaunch(handle_, stream.handle()), "cuGraphLaunch", stream.name());
+  check(driver().cuGraphLaunch(handle(hold.tracing(), stream), stream.handle()), "cuGraphLaunch", stream.name());
 }
 
 }  // namespace tensorrt_node::cuda

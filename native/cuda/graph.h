@@ -30,8 +30,8 @@ class Graph {
   Graph& operator=(Graph&& other) noexcept;
 
   // Queues all of it on the stream, which may be another one of the same device. Launches of one graph are done one
-  // after the other, and made by one thread at a time. The first after a tool began or ceased to trace launches
-  // (graph_tracing.h) takes milliseconds.
+  // after the other, and made by one thread at a time. The first while a tool traces launches (graph_tracing.h),
+  // and the first while none does, may take milliseconds.
   void launch(const Stream& stream) const;
 
  private:
@@ -44,14 +44,14 @@ class Graph {
       : context_(std::move(context)), recording_(std::move(recording)) {}
   static Recording endCapture(const Stream& stream, CUresult& result) noexcept;
   static Recording record(const Stream& stream, const std::function<void()>& queue);
-  void instantiate(bool traced, const Stream& stream) const;
+  // Instantiated while launches were traced, or while they were not.
+  CUgraphExec handle(bool traced, const Stream& stream) const;
 
   std::shared_ptr<const Context> context_;
-  // What is instantiated, to be so again.
   Recording recording_;
-  mutable CUgraphExec handle_ = nullptr;
-  // Whether it was instantiated while launches were traced.
-  mutable bool traced_ = false;
+  // None is destroyed before the graph is: on an H100 that ended the process, or the work of others.
+  mutable CUgraphExec untraced_ = nullptr;
+  mutable CUgraphExec traced_ = nullptr;
 };
 
 }  // namespace tensorrt_node::cuda
