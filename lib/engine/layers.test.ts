@@ -64,4 +64,13 @@ describe('parseLayers', () => {
   it.each(['', 'Layers', '[]', '{}', '{"Layers": 5}', 'null'])('refuses %j', (text) => {
     expect(() => parseLayers(text)).toThrow(expect.objectContaining({code: 'ERR_TENSORRT'}));
   });
+
+  it('reads what is not quite JSON', () => {
+    const text = `{"Layers": [{"Name": "a\\q", "LayerType": "gemm", "Metadata": "[ONNX Layer: x]\u001e[ONNX Layer: y]", "Alpha": nan, "Beta": -inf,}]}`;
+    expect(parseLayers(text)[0]).toMatchObject({
+      name: 'a\\b',
+      metadata: '[ONNX Layer: x] [ONNX Layer: y]',
+      details: {Alpha: null, Beta: null},
+    });
+  });
 });

@@ -30,15 +30,28 @@ export interface EngineLayer {
 
 /** `text` is the inspector's JSON. Throws TensorrtNodeError (ERR_TENSORRT) if it is not what TensorRT writes. */
 export function parseLayers(text: string): EngineLayer[] {
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch (cause) {
-    throw new TensorrtNodeError('ERR_TENSORRT', "the engine inspector's text is not JSON", undefined, {cause});
-  }
+  const json = parsed(text);
   const layers = isObject(json) ? json.Layers : undefined;
   if (!Array.isArray(layers)) throw new TensorrtNodeError('ERR_TENSORRT', "the engine inspector's text has no list of layers");
   return layers.map(layer);
+}
+
+/** TensorRT 10.6 leaves what is special in JSON as it is: separators of metadata, backslashes in names, numbers that are none, commas with nothing behind. */
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {}
+  const mended = text
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is not allowed.
+    .replaceAll(/[\u0000-\u001f]+/g, ' ')
+    .replaceAll(/\\(?!["\\/bfnrtu])/g, '\\\\')
+    .replaceAll(/([:,[]\s*)-?(?:nan|inf|infinity)(?=\s*[,\]}])/gi, '$1null')
+    .replaceAll(/,(?=\s*[\]}])/g, '');
+  try {
+    return JSON.parse(mended);
+  } catch (cause) {
+    throw new TensorrtNodeError('ERR_TENSORRT', `the engine inspector's text is not JSON: ${(cause as Error).message}`, undefined, {cause});
+  }
 }
 
 function layer(json: unknown): EngineLayer {

@@ -147,7 +147,8 @@ const LAYER_RUNS = process.env.TENSORRT_NODE_TEST_SLOW === undefined ? {runs: 50
 function assertLayers(t, {layers, runs, totalMicroseconds, runMicroseconds, profiledRunMicroseconds}, model) {
   t.diagnostic(`a run ${runMicroseconds} us, with the profiler ${profiledRunMicroseconds} us, its layers ${totalMicroseconds / runs} us`);
   for (const layer of layers) t.diagnostic(JSON.stringify(layer));
-  for (const layer of layers) assert(layer.totalMicroseconds > 0, layer.name);
+  // Some layers are names for what others do.
+  for (const {name, type, totalMicroseconds: time} of layers) assert(time > 0 || type === 'NoOp' || type === undefined, name);
   const ratio = totalMicroseconds / runs / profiledRunMicroseconds;
   assert(ratio > 0.5 && ratio < 2, `layers take ${ratio} of a run`);
   const heavy = model.graph.node.filter(({opType}) => opType === 'MatMul' || opType === 'Conv').map(({name}) => name);
