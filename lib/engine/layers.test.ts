@@ -68,7 +68,7 @@ describe('parseLayers', () => {
   it('reads what is not quite JSON', () => {
     const text = `{"Layers": [{"Name": "a\\q", "LayerType": "gemm", "Metadata": "[ONNX Layer: x]\u001e[ONNX Layer: y]", "Alpha": nan, "Beta": -inf,}]}`;
     expect(parseLayers(text)[0]).toMatchObject({
-      name: 'a\\b',
+      name: 'a\\q',
       metadata: '[ONNX Layer: x] [ONNX Layer: y]',
       details: {Alpha: null, Beta: null},
     });
