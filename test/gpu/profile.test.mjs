@@ -63,9 +63,8 @@ describe('a recording', () => {
       assert(launches + kernels >= 47, name);
       assert(decoding >= 47, `${name}: ${decoding} of the decode phase`);
     }
-    // Launches as a whole where all graphs are of that recording, else kernels.
-    assert(traces[0].launches >= 40);
-    assert.equal(traces[1].launches, 0);
+    // Launches as a whole, of graphs that were captured before the recording, too.
+    for (const {name, launches} of traces.slice(0, 2)) assert(launches >= 40, name);
     assert(traces[2].kernels > 5 * traces[0].launches);
   });
 });
