@@ -377,6 +377,35 @@ TEST(gpu_runner_launches_one_graph_a_step_unless_weights_are_streamed) {
   CHECK_EQUAL(launches({1, 2}), 4U);
 }
 
+TEST(gpu_runner_tells_of_which_parts_a_step_is) {
+  namespace profile = tensorrt_node::profile;
+  Toy toy(std::set<std::size_t>{});
+  std::uint64_t bytes = 0;
+  for (const std::uint64_t each : toy.model.weightBytes) bytes += each;
+  GpuRunner runner(toy.memory, std::move(toy.model), toy.weights, std::make_shared<ToyFactory>(toy.memory),
+                   {.limits = limits});
+  const Sampling sampling;
+  runner.begin(
+      {.slot = 0, .pages = std::vector<Page>{0}, .prompt = prompt(2, 1), .maxNewTokens = 9, .sampling = sampling});
+  profile::StepQueue::instance().open(false);
+  {
+    const profile::Step step(profile::Phase::decode, std::make_shared<const std::string>("toy"), 1);
+    runner.wait(runner.decode(std::vector{0}));
+  }
+  profile::StepQueue::instance().close();
+  const auto steps = profile::StepQueue::instance().take();
+  CHECK_EQUAL(steps.size(), 1U);
+  CHECK(steps[0].bytesRead > 0 && steps[0].bytesRead <= bytes);
+  // One range for all of it, as one graph is launched.
+  CHECK_EQUAL(steps[0].parts.size(), 1U);
+  std::string names;
+  for (const profile::GraphPart& part : *steps[0].parts[0]) {
+    CHECK(part.work > 0);
+    names += part.name + "; ";
+  }
+  CHECK_EQUAL(names, "prologue; layer 0; layer 1; layer 2; epilogue; sampling; ");
+}
+
 TEST(gpu_runner_refuses_to_stream_what_has_no_place) {
   for (const std::size_t run : {std::size_t{0}, std::size_t{layers + 1}}) {
     Toy toy({run});

@@ -49,10 +49,7 @@ assert.deepEqual(collection.take(), {activities: [], steps: [], dropped: 0});
   const {activities, dropped} = second.take();
   assert.equal(activities.length, 2);
   assert(dropped >= 3);
-  assert.deepEqual(
-    activities.map(({bytes}) => bytes).sort(),
-    [10, 11],
-  );
+  assert.deepEqual(activities.map(({bytes}) => bytes).sort(), [10, 11]);
   assert.deepEqual(collection.take().activities, []);
 }
 console.log('done');
