@@ -47,6 +47,7 @@ const PICTURES = {
       await hover(page, 'copy to device');
     },
   },
+  engine: {sample: 'engine', whole: true},
   planted: {sample: 'planted', whole: true},
 };
 

@@ -27,7 +27,7 @@ h1 { font-size: 25px; line-height: 1.25; letter-spacing: -0.015em; margin: 6px 0
 .note { color: var(--warn); margin-top: 5px; }
 h2 { font-size: 13px; }
 .card { background: var(--panel); border: 1px solid var(--line); border-radius: 10px; padding: 14px 16px; margin-bottom: 14px; }
-#figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 14px; margin-bottom: 14px; }
+#figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(138px, 1fr)); gap: 14px; margin-bottom: 14px; }
 .figure { position: relative; background: var(--panel); border: 1px solid var(--line); border-radius: 10px; padding: 12px 14px 16px; min-width: 0; }
 .figure h3 { font-size: 11.5px; font-weight: 500; color: var(--muted); }
 .figure b { display: block; font-size: 22px; font-weight: 600; letter-spacing: -0.02em; line-height: 1.35; }

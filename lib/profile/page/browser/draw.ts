@@ -161,7 +161,7 @@ function drawNames(context: CanvasRenderingContext2D, {view, theme, scrolled}: S
     context.font = '11.5px Inter, system-ui, sans-serif';
     context.fillStyle =
       lane.matches === undefined || track.lanes.some((each) => each.matchesBefore!.at(-1)! > 0) ? theme.text : theme.muted;
-    context.fillText(cut(context, track.name, room), 22, y);
+    context.fillText(cutMiddle(context, track.name, room), 22, y);
   }
 }
 
@@ -221,6 +221,13 @@ function drawLinks(context: CanvasRenderingContext2D, {layout, links, view, scro
     context.fill();
   }
   context.restore();
+}
+
+/** Streams of one engine differ at the end of their names. */
+function cutMiddle(context: CanvasRenderingContext2D, text: string, width: number): string {
+  if (context.measureText(text).width <= width) return text;
+  const end = text.slice(-14);
+  return `${cut(context, text.slice(0, -14), width - context.measureText(end).width).replace(/…?$/, '…')}${end}`;
 }
 
 /** As much of a text as there is room for. */
