@@ -59,10 +59,13 @@ Graph::Recording Graph::record(const Stream& stream, const std::function<void()>
 
 Graph Graph::capture(const Stream& stream, const std::function<void()>& queue) {
   const Current current(*stream.context());
-  Graph graph(stream.context(), record(stream, queue));
-  const GraphTracing::Hold hold(GraphTracing::instance());
-  static_cast<void>(graph.handle(hold.tracing(), stream));
-  return graph;
+  std::optional<Graph> graph;
+  // One that was captured while launches were traced would break once they are not: an H100's process ended.
+  GraphTracing::instance().without([&] {
+    graph.emplace(Graph(stream.context(), record(stream, queue)));
+    static_cast<void>(graph->handle(false, stream));
+  });
+  return std::move(*graph);
 }
 
 CUgraphExec Graph::handle(bool traced, const Stream& stream) const {

@@ -3,7 +3,6 @@
 #include <dlfcn.h>
 
 #include <algorithm>
-#include <array>
 #include <new>
 #include <utility>
 
@@ -23,11 +22,6 @@ constexpr std::uint32_t flushMilliseconds = 100;
 constexpr std::size_t mostSteps = 65'536;
 // CUPTI_EXTERNAL_CORRELATION_KIND_CUSTOM0, which is for tools.
 constexpr std::uint32_t rangeKind = 3;
-
-// Of CUpti_driver_api_trace_cbid (cupti_driver_cbid.h): cuMemsetD8Async, cuMemcpyHtoDAsync_v2, cuMemcpyDtoHAsync_v2,
-// cuMemcpyDtoDAsync_v2, cuLaunchKernel, cuGraphLaunch and cuLaunchKernelEx. CUPTI tells of ranges with the calls that
-// it records, and all others would be noise.
-constexpr std::array<std::uint32_t, 7> queueingCalls{216, 277, 279, 281, 307, 514, 652};
 
 // CUPTI calls back until the process ends, but a worker's end may unload the library that this code is in.
 void keepThisLibrary() noexcept {
@@ -184,7 +178,10 @@ void Collector::enable(const CollectorOptions& options) {
                                  cupti::Kind::set, cupti::Kind::synchronization};
   for (const cupti::Kind kind : kinds) enable(kind);
   // With it, CUPTI leaves the nodes out.
-  if (!options.graphNodes) cuda::GraphTracing::instance().begin([this] { enable(cupti::Kind::graph); });
+  if (!options.graphNodes)
+    cuda::GraphTracing::instance().begin(
+        [this] { cupti_->check(cupti_->enable(cupti::Kind::graph), "cuptiActivityEnable"); },
+        [this] { cupti_->disable(cupti::Kind::graph); });
   if (options.ranges) enableRanges();
 }
 
@@ -195,23 +192,21 @@ void Collector::enable(cupti::Kind kind) {
 
 // What a CUPTI refuses of this is missed, not more: steps are told without their work then.
 void Collector::enableRanges() noexcept {
-  if (cupti_->enable(cupti::Kind::externalCorrelation) != success) return;
-  enabled_.push_back(cupti::Kind::externalCorrelation);
-  if (cupti_->enableDriverApi != nullptr)
-    for (const std::uint32_t call : queueingCalls) cupti_->enableDriverApi(call, 1);
+  // CUPTI tells of ranges with the calls that it records. To have a few calls recorded alone
+  // (cuptiActivityEnableDriverApi) is not enough: CUPTI 13.0 tells of no ranges then, but in the first collection of a
+  // process.
+  for (const cupti::Kind kind : {cupti::Kind::driver, cupti::Kind::externalCorrelation}) {
+    if (cupti_->enable(kind) != success) return;
+    enabled_.push_back(kind);
+  }
   ranges_.store(true, std::memory_order_release);
 }
 
 void Collector::disable() noexcept {
   ranges_.store(false, std::memory_order_release);
   cupti_->flushPeriod(0);
-  if (cupti_->enableDriverApi != nullptr && std::erase(enabled_, cupti::Kind::externalCorrelation) > 0) {
-    for (const std::uint32_t call : queueingCalls) cupti_->enableDriverApi(call, 0);
-    cupti_->disable(cupti::Kind::externalCorrelation);
-  }
-  cuda::GraphTracing::instance().end([this] {
-    for (const cupti::Kind kind : enabled_) cupti_->disable(kind);
-  });
+  cuda::GraphTracing::instance().end();
+  for (const cupti::Kind kind : enabled_) cupti_->disable(kind);
   enabled_.clear();
   // What has ended, then what is left: CUPTI gives buffers with unfinished records only when it is forced.
   cupti_->flushAll(0);

@@ -65,7 +65,6 @@ Cupti::Cupti(const tensorrt::SharedLibrary& library) : path_(library.path()) {
   require(library, "cuptiActivityFlushPeriod", flushPeriod);
   require(library, "cuptiActivityPushExternalCorrelationId", pushCorrelation);
   require(library, "cuptiActivityPopExternalCorrelationId", popCorrelation);
-  find(library, "cuptiActivityEnableDriverApi", enableDriverApi);
   check(getVersion(&version_), "cuptiGetVersion");
   if (version_ < cupti::oldestVersion)
     throw tensorrt::UnsupportedError("it is of CUDA 11 or older (version " + std::to_string(version_) + ")");

@@ -46,8 +46,6 @@ class Cupti {
   int (*flushPeriod)(std::uint32_t milliseconds) = nullptr;
   int (*pushCorrelation)(std::uint32_t kind, std::uint64_t id) = nullptr;
   int (*popCorrelation)(std::uint32_t kind, std::uint64_t* last) = nullptr;
-  // Null before CUDA 12.4 or so.
-  int (*enableDriverApi)(std::uint32_t call, std::uint8_t enable) = nullptr;
 
  private:
   explicit Cupti(const tensorrt::SharedLibrary& library);

@@ -162,6 +162,9 @@ Decoded decode(const cupti::Record& record, std::int64_t clockOffset, Names& nam
       activity.bytes = static_cast<double>(external.externalId);
       return {activity, false};
     }
+    case cupti::Kind::driver:
+      // Of no interest but for the ranges that come with it.
+      return {};
   }
   return {};
 }

@@ -18,6 +18,8 @@ constexpr std::uint32_t oldestVersion = 18;
 enum class Kind : std::uint32_t {
   copy = 1,
   set = 2,
+  // Calls of the driver.
+  driver = 4,
   concurrentKernel = 10,
   peerCopy = 22,
   synchronization = 38,

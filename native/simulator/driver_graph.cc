@@ -36,7 +36,7 @@ CUresult endCapture(World& state, Queue& queue, CUgraph* graph) {
   if (capture->invalidated()) return CUDA_ERROR_STREAM_CAPTURE_INVALIDATED;
   if (!joined) return CUDA_ERROR_STREAM_CAPTURE_UNJOINED;
   const auto nodes = std::make_shared<const GraphNodes>(std::move(capture->nodes));
-  state.graphs.emplace(++state.lastHandle, GraphState{++state.lastGraph, queue.device, nodes});
+  state.graphs.emplace(++state.lastHandle, GraphState{++state.lastGraph, queue.device, nodes, state.tracesLaunches});
   *graph = reinterpret_cast<CUgraph>(state.lastHandle);
   return CUDA_SUCCESS;
 }
@@ -44,6 +44,10 @@ CUresult endCapture(World& state, Queue& queue, CUgraph* graph) {
 CUresult instantiate(World& state, CUgraph graph, CUgraphExec* exec) {
   const GraphState* from = find(state, state.graphs, graph, "cuGraphInstantiateWithFlags");
   if (from == nullptr) return CUDA_ERROR_INVALID_VALUE;
+  if (from->traced && !state.tracesLaunches) {
+    std::fputs("simulator: a graph that was captured while launches were traced was instantiated after that\n", stderr);
+    std::abort();
+  }
   std::size_t lanes = 1;
   for (const GraphNode& each : *from->nodes) lanes = std::max(lanes, each.lane + 1);
   GraphExecState made{from->number, from->device, from->nodes, {}, nullptr, state.tracesLaunches};

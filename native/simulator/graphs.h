@@ -15,6 +15,8 @@ struct GraphState {
   std::uint64_t number;
   int device;
   std::shared_ptr<const GraphNodes> nodes;
+  // Whether launches were traced when it was captured.
+  bool traced = false;
   bool leakReported = false;
 };
 

@@ -156,7 +156,8 @@ typedef void (*SimulatorObserver)(const SimulatorActivity* activity, void* data)
 // Tells `observer` from now on, on any thread but one at a time; it must not call the driver. Null for nobody: after
 // that no call is under way. What a stream did is told before anybody can see that it is done.
 void simulatorObserve(SimulatorObserver observer, void* data);
-// While it is on, the launch of a graph that was instantiated while it was off ends the process, as with CUPTI 13.0.
+// While it is on, the launch of a graph that was instantiated while it was off ends the process; while it is off, to
+// instantiate one that was captured while it was on does. So it is with CUPTI 13.0.
 void simulatorTraceLaunches(int on);
 // What activities call a stream (a CUstream); 0 for one that is not alive.
 uint64_t simulatorStreamNumber(void* stream);

@@ -31,6 +31,8 @@ std::size_t sizeOf(records::Kind kind) {
       return padded(sizeof(records::Synchronization));
     case records::Kind::externalCorrelation:
       return padded(sizeof(records::ExternalCorrelation));
+    case records::Kind::driver:
+      break;
   }
   return 0;
 }
@@ -130,17 +132,6 @@ CUPTI_CALL cuptiActivityDisable(records::Kind kind) {
   if (kind == records::Kind::graph) simulatorTraceLaunches(0);
   // Without the lock, which observers take.
   if (last) simulatorObserve(nullptr, nullptr);
-  return success;
-}
-
-CUPTI_CALL cuptiActivityEnableDriverApi(std::uint32_t call, std::uint8_t enable) {
-  State& all = state();
-  const std::lock_guard lock(all.mutex);
-  if (enable != 0) {
-    all.driverCalls.insert(call);
-  } else {
-    all.driverCalls.erase(call);
-  }
   return success;
 }
 

@@ -159,7 +159,7 @@ void appendWait(State& all, const SimulatorActivity& activity) {
 
 // As CUPTI: only beside calls that are recorded.
 void appendCorrelations(State& all, const SimulatorActivity& activity) {
-  if (all.driverCalls.empty()) return;
+  if (!all.wants(records::Kind::driver)) return;
   const Correlations& open = correlations();
   for (std::size_t kind = 0; kind < open.sizes.size(); ++kind) {
     if (open.sizes[kind] == 0) continue;

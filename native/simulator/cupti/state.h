@@ -37,7 +37,6 @@ struct State {
   std::uint32_t periodMilliseconds = 0;
 
   std::set<records::Kind> kinds;
-  std::set<std::uint32_t> driverCalls;
   Cupti::RequestBuffer request = nullptr;
   Cupti::CompleteBuffer complete = nullptr;
   Cupti::Timestamp timestamp = nullptr;
