@@ -4,7 +4,7 @@ import {writeFile} from 'node:fs/promises';
 import {basename, resolve} from 'node:path';
 import {pathToFileURL} from 'node:url';
 
-import {Command} from 'commander';
+import {Command, Option} from 'commander';
 
 import type {LayersFile} from '../profile/layers_file.js';
 import type {Summary} from '../profile/summary.js';
@@ -25,7 +25,7 @@ const EXAMPLES = `
 Examples:
   tensorrt-node profile generate ./model "Why is the sky blue?" --trace trace.json
   tensorrt-node profile run ./engine -i x=x.npy --graph-nodes
-  tensorrt-node profile script ./service.mjs its-argument
+  tensorrt-node profile ./service.mjs its-argument
   tensorrt-node profile summary trace.json
   tensorrt-node profile compare before.json after.json
   tensorrt-node profile layers ./engine --json > layers.json
@@ -38,7 +38,7 @@ export function profileCommand(): Command {
     .enablePositionalOptions()
     .addCommand(recorded(generateCommand()))
     .addCommand(recorded(runCommand()))
-    .addCommand(scriptCommand())
+    .addCommand(scriptCommand(), {isDefault: true})
     .addCommand(profileLayersCommand())
     .addCommand(summaryCommand())
     .addCommand(compareCommand())
@@ -72,10 +72,16 @@ function recorded(command: Command): Command {
 function scriptCommand(): Command {
   const command = new Command('script')
     .description('run a module of yours, until nothing keeps the process alive')
-    .argument('<file>', 'an ES module, or CommonJS')
+    .argument('[file]', 'an ES module, or CommonJS')
     .argument('[arguments...]', "the script's own")
+    .addOption(new Option('--compare <traces...>', 'as the command of that name').hideHelp())
     .passThroughOptions();
-  return addRecordOptions(command).action(async (file: string, rest: string[], flags: RecordFlags) => {
+  return addRecordOptions(command).action(async (file: string | undefined, rest: string[], flags: RecordFlags & {compare?: string[]}) => {
+    if (flags.compare !== undefined) {
+      if (flags.compare.length !== 2) throw new UsageError('--compare takes two traces');
+      return compareFiles(flags.compare[0]!, flags.compare[1]!, {});
+    }
+    if (file === undefined) return command.parent!.help({error: true});
     await startRecording(flags);
     const script = resolve(file);
     process.argv = [process.argv[0]!, script, ...rest];
@@ -124,23 +130,25 @@ function compareCommand(): Command {
     .argument('<before>', 'a file that a profile wrote, or JSON of `profile layers`')
     .argument('<after>', 'another')
     .option('--json', 'write it as JSON: times in nanoseconds, rates in bytes a second; of layers, times in microseconds')
-    .action(async (before: string, after: string, {json}: Flags) => {
-      const [{compareSummaries}, {formatComparison, formatLayerComparison}, {compareLayers}, {readLayers}] = await Promise.all([
-        import('../profile/compare.js'),
-        import('../profile/compare_text.js'),
-        import('../profile/compare_layers.js'),
-        import('../profile/layers_file.js'),
-      ]);
-      const layers = [await readLayers(before), await readLayers(after)] as const;
-      if (layers[0] !== undefined && layers[1] !== undefined) {
-        const comparison = compareLayers(...(layers as [LayersFile, LayersFile]));
-        process.stdout.write(json ? `${JSON.stringify(comparison, null, 2)}\n` : formatLayerComparison(comparison));
-        return;
-      }
-      if (layers[0] !== layers[1]) throw new UsageError('one of the files has layers, and the other one is a trace');
-      const comparison = compareSummaries(await summaryOf(before), await summaryOf(after));
-      process.stdout.write(json ? `${JSON.stringify(comparison, null, 2)}\n` : formatComparison(comparison));
-    });
+    .action(compareFiles);
+}
+
+async function compareFiles(before: string, after: string, {json}: Flags): Promise<void> {
+  const [{compareSummaries}, {formatComparison, formatLayerComparison}, {compareLayers}, {readLayers}] = await Promise.all([
+    import('../profile/compare.js'),
+    import('../profile/compare_text.js'),
+    import('../profile/compare_layers.js'),
+    import('../profile/layers_file.js'),
+  ]);
+  const layers = [await readLayers(before), await readLayers(after)] as const;
+  if (layers[0] !== undefined && layers[1] !== undefined) {
+    const comparison = compareLayers(...(layers as [LayersFile, LayersFile]));
+    process.stdout.write(json ? `${JSON.stringify(comparison, null, 2)}\n` : formatLayerComparison(comparison));
+    return;
+  }
+  if (layers[0] !== layers[1]) throw new UsageError('one of the files has layers, and the other one is a trace');
+  const comparison = compareSummaries(await summaryOf(before), await summaryOf(after));
+  process.stdout.write(json ? `${JSON.stringify(comparison, null, 2)}\n` : formatComparison(comparison));
 }
 
 function pageCommand(): Command {

@@ -96,6 +96,14 @@ std::shared_ptr<const Engine> Engine::load(Libraries libraries, DeviceMemory mem
 
 std::string Engine::layerInformation(const nvinfer1::IExecutionContext* context) const {
   const cuda::Current current(*memory_.context);
+  std::string text = inspect(context);
+  const std::size_t last = text.find_last_not_of(" \n\t");
+  if (context == nullptr || (last != std::string::npos && text[last] == '}')) return text;
+  // With some contexts TensorRT 10.6 breaks off. Without shapes it tells all.
+  return inspect(nullptr);
+}
+
+std::string Engine::inspect(const nvinfer1::IExecutionContext* context) const {
   const LogCapture log;
   const std::unique_ptr<nvinfer1::IEngineInspector> inspector(engine_->createEngineInspector());
   if (inspector == nullptr) throwFailure("createEngineInspector", log, "the engine cannot be inspected");

@@ -85,6 +85,7 @@ class Engine {
   bool streamsWeights() const noexcept { return streamsWeights_; }
 
  private:
+  std::string inspect(const nvinfer1::IExecutionContext* context) const;
   Engine(Libraries libraries, DeviceMemory memory);
 
   const Libraries libraries_;

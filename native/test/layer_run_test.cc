@@ -49,6 +49,11 @@ TEST(a_profiler_keeps_layers_by_name_and_run) {
   CHECK(profiler.take().empty());
 }
 
+TEST(layers_are_told_without_shapes_where_the_inspector_breaks_off) {
+  simulatedTensorrtSet("inspect", "fail");
+  CHECK_CONTAINS(profiled(test::productPlan(), rows).information, "Simulated");
+}
+
 TEST(layers_of_an_engine_have_times_within_those_of_its_runs) {
   simulatedTensorrtSet("executeNs", "2000000");
   const trt::LayerProfile profile = profiled(test::productPlan(), rows);

@@ -1,6 +1,6 @@
 /** Traces as processes leave them, and as the command line tells them. */
 
-import {readFileSync, statSync} from 'node:fs';
+import {readFileSync, statSync, writeFileSync} from 'node:fs';
 
 import {describe, expect, it} from 'vitest';
 
@@ -65,6 +65,17 @@ describe('tensorrt-node profile', () => {
     expect(stdout).toMatch(/copy to device on uploads +0 -> 1 +0 ns -> 120 µs +new/);
     const json = await command(['profile', 'compare', sample('decode'), sample('planted'), '--json']);
     expect(JSON.parse(json.stdout)).toMatchObject({serialIdle: {before: 0, after: 120_000}});
+    const flag = await command(['profile', '--compare', sample('decode'), sample('planted')]);
+    expect([flag.code, flag.stdout]).toEqual([0, stdout]);
+    expect(await command(['profile', '--compare', sample('decode')])).toMatchObject({code: 2, stdout: ''});
+  });
+
+  it('records a script of yours without being told that it is one', async () => {
+    const [script, trace] = [folder('service.mjs'), folder('service.json')];
+    writeFileSync(script, 'console.log(process.argv.slice(2).join());');
+    const {code, stdout} = await command(['profile', '--trace', trace, script, 'its', '--argument']);
+    expect([code, stdout]).toEqual([0, 'its,--argument\n']);
+    expect((await readTrace(trace)).state.ended).toBe(true);
   });
 
   it('draws a page', async () => {

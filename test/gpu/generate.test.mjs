@@ -176,12 +176,13 @@ describe('layers', {skip: onTensorrt}, () => {
       const {layers, totalMicroseconds, runMicroseconds, runs, rows} = await model.profileLayers(step);
       t.diagnostic(`${rows} rows: a step ${runMicroseconds} us, its layers ${totalMicroseconds / runs} us`);
       for (const layer of layers) t.diagnostic(JSON.stringify(layer));
-      for (const layer of layers) assert(layer.totalMicroseconds > 0 && layer.type !== undefined, layer.name);
+      for (const {name, type, totalMicroseconds: time} of layers) assert(type === 'NoOp' || (time > 0 && type !== undefined), name);
       // Prologue, blocks and epilogue.
       assert.equal(new Set(layers.map(({part}) => part)).size, 3);
       assert(layers.some(({count}) => count > 1));
-      const named = layers.filter(({nodes}) => nodes.length > 0);
-      assert(named.length >= 0.9 * layers.length, `${named.length} of ${layers.length} layers have nodes`);
+      const working = layers.filter(({type}) => type !== 'NoOp');
+      const named = working.filter(({nodes}) => nodes.length > 0);
+      assert(named.length >= 0.9 * working.length, `${named.length} of ${working.length} layers have nodes`);
       // Events between layers keep kernels apart that overlap in a graph.
       assert(totalMicroseconds / runs > 0.5 * runMicroseconds, 'layers take less than half of the step');
       assert.deepEqual((await model.generateText(prompt(9), {...GREEDY, maxNewTokens: 12})).tokens, before);
