@@ -1,13 +1,13 @@
 /**
  * Is what a trace tells true? The times of kernels against Nsight Compute's for the same kernels, the bytes of copies
- * against those that were asked for, and an engine's run against CUDA's events around it.
+ * against those that were asked for.
  *
- *   node bench/profile-truth.mjs [--folder bench/.models/135m] [--engine recogniser] [--prompt 128] [--steps 12] [--runs 4]
+ *   node bench/profile-truth.mjs [--shape 8b] [--folder bench/.models/8b] [--engine recogniser] [--prompt 128] [--steps 12] [--runs 4]
  *                                [--most 4000] [--ncu FILE] [--save]
  *
  * Needs a GPU, CUPTI, `npm run build`, `build:addon`; for the first ncu, which is part of the CUDA toolkit, and the right
- * to use the GPU's counters: without, that is said, and the events are what is left. ncu runs kernels one at a time, so
- * those that began before the one before them had ended are left out of the sums, and counted.
+ * to use the GPU's counters: without, that is said. ncu runs kernels one at a time, so those that began before the one
+ * before them had ended are left out of the sums, and counted.
  */
 
 import {spawn} from 'node:child_process';
@@ -17,7 +17,7 @@ import path from 'node:path';
 import {fileURLToPath} from 'node:url';
 import {parseArgs} from 'node:util';
 
-import {Engine, profiler} from '../dist/index.js';
+import {profiler} from '../dist/index.js';
 import {Device} from '../dist/native/device.js';
 import {readTrace} from '../dist/profile/trace_reader.js';
 import {ensureEngine} from './engines/build.mjs';
@@ -25,13 +25,15 @@ import {models} from './engines/models.mjs';
 import {modelFile, modelsFolder} from './engines/places.mjs';
 import {ensureShape} from './generate/shapes.mjs';
 import {machine} from './lib/machine.mjs';
-import {median, Results, say} from './lib/results.mjs';
+import {Results, say} from './lib/results.mjs';
 import {compareKernels} from './profile/compare_kernels.mjs';
 import {findNcu, kernelsByNcu} from './profile/ncu.mjs';
 
 const {values: options} = parseArgs({
   options: {
-    folder: {type: 'string', default: path.join(modelsFolder, '135m')},
+    /** Of bench/generate/shapes.mjs. Of small models' kernels, which take some microseconds, ncu tells one more for each. */
+    shape: {type: 'string', default: '8b'},
+    folder: {type: 'string'},
     /** Of bench/engines/models.mjs; 'none' for the model alone. */
     engine: {type: 'string', default: 'recogniser'},
     prompt: {type: 'string', default: '128'},
@@ -52,10 +54,7 @@ const traces = mkdtempSync(path.join(os.tmpdir(), 'tensorrt-node-profile-'));
 process.once('exit', () => rmSync(traces, {recursive: true, force: true}));
 
 await copies();
-const engine = await theEngine();
-if (engine !== undefined) await engineRun(engine);
-else say('not told: engine_run_ratio, as the engine is not here');
-await kernels(engine);
+await kernels(await theEngine());
 
 async function copies() {
   const file = path.join(traces, 'copies.json');
@@ -97,47 +96,10 @@ async function theEngine() {
   }
 }
 
-/** One run: from the first kernel's start to the last one's end, against events before and after. */
-async function engineRun({name, folder, shapes}) {
-  const file = path.join(traces, 'engine.json');
-  const runs = 50;
-  const loaded = await Engine.load(folder, {backend: 'tensorrt', contexts: 1});
-  const first = loaded.bind(shapes);
-  const profile = await loaded.profileLayers(first.inputs, {runs});
-  first.dispose();
-  const recording = await profiler.start({file, gpu: true, graphNodes: true});
-  const binding = loaded.bind(shapes);
-  for (let run = 0; run < runs; run++) await binding.run();
-  await recording.stop();
-  await loaded.dispose();
-  const {activities} = await readTrace(file);
-  const spans = spansOf(activities, runs);
-  if (spans.length === 0) return say('not told: the runs of the engine could not be found in its trace');
-  const microseconds = median(spans) / 1000;
-  record('engine_run_ratio', microseconds / profile.runMicroseconds, 'fraction', {
-    engine: name,
-    trace_us: microseconds,
-    events_us: profile.runMicroseconds,
-    runs: spans.length,
-    note: 'the median run, from its first kernel to the end of its last, against events around it, which take some 2 µs themselves',
-  });
-}
-
-/** Nanoseconds that each launch of a graph took; what came before graphs is left out. */
-function spansOf(activities, runs) {
-  const launches = new Map();
-  for (const {kind, graph, correlation, start, end} of activities) {
-    if (kind !== 'kernel' || graph === undefined) continue;
-    const launch = launches.get(correlation) ?? {start, end};
-    launches.set(correlation, {start: Math.min(launch.start, start), end: Math.max(launch.end, end)});
-  }
-  return [...launches.values()].slice(-runs).map(({start, end}) => end - start);
-}
-
 async function kernels(engine) {
   if (options.ncu === '') return say('not told: kernel_time_ratio, as there is no ncu (--ncu names it)');
   const work = {
-    folder: await ensureShape('135m', options.folder),
+    folder: await ensureShape(options.shape, options.folder ?? path.join(modelsFolder, options.shape)),
     prompt: Number(options.prompt),
     steps: Number(options.steps),
     engine: engine && {folder: engine.folder, shapes: engine.shapes},

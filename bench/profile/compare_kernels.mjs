@@ -1,6 +1,6 @@
 /** The same kernels in a trace and as another profiler timed them. */
 
-import {groupBy} from '../../dist/profile/group_by.js';
+import {groupBy} from '../../dist/group_by.js';
 
 /**
  * Pairs the n-th launch of each kernel (name, grid, block) on one side with the n-th on the other; `theirs` are in the order

@@ -69,7 +69,7 @@ describe('parseLayers', () => {
     const text = `{"Layers": [{"Name": "a\\q", "LayerType": "gemm", "Metadata": "[ONNX Layer: x]\u001e[ONNX Layer: y]", "Alpha": nan, "Beta": -inf,}]}`;
     expect(parseLayers(text)[0]).toMatchObject({
       name: 'a\\q',
-      metadata: '[ONNX Layer: x] [ONNX Layer: y]',
+      metadata: '[ONNX Layer: x]\x1e[ONNX Layer: y]',
       details: {Alpha: null, Beta: null},
     });
   });

@@ -43,7 +43,7 @@ function parsed(text: string): unknown {
   } catch {}
   const mended = text
     // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is not allowed.
-    .replaceAll(/[\u0000-\u001f]+/g, ' ')
+    .replaceAll(/[\u0000-\u001f]/g, (each) => (/\s/.test(each) ? ' ' : `\\u00${each.charCodeAt(0).toString(16).padStart(2, '0')}`))
     .replaceAll(/\\(?!["\\/bfnrtu])/g, '\\\\')
     .replaceAll(/([:,[]\s*)-?(?:nan|inf|infinity)(?=\s*[,\]}])/gi, '$1null')
     .replaceAll(/,(?=\s*[\]}])/g, '');

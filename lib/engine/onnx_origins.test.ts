@@ -91,3 +91,14 @@ it("calls nodes what TensorRT's parser calls them", () => {
   expect(parsedName({name: 'a', output: ['x']})).toBe('a');
   expect(parsedName({name: '', output: ['x', 'y']})).toBe('node_of_x');
 });
+
+it("takes TensorRT's spelling of a node's name for it, unless that is another's", () => {
+  const known = ['/head.0/MatMul', '/head.1/MatMul', '/tail.0/Add', '/tail_0/Add', 'a.b', 'a-b'];
+  const names = ['/head_0/MatMul_myl0_1', '/head_1/MatMul [profile 1]_myl1_3', '/tail_0/Add_myl0_2', 'a_b_myl0_4'];
+  expect(
+    onnxOrigins(
+      names.map((name) => ({name})),
+      known,
+    ),
+  ).toEqual([['/head.0/MatMul'], ['/head.1/MatMul'], ['/tail_0/Add'], []]);
+});

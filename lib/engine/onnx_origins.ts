@@ -3,10 +3,11 @@
  *
  * A plan built with detailed verbosity tells each layer's origins as metadata. Else there is the layer's name, which its
  * fusions made of nodes' names: `A + B`, `A || B`, `PWN(A, B)`, `{ForeignNode[A...B]}`, `Reformatting CopyNode for Input
- * Tensor 0 to A`, `A_myl0_5`.
+ * Tensor 0 to A`, `A_myl0_5`, in which `a.b` may be spelled `a_b`.
  */
 
 import type {NodeProto} from '../onnx/onnx_pb.js';
+import {groupBy} from '../group_by.js';
 
 export interface NamedLayer {
   name: string;
@@ -29,9 +30,10 @@ export function parsedName({name, output}: Pick<NodeProto, 'name' | 'output'>): 
  */
 export function onnxOrigins(layers: readonly NamedLayer[], known?: readonly string[]): string[][] {
   const index = known && new Map(known.map((name, at) => [name, at]));
+  const spelled = index && spellings(known!);
   const origins = layers.map(({name, metadata}) => {
     const told = metadataOrigins(metadata);
-    return told.length > 0 ? told : index === undefined ? plainNames(name) : knownNames(name, index);
+    return told.length > 0 ? told : spelled === undefined ? plainNames(name) : knownNames(name, spelled);
   });
   if (index !== undefined) fillRanges(layers, origins, known!, index);
   return origins;
@@ -51,8 +53,16 @@ function metadataOrigins(metadata = ''): string[] {
   );
 }
 
+/** Nodes' names by how layers spell them: as they are, or with anything unusual replaced, where that is no other's name. */
+function spellings(known: readonly string[]): Map<string, string> {
+  const spelled = new Map(known.map((name) => [name, name]));
+  const plain = groupBy(known, (name) => name.replaceAll(/[^A-Za-z0-9_/]/g, '_'));
+  for (const [spelling, [name, ...others]] of plain) if (others.length === 0 && !spelled.has(spelling)) spelled.set(spelling, name!);
+  return spelled;
+}
+
 /** The longest names first, where several are possible; each from one boundary of the text to another. */
-function knownNames(text: string, known: ReadonlyMap<string, number>): string[] {
+function knownNames(text: string, known: ReadonlyMap<string, string>): string[] {
   const starts = boundaries(text, STARTS);
   const ends = boundaries(text, ENDS);
   const found: string[] = [];
@@ -61,7 +71,7 @@ function knownNames(text: string, known: ReadonlyMap<string, number>): string[] 
     if (start < taken) continue;
     const end = ends.findLast((each) => each > start && known.has(text.slice(start, each)));
     if (end === undefined) continue;
-    found.push(text.slice(start, end));
+    found.push(known.get(text.slice(start, end))!);
     taken = end;
   }
   return unique(found);

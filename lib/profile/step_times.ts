@@ -2,7 +2,7 @@
 
 import type {Activity, HostEvent} from './activity.js';
 import type {Gap, GapCause} from './gaps.js';
-import {groupBy} from './group_by.js';
+import {groupBy} from '../group_by.js';
 import {type Interval, overlapping, shared} from './intervals.js';
 
 /** Steps of one phase. Times in nanoseconds. */

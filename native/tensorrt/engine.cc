@@ -96,18 +96,13 @@ std::shared_ptr<const Engine> Engine::load(Libraries libraries, DeviceMemory mem
 
 std::string Engine::layerInformation(const nvinfer1::IExecutionContext* context) const {
   const cuda::Current current(*memory_.context);
-  std::string text = inspect(context);
-  const std::size_t last = text.find_last_not_of(" \n\t");
-  if (context == nullptr || (last != std::string::npos && text[last] == '}')) return text;
-  // With some contexts TensorRT 10.6 breaks off. Without shapes it tells all.
-  return inspect(nullptr);
-}
-
-std::string Engine::inspect(const nvinfer1::IExecutionContext* context) const {
   const LogCapture log;
   const std::unique_ptr<nvinfer1::IEngineInspector> inspector(engine_->createEngineInspector());
   if (inspector == nullptr) throwFailure("createEngineInspector", log, "the engine cannot be inspected");
-  if (context != nullptr && !inspector->setExecutionContext(context))
+  // TensorRT 10.6 tells the layers of all profiles, and breaks off, or ends the process, at those that the context has
+  // no shapes for.
+  const bool hasAllShapes = context != nullptr && engine_->getNbOptimizationProfiles() == 1;
+  if (hasAllShapes && !inspector->setExecutionContext(context))
     throwFailure("IEngineInspector::setExecutionContext", log, "the execution context cannot be inspected");
   const char* const text = inspector->getEngineInformation(nvinfer1::LayerInformationFormat::kJSON);
   if (text == nullptr) throwFailure("getEngineInformation", log, "TensorRT tells nothing of the engine's layers");

@@ -68,7 +68,8 @@ class Engine {
   const DeviceMemory& memory() const noexcept { return memory_; }
   const Libraries& libraries() const noexcept { return libraries_; }
 
-  // What TensorRT's inspector tells of all layers, as JSON text; of a context of this engine, with its shapes.
+  // What TensorRT's inspector tells of all layers, as JSON text; of a context of this engine, with
+  // its shapes, unless there are several profiles.
   std::string layerInformation(const nvinfer1::IExecutionContext* context = nullptr) const;
 
   // Replaces the weights by those of an ONNX file. Nothing may be running on the engine. Throws TensorrtError.
@@ -85,7 +86,6 @@ class Engine {
   bool streamsWeights() const noexcept { return streamsWeights_; }
 
  private:
-  std::string inspect(const nvinfer1::IExecutionContext* context) const;
   Engine(Libraries libraries, DeviceMemory memory);
 
   const Libraries libraries_;

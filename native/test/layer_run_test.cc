@@ -49,8 +49,9 @@ TEST(a_profiler_keeps_layers_by_name_and_run) {
   CHECK(profiler.take().empty());
 }
 
-TEST(layers_are_told_without_shapes_where_the_inspector_breaks_off) {
-  simulatedTensorrtSet("inspect", "fail");
+TEST(layers_of_an_engine_of_several_profiles_are_told_whole) {
+  const auto engine = test::load(test::productPlan());
+  CHECK_EQUAL(engine->info().profiles, 2);
   CHECK_CONTAINS(profiled(test::productPlan(), rows).information, "Simulated");
 }
 

@@ -57,7 +57,7 @@ struct FailureSetting {
 constexpr std::array failureSettings{
     FailureSetting{"parse", &Settings::failParse},     FailureSetting{"deserialize", &Settings::failDeserialize},
     FailureSetting{"context", &Settings::failContext}, FailureSetting{"enqueue", &Settings::failEnqueue},
-    FailureSetting{"refit", &Settings::failRefit},     FailureSetting{"inspect", &Settings::failInspect},
+    FailureSetting{"refit", &Settings::failRefit},
 };
 
 constexpr std::array buildFailures{"", "fail", "out-of-memory", "abort", "exit", "hang", "print-and-abort", "segfault"};

@@ -41,7 +41,6 @@ struct Settings {
   bool failContext = false;
   bool failEnqueue = false;
   bool failRefit = false;
-  bool failInspect = false;
   std::uint64_t executeNs = 0;
 };
 

@@ -27,7 +27,7 @@
 //   buildSteps=4              steps of the longest phase
 //   buildStepMs=0             what each of them takes
 //   layerMs=0                 what timing a layer takes that the timing cache does not know
-//   deserialize=fail, context=fail, enqueue=fail, refit=fail, inspect=fail (of a context)
+//   deserialize=fail, context=fail, enqueue=fail, refit=fail
 //   executeNs=0               what one execution takes, of plans without plugins
 #pragma once
 
