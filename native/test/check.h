@@ -77,6 +77,13 @@ inline int runTests(std::string_view filter, Share share, const std::function<vo
   return found == 0 ? 1 : failed;
 }
 
+// A function, so that what an operand is part of lives until the end.
+template <typename Actual, typename Expected>
+void equal(const Actual& actual, const Expected& expected, const char* what, const char* file, int line) {
+  if (!(actual == expected))
+    fail(file, line, std::string(what) + " is " + show(actual) + ", expected " + show(expected));
+}
+
 }  // namespace check
 
 #define TEST(name)                                          \
@@ -89,14 +96,7 @@ inline int runTests(std::string_view filter, Share share, const std::function<vo
     if (!(condition)) check::fail(__FILE__, __LINE__, #condition " is false"); \
   } while (false)
 
-#define CHECK_EQUAL(actual, expected)                                                                         \
-  do {                                                                                                        \
-    const auto& check_a = (actual);                                                                           \
-    const auto& check_e = (expected);                                                                         \
-    if (!(check_a == check_e))                                                                                \
-      check::fail(__FILE__, __LINE__,                                                                         \
-                  std::string(#actual " is ") + check::show(check_a) + ", expected " + check::show(check_e)); \
-  } while (false)
+#define CHECK_EQUAL(actual, expected) check::equal((actual), (expected), #actual, __FILE__, __LINE__)
 
 #define CHECK_CONTAINS(text, part)                                                                   \
   do {                                                                                               \
