@@ -6,8 +6,8 @@
  * Tensor 0 to A`, `A_myl0_5`, in which `a.b` may be spelled `a_b`.
  */
 
-import type {NodeProto} from '../onnx/onnx_pb.js';
 import {groupBy} from '../group_by.js';
+import type {NodeProto} from '../onnx/onnx_pb.js';
 
 export interface NamedLayer {
   name: string;

@@ -1,7 +1,7 @@
 /** Times in which the compute stream ran nothing, and what was under way meanwhile. */
 
-import type {Activity, HostEvent} from './activity.js';
 import {groupBy} from '../group_by.js';
+import type {Activity, HostEvent} from './activity.js';
 import {between, type Interval, overlapping, shared, totalLength, union} from './intervals.js';
 
 /**

@@ -1,7 +1,7 @@
 /** Which phase and layer a kernel belongs to. */
 
-import type {Activity} from './activity.js';
 import {groupBy} from '../group_by.js';
+import type {Activity} from './activity.js';
 import {overlapping} from './intervals.js';
 
 export interface Place {

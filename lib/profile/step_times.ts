@@ -1,8 +1,8 @@
 /** How long steps took as their requests saw them, and what the slow ones were slow for. */
 
+import {groupBy} from '../group_by.js';
 import type {Activity, HostEvent} from './activity.js';
 import type {Gap, GapCause} from './gaps.js';
-import {groupBy} from '../group_by.js';
 import {type Interval, overlapping, shared} from './intervals.js';
 
 /** Steps of one phase. Times in nanoseconds. */

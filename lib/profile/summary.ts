@@ -1,9 +1,9 @@
 /** What a trace tells in numbers. All times are in nanoseconds, all rates in bytes a second, all shares from 0 to 1. */
 
+import {groupBy} from '../group_by.js';
 import type {Activity, CardSpeeds, Trace} from './activity.js';
 import {askedTimes, stepWindow} from './asked_times.js';
 import {findGaps, type Gap, type GapCause} from './gaps.js';
-import {groupBy} from '../group_by.js';
 import {Coverage, type Interval, totalLength, union} from './intervals.js';
 import {type Place, placeKernels} from './phases.js';
 import {findSerialCopies, type SerialCopies} from './serial_copies.js';

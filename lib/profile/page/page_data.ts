@@ -1,8 +1,8 @@
 /** A trace as the page holds it: names and details once, events as numbers. */
 
+import {groupBy} from '../../group_by.js';
 import type {Trace} from '../activity.js';
 import {zeroOf} from '../cut.js';
-import {groupBy} from '../../group_by.js';
 import {GPU, groupName, HOST} from '../trace_file.js';
 import {familyOf} from './families.js';
 import {NO_STEP, type PageEvent, pageEvents} from './page_events.js';
