@@ -1,6 +1,6 @@
 import {setImmediate} from 'node:timers/promises';
-
 import {describe, expect, it} from 'vitest';
+import {deferred} from '../../test/support/deferred.js';
 
 import type {NativeBinding, NativeEngine, NativeLayerProfile, NativeTensorData, NativeTensorInfo} from '../native/engine_addon.js';
 import {Engine} from './engine.js';
@@ -129,15 +129,6 @@ class FakeBinding implements NativeBinding {
   dispose(): void {
     this.disposals++;
   }
-}
-
-function deferred<T>() {
-  let resolve!: (value: T) => void;
-  let reject!: (error: Error) => void;
-  const promise = new Promise<T>((...settle) => {
-    [resolve, reject] = settle;
-  });
-  return {promise, resolve, reject};
 }
 
 function load({contexts = 1, maxQueue = 1024} = {}) {

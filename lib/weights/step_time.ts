@@ -1,7 +1,7 @@
 /** How long a step of a decoder takes, from bytes and the speeds at which they move. */
 
 import type {DecoderShape} from '../decoder/lowered_decoder.js';
-import type {DecoderWeights} from './decoder_weights.js';
+import type {DecoderWeights, RunWeights} from './decoder_weights.js';
 import {diskBytes, OWN_SHARE, type PlacedRuns, without} from './place_runs.js';
 import type {Speeds} from './speeds.js';
 
@@ -45,6 +45,8 @@ const STAGED_BYTES = 12 * 8 * 2 ** 20;
  */
 export function stepSeconds(demand: StepDemand): number {
   const {weights, placed} = demand;
+  const kept = new Set(placed.kept);
+  const passing = weights.runs.map((each) => without(each, kept));
   const compute = weights.runs.map((_, run) => computeSeconds(demand, run));
   const streamed = placed.tiers.flatMap((tier, run) => (tier === 'gpu' || weights.runs[run]!.kind !== 'block' ? [] : [run]));
   const total = compute.reduce((sum, seconds) => sum + seconds, 0);
@@ -66,7 +68,7 @@ export function stepSeconds(demand: StepDemand): number {
         continue;
       }
       const place = layer % 2;
-      ({copied, read} = arrival(demand, run, {own: Math.max(copied, freed[place]!), shared: freed[1 - place]!}, read));
+      ({copied, read} = arrival(demand, passing[run]!, {own: Math.max(copied, freed[place]!), shared: freed[1 - place]!}, read));
       computed = Math.max(computed, copied) + seconds;
       freed[place] = computed;
     }
@@ -74,20 +76,19 @@ export function stepSeconds(demand: StepDemand): number {
   return computed - before;
 }
 
-/** When a run's weights are in their place, whose own part and the shared one may be written from `free` on, and when the disk is free again. */
+/** When what passes of a run's weights is in its place, whose own part and the shared one may be written from `free` on, and when the disk is free again. */
 function arrival(
-  {weights, placed, speeds, offloaded}: StepDemand,
-  run: number,
+  {placed, speeds, offloaded}: StepDemand,
+  passing: RunWeights,
   free: {own: number; shared: number},
   diskFree: number,
 ): {copied: number; read: number} {
-  const weighed = without(weights.runs[run]!, new Set(placed.kept));
-  const copying = weighed.bytes / speeds.hostToDevice;
+  const copying = passing.bytes / speeds.hostToDevice;
   const own = copying * OWN_SHARE;
-  if (placed.tiers[run] !== 'disk') return {copied: Math.max(free.own + own, free.shared) + copying - own, read: diskFree};
+  if (placed.tiers[passing.index] !== 'disk') return {copied: Math.max(free.own + own, free.shared) + copying - own, read: diskFree};
   // In the order of its files, which is not that of the place's parts.
   const start = Math.max(free.own, free.shared);
-  const length = diskBytes(weighed, offloaded);
+  const length = diskBytes(passing, offloaded);
   // Its beginning may be read ahead, the rest as the copy makes room for it.
   const read = Math.max(diskFree + length / speeds.disk, start + Math.max(0, length - STAGED_BYTES) / speeds.disk);
   return {copied: Math.max(start + copying, read), read};

@@ -1,4 +1,5 @@
 import {describe, expect, it} from 'vitest';
+import {deferred} from '../../../test/support/deferred.js';
 
 import {GREEDY} from '../../../test/support/greedy.js';
 import type {
@@ -18,16 +19,6 @@ import {TensorrtBackend} from './tensorrt_backend.js';
 
 const TIMINGS = {queue: 1, prefill: 2, decode: 3, prefilledTokens: 4};
 const nativeError = (code: string, message: string) => Object.assign(new Error(message), {code});
-
-/** Node 20 has no Promise.withResolvers. */
-function deferred<T>() {
-  let resolve!: (value: T) => void;
-  let reject!: (error: Error) => void;
-  const promise = new Promise<T>((...settle) => {
-    [resolve, reject] = settle;
-  });
-  return {promise, resolve, reject};
-}
 
 /** Notes what it is asked; the test answers. */
 class FakeDecoder implements NativeDecoder {
