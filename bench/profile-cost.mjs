@@ -1,15 +1,18 @@
 /**
  * What does watching cost? Tokens per second of SmolLM2, one stream, greedy: after a recording that was stopped, while
- * one is under way, and with metrics, spans and logs on; each against a process that never did any of it.
+ * one is under way, and with metrics, spans and logs on; each against a process that never did any of it. And such a
+ * process against one of a build without the profiler's hooks.
  *
  *   node bench/profile-cost.mjs [--folder bench/.models/135m] [--rounds 6] [--generations 2] [--tokens 1000]
- *                               [--sides stopped,stopped_later,timeline,nodes,metrics] [--save]
+ *                               [--sides stopped,stopped_later,timeline,nodes,metrics] [--without FOLDER] [--save]
  *
  * Needs a GPU, CUPTI, `npm run build`, `build:addon`. A process for each side, all with the model loaded, of which one
  * generates at a time, in turns whose order changes; then all of it again with new processes that begin in another order,
  * as the first to begin is up to half a percent faster whatever it does. Values are means over the generations of the
  * median over the rounds of a side's speed by the mean of two processes that never did any of it; how far these are apart
  * is told as `equals_ratio`. Speeds are the scheduler's, without what JavaScript takes. Some 50 s on an H100.
+ * FOLDER is this package, built with steps, their marks and ranges of NVTX that do nothing (native/profile/step.cc,
+ * step_timer.cc, nvtx.h), and graphs that are launched without a look at who traces (native/cuda/graph.cc).
  */
 
 import {fork} from 'node:child_process';
@@ -26,8 +29,8 @@ import {median, Results, say} from './lib/results.mjs';
 
 /** Of each side its claim. `stopped` has its graphs captured while it was recorded, `stopped_later` before. */
 const CLAIMS = {
-  stopped: 'off_ratio',
-  stopped_later: 'off_later_ratio',
+  stopped: 'stopped_ratio',
+  stopped_later: 'stopped_later_ratio',
   timeline: 'timeline_ratio',
   nodes: 'timeline_nodes_ratio',
   metrics: 'metrics_ratio',
@@ -42,6 +45,7 @@ const {values: options} = parseArgs({
     generations: {type: 'string', default: '2'},
     tokens: {type: 'string', default: '1000'},
     sides: {type: 'string', default: 'stopped,timeline,nodes,metrics'},
+    without: {type: 'string'},
     save: {type: 'boolean'},
   },
 });
@@ -57,15 +61,19 @@ const folder = await ensureShape('135m', options.folder);
 const traces = mkdtempSync(path.join(os.tmpdir(), 'tensorrt-node-profile-'));
 process.once('exit', () => rmSync(traces, {recursive: true, force: true}));
 
-const names = ['never', 'again', ...options.sides.split(',')];
+/** Two of each that others are compared with. */
+const NEVER = ['never', 'again'];
+const WITHOUT = options.without === undefined ? [] : ['without', 'without_again'];
+const names = [...NEVER, ...WITHOUT, ...options.sides.split(',')];
 /** By side: speeds of each round, and by how much they are those of the processes that never did any of it. */
 const measured = new Map(names.map((name) => [name, {speeds: [], ratios: [], medians: []}]));
 for (let generation = 0; generation < generations; generation++) await measureGeneration(generation);
 
-const never = median(['never', 'again'].flatMap((name) => measured.get(name).speeds));
+const never = median(NEVER.flatMap((name) => measured.get(name).speeds));
+if (WITHOUT.length > 0) recordOff();
 for (const [name, {speeds, ratios, medians, recorded, tokens: count}] of measured) {
   if (CLAIMS[name] === undefined) continue;
-  const value = medians.reduce((sum, each) => sum + each, 0) / medians.length;
+  const value = mean(medians);
   say(`3.${CLAIMS[name]}: ${value.toFixed(4)}: ${median(speeds).toFixed(1)} tok/s`);
   results.record({
     claim: `profile.3.${CLAIMS[name]}`,
@@ -84,6 +92,31 @@ for (const [name, {speeds, ratios, medians, recorded, tokens: count}] of measure
   });
 }
 
+function recordOff() {
+  // Of each generation: what processes without the hooks reached of the speed of those with them.
+  const generationsOfBoth = WITHOUT.map((name) => measured.get(name).medians);
+  const ratios = generationsOfBoth[0].map((_, index) => 1 / mean(generationsOfBoth.map((medians) => medians[index])));
+  const without = median(WITHOUT.flatMap((name) => measured.get(name).speeds));
+  say(`3.off_ratio: ${mean(ratios).toFixed(4)}: ${never.toFixed(1)} tok/s, without the profiler ${without.toFixed(1)}`);
+  results.record({
+    claim: 'profile.3.off_ratio',
+    value: mean(ratios),
+    unit: 'fraction',
+    tok_s: rounded(never),
+    without_tok_s: rounded(without),
+    of_generations: ratios,
+    equals_ratio: median(measured.get('again').speeds) / median(measured.get('never').speeds),
+    without_equals_ratio: median(measured.get('without_again').speeds) / median(measured.get('without').speeds),
+    processes: generations,
+    rounds,
+    tokens: measured.get('never').tokens,
+  });
+}
+
+function mean(values) {
+  return values.reduce((sum, each) => sum + each, 0) / values.length;
+}
+
 /** With processes of its own: what two of them differ in for good would otherwise count as the cost. */
 async function measureGeneration(generation) {
   const sides = [];
@@ -99,7 +132,7 @@ async function measureGeneration(generation) {
       measured.get(name).tokens = count;
     }
     if (round < 0) continue;
-    const base = (speeds.get('never') + speeds.get('again')) / 2;
+    const base = mean(NEVER.map((name) => speeds.get(name)));
     for (const [name, speed] of speeds) {
       measured.get(name).speeds.push(speed);
       measured.get(name).ratios.push(speed / base);
@@ -113,7 +146,8 @@ async function measureGeneration(generation) {
 }
 
 async function begin(name) {
-  const child = fork(new URL('profile/cost_side.mjs', import.meta.url), [name, folder, traces]);
+  const bench = WITHOUT.includes(name) ? path.resolve(options.without, 'bench') : import.meta.dirname;
+  const child = fork(path.join(bench, 'profile', 'cost_side.mjs'), [name, folder, traces]);
   const {ready} = await answer(child);
   say(`${name}: ${ready}`);
   return {name, child};

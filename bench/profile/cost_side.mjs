@@ -18,6 +18,8 @@ const TEXT = 'Once upon a time, in a land far away, there was a';
 const SIDES = {
   never: {},
   again: {},
+  without: {},
+  without_again: {},
   stopped: {before: record, after: stop},
   stopped_later: {after: () => record().then(stop)},
   timeline: {before: record},
