@@ -4,6 +4,7 @@
 #include <NvOnnxParser.h>
 
 #include <exception>
+#include <filesystem>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -37,6 +38,12 @@ void parse(nvonnxparser::IParser& parser, const BuildRequest& request) {
   if (!bytes) throw TensorrtError("IParser::parse", *request.rewrittenModel + ": there is no such file");
   if (!parser.parse(bytes->data(), bytes->size(), model.c_str()))
     throw parserError(parser, "IParser::parse", model, log);
+}
+
+// Streams and traces tell the engine's name; TensorRT calls a graph without one "Unnamed Network 0".
+void nameAfterFile(nvinfer1::INetworkDefinition& network, const std::string& model) {
+  const std::string_view name = network.getName();
+  if (name.empty() || name.starts_with("Unnamed Network")) network.setName(std::filesystem::path(model).stem().c_str());
 }
 
 // A plan for other versions carries the plugins it needs.
@@ -87,6 +94,7 @@ class Build {
     BuildResult result;
     configure(*config_, request_, version_);
     parse(*parser_, request_);
+    nameAfterFile(*network_, request_.model);
     control_.throwIfStopped();
     carryPlugins(*config_, *parser_);
     addProfiles(*builder_, *config_, *network_, request_.profiles, version_);

@@ -18,6 +18,7 @@ namespace trt = tensorrt_node::tensorrt;
 TEST(an_engine_describes_its_tensors) {
   const auto engine = test::load(test::productPlan());
   const trt::EngineInfo& info = engine->info();
+  CHECK_EQUAL(info.name, "model");
   CHECK_EQUAL(info.profiles, 2);
   CHECK_EQUAL(info.layers, 2);
   CHECK(!info.refittable);

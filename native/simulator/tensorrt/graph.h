@@ -40,7 +40,8 @@ struct Node {
 };
 
 struct Graph {
-  std::string name;
+  // TensorRT's parser does not take the file's.
+  std::string name = "Unnamed Network 0";
   std::vector<Value> inputs;
   // Their shapes are inferred.
   std::vector<Value> outputs;

@@ -35,9 +35,6 @@ class OnnxReader {
         case 1:
           result.nodes.push_back(node(message.bytes()));
           break;
-        case 2:
-          result.name = message.text();
-          break;
         case 5: {
           std::string name;
           Tensor weights = tensor(message.bytes(), name);
