@@ -11,6 +11,7 @@ import {benchCommand} from './bench.js';
 import {buildCommand} from './build.js';
 import {chatCommand} from './chat.js';
 import {exitCodeOf, printError} from './errors.js';
+import {evalCommand} from './eval.js';
 import {generateCommand} from './generate.js';
 import {importCommand} from './import.js';
 import {inspectCommand} from './inspect.js';
@@ -44,6 +45,7 @@ const commands = [
   chatCommand(),
   runCommand(),
   benchCommand(),
+  evalCommand(),
   memoryCommand(),
   profileCommand(),
 ];
