@@ -37,10 +37,21 @@ void beginStep(const Kernels& kernels, CUstream stream, const BeginStepParameter
 void convert(const Kernels& kernels, CUstream stream, const ConvertParameters& parameters);
 void dequantize(const Kernels& kernels, CUstream stream, const DequantizeParameters& parameters);
 
+// linear() with a packed weight of any number of rows, and embed() with a packed table.
+void quantizedLinear(const Kernels& kernels, CUstream stream, ElementType type, const LinearParameters& parameters,
+                     const QuantizedFormat& format);
+void quantizedEmbed(const Kernels& kernels, CUstream stream, ElementType type, const EmbedParameters& parameters,
+                    const QuantizedFormat& format);
+void packQuantized(const Kernels& kernels, CUstream stream, const PackParameters& parameters);
+// `type` is that of what comes out.
+void unpackQuantized(const Kernels& kernels, CUstream stream, ElementType type, const UnpackParameters& parameters);
+
 // Head sizes that attention was made for.
 bool servesHeadSize(std::int32_t headSize) noexcept;
 // Bytes of LinearParameters::workspace; 0 where none is needed. Good for fewer rows as well.
 std::size_t linearWorkspaceBytes(std::int32_t rows, std::int32_t inner, bool normed);
+// And for quantizedLinear().
+std::size_t quantizedWorkspaceBytes(std::int32_t rows, std::int32_t inner, std::int32_t outer, bool normed);
 // Bytes of AttentionParameters::workspace; 0 where none is needed. Good for fewer rows and splits as well.
 std::size_t attentionWorkspaceBytes(std::int32_t rows, std::int32_t heads, std::int32_t headSize, std::int32_t splits);
 // Splits that fill the GPU for decode steps of `rows` rows and contexts up to `tokens`.

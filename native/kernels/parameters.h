@@ -4,6 +4,8 @@
 
 #include <cstdint>
 
+#include "quantized_format.h"
+
 namespace tensorrt_node::kernels {
 
 enum class ElementType : std::int32_t { float16, bfloat16, float32 };
@@ -189,6 +191,39 @@ struct DequantizeParameters {
   ElementType scaleType;
   ElementType zeroPointType;  // of floating ones
   ElementType outType;
+};
+
+// Rows firstRow to firstRow + rows - 1 of a packed matrix (quantized_format.h) from what files hold. Memory was zeroed
+// before: codes of no row or column count nothing.
+struct PackParameters {
+  const void* codes;   // [rows, blocks, block * bits / 8], the first code in the low bits; without blocks a byte each
+                       // [rows, inner]; transposed a byte each [inner, rows]
+  const void* scales;  // [rows, blocks]; transposed [blocks, rows]
+  const void* zeroPoints;  // packed: [rows, (blocks * bits + 7) / 8] bytes; floating: [rows, blocks]; or null.
+                           // Transposed [blocks, rows], packed ones a byte each
+  void* packed;            // quantizedBytes()
+  std::int64_t outer;      // of the whole matrix
+  std::int64_t inner;
+  std::int64_t firstRow;
+  std::int64_t rows;
+  QuantizedFormat format;
+  std::int32_t block;      // of the file, a multiple of the format's; 0: a row has one scale
+  std::int32_t zeroPoint;  // where zeroPoints is null, for formats with offsets
+  std::int32_t packedZeroPoints;
+  std::int32_t
+      isSigned;  // codes and packed zero points are two's complement, of zero where unsigned ones are 2^(bits - 1)
+  std::int32_t transposed;
+  ElementType scaleType;
+  ElementType zeroPointType;  // of floating ones
+};
+
+// out = a packed matrix, dense.
+struct UnpackParameters {
+  const void* packed;
+  void* out;  // [outer, inner]
+  std::int64_t outer;
+  std::int64_t inner;
+  QuantizedFormat format;
 };
 
 }  // namespace tensorrt_node::kernels
