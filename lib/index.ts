@@ -1,6 +1,7 @@
 /** TensorRT and CUDA in process for Node services: this file is the whole public surface. */
 
 export type {ModelLimits, StepProfile, TokenLogprob} from './backend/backend.js';
+export type {KvCacheType} from './backend/kv_cache_type.js';
 export {Binding} from './engine/binding.js';
 export {type BuildResult, buildEngine} from './engine/build/build.js';
 export {BuildError, type BuildLogLine, type ProcessEnd} from './engine/build/build_error.js';

@@ -2,10 +2,11 @@
 
 import {type Command, InvalidArgumentError, Option} from 'commander';
 
+import {KV_CACHE_TYPES} from '../backend/kv_cache_type.js';
 import type {LoadOptions} from '../generate/load.js';
 import type {GenerateOptions} from '../generate/types.js';
 
-export type LoadFlags = Pick<LoadOptions, 'backend' | 'device' | 'maxContext' | 'threads' | 'accuracyLevel'>;
+export type LoadFlags = Pick<LoadOptions, 'backend' | 'device' | 'maxContext' | 'kvCacheType' | 'threads' | 'accuracyLevel'>;
 
 /** What of `generate`'s options the flags below set; the rest each command sets itself. */
 export type SamplingFlags = Omit<GenerateOptions, 'logprobs' | 'chat' | 'signal'>;
@@ -15,6 +16,7 @@ export function addLoadOptions(command: Command): Command {
     .addOption(new Option('--backend <name>', 'what runs the model').choices(['auto', 'cpu', 'tensorrt']).default('auto'))
     .option('--device <n>', 'GPU, as CUDA numbers them', number)
     .option('--max-context <n>', 'tokens a conversation may hold, prompt and reply together', number)
+    .addOption(kvCacheOption())
     .option('--threads <n>', 'threads of the CPU backend', number)
     .option(
       '--accuracy-level <n>',
@@ -38,8 +40,12 @@ export function addSamplingOptions(command: Command): Command {
     .option('--stop <text>', 'end the reply before this text; repeatable', (text: string, before: string[] = []) => [...before, text]);
 }
 
-export function loadOptions({backend, device, maxContext, threads, accuracyLevel}: LoadFlags): LoadFlags {
-  return {backend, device, maxContext, threads, accuracyLevel};
+export function kvCacheOption(): Option {
+  return new Option('--kv-cache-type <type>', 'what keys and values are kept in: 8 bits take half of the memory').choices(KV_CACHE_TYPES);
+}
+
+export function loadOptions({backend, device, maxContext, kvCacheType, threads, accuracyLevel}: LoadFlags): LoadFlags {
+  return {backend, device, maxContext, kvCacheType, threads, accuracyLevel};
 }
 
 export function samplingOptions(flags: SamplingFlags): SamplingFlags {

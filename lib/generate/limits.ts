@@ -1,5 +1,6 @@
 /** What a model is built and loaded for: checked, and what holds where its user does not say. */
 
+import {KV_CACHE_TYPES, type KvCacheType} from '../backend/kv_cache_type.js';
 import {OptionError} from '../errors.js';
 import {boolean, integer, oneOf} from '../options.js';
 import type {ModelConfig} from './model_folder.js';
@@ -13,15 +14,17 @@ export interface ModelOptions {
   maxContext?: number;
   maxBatch?: number;
   deterministic?: boolean;
+  kvCacheType?: KvCacheType;
 }
 
 /** Throws OptionError. */
-export function checkModelOptions({device, type, maxContext, maxBatch, deterministic}: ModelOptions): void {
+export function checkModelOptions({device, type, maxContext, maxBatch, deterministic, kvCacheType}: ModelOptions): void {
   if (device !== undefined) integer('device', device, {min: 0, max: 1023});
   if (type !== undefined) oneOf('type', type, ['float16', 'bfloat16']);
   if (maxContext !== undefined) integer('maxContext', maxContext, {min: 1});
   if (maxBatch !== undefined) integer('maxBatch', maxBatch, {min: 1});
   if (deterministic !== undefined) boolean('deterministic', deterministic);
+  if (kvCacheType !== undefined) oneOf('kvCacheType', kvCacheType, KV_CACHE_TYPES);
 }
 
 /** Tokens a sequence may hold. Throws OptionError for more than the model was trained for. */

@@ -69,6 +69,7 @@ it.each<[keyof LoadOptions, LoadOptions]>([
   ['type', {type: 'float32' as never}],
   ['deterministic', {deterministic: 1 as never}],
   ['deterministic', {backend: 'cpu', deterministic: 'yes' as never}],
+  ['kvCacheType', {kvCacheType: 'fp4' as never}],
   ['device', {device: 99}],
 ])('names %s where it does not fit: %o', async (option, options) => {
   await expect(loadModel(folder('model'), options)).rejects.toMatchObject({name: 'OptionError', option});

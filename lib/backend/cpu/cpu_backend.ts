@@ -55,9 +55,10 @@ export class CpuBackend implements Backend {
     throwIfAborted(signal);
     const worker = startThread(new URL('./worker.js', import.meta.url), workerData, {name: 'tensorrt-node cpu', guard});
     const {vocabSize, version} = await ready(worker, signal);
-    const {maxContext, maxBatch, threads, accuracyLevel} = options;
+    const {maxContext, maxBatch, threads, accuracyLevel, kvCacheType = 'auto'} = options;
     const rounding = accuracyLevel === 4 ? ', activations of quantised products rounded to 8 bits' : '';
-    const description = `ONNX Runtime ${version} on the CPU, ${threads} thread${threads === 1 ? '' : 's'}${rounding}${unsupported === undefined ? '' : ` (not TensorRT: ${unsupported})`}`;
+    const cache = kvCacheType === 'auto' ? '' : `, keys and values rounded to ${kvCacheType}`;
+    const description = `ONNX Runtime ${version} on the CPU, ${threads} thread${threads === 1 ? '' : 's'}${rounding}${cache}${unsupported === undefined ? '' : ` (not TensorRT: ${unsupported})`}`;
     return new CpuBackend(worker, {maxContext, maxBatch}, vocabSize, description, weightsBytes);
   }
 

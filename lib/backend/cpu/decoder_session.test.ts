@@ -8,8 +8,10 @@ import {temporaryFolder} from '../../../test/support/temporary_folder.js';
 import {buildDecoder} from '../../import/graph/decoder.js';
 import {DataType} from '../../onnx/data_type.js';
 import {GraphBuilder} from '../../onnx/graph_builder.js';
+import type {Model} from '../../onnx/model.js';
 import {writeModel} from '../../onnx/write.js';
 import {createRunGuard} from '../../onnxruntime/run_guard.js';
+import type {KvCacheType} from '../kv_cache_type.js';
 import {DecoderSession} from './decoder_session.js';
 
 const inFolder = temporaryFolder();
@@ -20,7 +22,10 @@ describe.each([
   ['a model of contrib operators, float32', () => buildDecoder(tinyConfig(), randomTensors(tinyConfig()), {dtype: 'fp32'}), 1e-5],
   ['a model of contrib operators, float16', () => buildDecoder(tinyConfig(), randomTensors(tinyConfig()), {dtype: 'fp16'}), 5e-3],
   ['a plain export that concatenates its cache', () => plainDecoder(), 1e-5],
-] as const)('%s', (name, model, tolerance) => {
+  // The last bit of a key may decide on its code.
+  ['keys and values of 8 bits', () => buildDecoder(tinyConfig(), randomTensors(tinyConfig()), {dtype: 'fp32'}), 5e-3, 'int8'],
+  ['keys and values of 8 bits, concatenated', () => plainDecoder(), 5e-3, 'fp8'],
+] as [name: string, model: () => Model, tolerance: number, kvCacheType?: KvCacheType][])('%s', (name, model, tolerance, kvCacheType) => {
   let session: DecoderSession;
   /** [tokens, vocabulary], of one run over all tokens. */
   let whole: Float32Array;
@@ -28,7 +33,7 @@ describe.each([
   beforeAll(async () => {
     const path = inFolder(`${name.replaceAll(/\W/g, '_')}.onnx`);
     await writeModel(model(), path, {externalData: `${name.replaceAll(/\W/g, '_')}.data`});
-    session = await DecoderSession.load(path, OPTIONS);
+    session = await DecoderSession.load(path, {...OPTIONS, kvCacheType});
     const cache = session.createCache();
     whole = Float32Array.from(await session.run(TOKENS, cache, 'all'));
     expect(cache.length).toBe(TOKENS.length);

@@ -3,11 +3,13 @@
 import type {PlainError} from '../../onnxruntime/plain_error.js';
 import type {RunGuard} from '../../onnxruntime/run_guard.js';
 import type {BackendFinish, BackendRequest, BackendTimings, TokenEvent} from '../backend.js';
+import type {KvCacheType} from '../kv_cache_type.js';
 
 export interface WorkerOptions {
   modelPath: string;
   threads: number;
   accuracyLevel: 0 | 4;
+  kvCacheType?: KvCacheType;
   maxContext: number;
   maxBatch: number;
   prefillChunk: number;

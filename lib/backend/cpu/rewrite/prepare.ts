@@ -1,21 +1,26 @@
-/** What is changed in a language model before ONNX Runtime's CPU kernels get it: the same numbers, sooner. */
+/** What is changed in a language model before ONNX Runtime's CPU kernels get it: the same numbers, sooner, and rounded where the cache is. */
 
 import {attribute, GraphIndex} from '../../../onnx/graph.js';
 import {int} from '../../../onnx/graph_builder.js';
 import type {Model} from '../../../onnx/model.js';
+import type {KvCacheType} from '../../kv_cache_type.js';
 import {splitFloatZeroPoints} from './float_zero_points.js';
 import {keepLogits} from './keep_logits.js';
+import {roundCache} from './round_cache.js';
 import {splitBytes} from './split_bytes.js';
 import {addUnreturnedOutput} from './unreturned_outputs.js';
 
 export interface PrepareOptions {
   /** MatMulNBits' accuracy_level: 0 computes in the model's type, 4 rounds activations to 8 bits by block. */
   accuracyLevel: 0 | 4;
+  /** What keys and values are rounded to. Default 'auto': not at all. */
+  kvCacheType?: KvCacheType;
 }
 
-export async function prepare(model: Model, {accuracyLevel}: PrepareOptions): Promise<void> {
+export async function prepare(model: Model, {accuracyLevel, kvCacheType = 'auto'}: PrepareOptions): Promise<void> {
   // First: the others may make the head more than a chain.
   keepLogits(model);
+  if (kvCacheType !== 'auto') roundCache(model, kvCacheType);
   await splitFloatZeroPoints(model);
   if (accuracyLevel === 0) await splitBytes(model);
   removeUnused(model);
