@@ -24,6 +24,21 @@ test('what was under way in the range stays as it is', () => {
   expect(cut.info).toEqual({device: 'Simulated'});
 });
 
+test('a step of which something was under way is there with all that it did', () => {
+  const step = (number: number, start: number) => ({track: 'steps', name: 'decode', start, end: start + 5, args: {step: number}});
+  const of = (name: string, number: number, start: number) => kernel(name, start, start + 20, {step: number});
+  const cut = cutTrace(
+    {
+      info: {},
+      activities: [of('a', 1, 10), of('b', 1, 40), of('c', 2, 90), of('d', 2, 140), of('e', 3, 300)],
+      hostEvents: [step(1, 0), step(2, 20), step(3, 120), step(4, 250)],
+    },
+    {start: 100, end: 200},
+  );
+  expect(cut.activities.map(({name}) => name)).toEqual(['c', 'd']);
+  expect(cut.hostEvents).toEqual([step(2, 20), step(3, 120)]);
+});
+
 test('times begin with the GPU, else with the host', () => {
   expect(zeroOf(trace)).toBe(50);
   expect(zeroOf({...trace, activities: [kernel('wait', 10, 20, {kind: 'synchronize'})]})).toBe(0);

@@ -4,12 +4,18 @@ import type {Trace} from './activity.js';
 import type {Interval} from './intervals.js';
 
 /**
- * What was under way at any time in `range`, whole: events that began before it or ended after it keep their times.
- * Nanoseconds of the trace's clock.
+ * What was under way at any time in `range`, whole: events that began before it or ended after it keep their times, and
+ * steps all of their work, so that what is told of a step is true of what is there. Nanoseconds of the trace's clock.
  */
 export function cutTrace({info, activities, hostEvents}: Trace, range: Interval): Trace {
   const within = ({start, end}: Interval) => start < range.end && (end > range.start || start >= range.start);
-  return {info, activities: activities.filter(within), hostEvents: hostEvents.filter(within)};
+  const steps = new Set(activities.filter(within).map(({step}) => step));
+  steps.delete(undefined);
+  return {
+    info,
+    activities: activities.filter((each) => within(each) || steps.has(each.step)),
+    hostEvents: hostEvents.filter((each) => within(each) || steps.has(each.args?.step as number | undefined)),
+  };
 }
 
 /** The zero of the times that summaries and pages tell: the GPU's first activity; of a trace without any its first event. */
