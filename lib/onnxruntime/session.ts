@@ -17,6 +17,12 @@ export interface SessionOptions {
   threads: number;
   /** Whether threads that wait for work keep their core. Default true. */
   spinning?: boolean;
+  /**
+   * What becomes of DequantizeLinear of weights. 'float': weights are dequantised once, when the model is loaded. Else ONNX
+   * Runtime makes MatMulNBits of integers where it can, at this accuracy level, and dequantises others in each run. Default 4,
+   * its own.
+   */
+  dequantized?: 'float' | 0 | 4;
   /** How the file begins that endProfiling() writes; none where nothing is profiled. */
   profile?: string;
 }
@@ -28,6 +34,7 @@ export async function createSession({
   proto,
   threads,
   spinning = true,
+  dequantized = 4,
   profile,
 }: SessionOptions): Promise<ort.InferenceSession> {
   const options: ort.InferenceSession.SessionOptions = {
@@ -41,6 +48,7 @@ export async function createSession({
     extra: {
       session: {
         intra_op: {allow_spinning: spinning ? '1' : '0'},
+        ...(dequantized === 'float' ? {disable_quant_qdq: '1'} : {qdq_matmulnbits_accuracy_level: `${dequantized}`}),
         ...(bytes === undefined ? {} : {model_external_initializers_file_folder_path: dirname(path)}),
       },
     },

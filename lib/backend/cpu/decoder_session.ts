@@ -11,6 +11,7 @@ import {guardedRun, type RunGuard} from '../../onnxruntime/run_guard.js';
 import {createSession} from '../../onnxruntime/session.js';
 import {ConcatCache} from './concat_cache.js';
 import {KvCache, KvPool, SMALLEST_CAPACITY} from './kv_cache.js';
+import {hasDequantizedIntegers} from './rewrite/dequantized_products.js';
 import {KEEP_INPUT} from './rewrite/keep_logits.js';
 import {type PrepareOptions, prepare, sharesCache} from './rewrite/prepare.js';
 import {serialize} from './rewrite/serialize.js';
@@ -51,7 +52,10 @@ export class DecoderSession implements AsyncDisposable {
     const model = await readModel(path);
     await prepare(model, options);
     const bytes = await serialize(model);
-    const session = await guardedRun(options.guard, () => createSession({path, bytes, proto: model.proto, threads: options.threads}));
+    const dequantized = hasDequantizedIntegers(model) ? options.accuracyLevel : 'float';
+    const session = await guardedRun(options.guard, () =>
+      createSession({path, bytes, proto: model.proto, threads: options.threads, dequantized}),
+    );
     try {
       return new DecoderSession(session, contractOf(path, session), sharesCache(model), options);
     } catch (error) {

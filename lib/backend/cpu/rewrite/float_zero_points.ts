@@ -1,6 +1,6 @@
 /**
- * Another road to the same numbers for MatMulNBits with floating zero points, which ONNX Runtime's CPU kernel
- * dequantises whole on every call (9 ms where the symmetric kernel takes 0.09 ms, 1536x4096, one row).
+ * Another road to the same numbers for MatMulNBits with floating zero points, or 8-bit codes with any, which ONNX Runtime's CPU
+ * kernel dequantises whole on every call (9 ms where the symmetric kernel takes 0.09 ms, 1536x4096, one row).
  *
  * With codes q, scale s and zero point z of a block, and the symmetric zero point c = 2^(bits-1):
  *   sum_k x_k (q_k - z) s = sum_k x_k (q_k - c) s + (sum_k x_k) (c - z) s
@@ -51,18 +51,21 @@ interface Splittable extends BlockProduct {
   zeroPoints: TensorProto;
 }
 
-/** Products with floating zero points whose arithmetic is float32. */
+/** Products with such zero points whose arithmetic is float32. */
 function splittable(node: NodeProto, initializers: ReadonlyMap<string, TensorProto>): Splittable | undefined {
   const product = blockProduct(node);
   const scales = initializers.get(node.input[Input.Scales] ?? '');
   const zeroPoints = initializers.get(node.input[Input.ZeroPoints] ?? '');
-  if (product === undefined || scales?.dataType !== DataType.FLOAT || zeroPoints?.dataType !== DataType.FLOAT) return undefined;
+  if (product === undefined || scales?.dataType !== DataType.FLOAT || zeroPoints === undefined) return undefined;
+  const slow = zeroPoints.dataType === DataType.FLOAT || (zeroPoints.dataType === DataType.UINT8 && product.bits === 8);
+  if (!slow) return undefined;
   return {...product, scales, zeroPoints};
 }
 
 /** (c - z) s as float32, [blocks, columns]. */
 async function offsetsOf(model: Model, {scales, zeroPoints, bits, blocks, columns}: Splittable): Promise<Uint8Array> {
-  const [s, z] = await Promise.all([floats(model, scales), floats(model, zeroPoints)]);
+  const isFloat = zeroPoints.dataType === DataType.FLOAT;
+  const [s, z] = await Promise.all([floats(model, scales), isFloat ? floats(model, zeroPoints) : model.readTensorData(zeroPoints)]);
   const center = 2 ** (bits - 1);
   const offsets = new Float32Array(blocks * columns);
   for (let column = 0; column < columns; column++) {

@@ -4,11 +4,15 @@ import {attribute, GraphIndex} from '../../../onnx/graph.js';
 import {int} from '../../../onnx/graph_builder.js';
 import type {Model} from '../../../onnx/model.js';
 import type {KvCacheType} from '../../kv_cache_type.js';
+import {blockDequantizedProducts} from './dequantized_products.js';
+import {gatherBeforeDequantizing} from './dequantized_tables.js';
 import {splitFloatZeroPoints} from './float_zero_points.js';
 import {keepLogits} from './keep_logits.js';
 import {roundCache} from './round_cache.js';
 import {splitBytes} from './split_bytes.js';
 import {addUnreturnedOutput} from './unreturned_outputs.js';
+
+const MAKES_WEIGHTS = new Set(['DequantizeLinear', 'Transpose']);
 
 export interface PrepareOptions {
   /** MatMulNBits' accuracy_level: 0 computes in the model's type, 4 rounds activations to 8 bits by block. */
@@ -21,6 +25,8 @@ export async function prepare(model: Model, {accuracyLevel, kvCacheType = 'auto'
   // First: the others may make the head more than a chain.
   keepLogits(model);
   if (kvCacheType !== 'auto') roundCache(model, kvCacheType);
+  gatherBeforeDequantizing(model);
+  await blockDequantizedProducts(model);
   await splitFloatZeroPoints(model);
   if (accuracyLevel === 0) await splitBytes(model);
   removeUnused(model);
@@ -44,8 +50,13 @@ function setAccuracyLevel(model: Model, level: number): void {
   }
 }
 
-/** Initializers that no node takes any more would only fill memory. */
+/** Weights that no node takes any more, and what dequantised them, would only fill memory. */
 function removeUnused({graph}: Model): void {
-  const index = new GraphIndex(graph);
-  graph.initializer = graph.initializer.filter(({name}) => index.consumers.has(name) || index.isOutput(name));
+  for (let before = -1; before !== graph.node.length; ) {
+    before = graph.node.length;
+    const index = new GraphIndex(graph);
+    const isUsed = (name: string) => index.consumers.has(name) || index.isOutput(name);
+    graph.node = graph.node.filter(({opType, output}) => !MAKES_WEIGHTS.has(opType) || output.some(isUsed));
+    graph.initializer = graph.initializer.filter(({name}) => isUsed(name));
+  }
 }
