@@ -18,6 +18,7 @@ import {inspectCommand} from './inspect.js';
 import {memoryCommand} from './memory.js';
 import {planCommand} from './plan.js';
 import {profileCommand} from './profile.js';
+import {quantizeCommand} from './quantize.js';
 import {runCommand} from './run.js';
 
 // A reader that closes early, such as `head`, has what it wanted; commands at work notice by themselves.
@@ -40,6 +41,7 @@ const commands = [
   inspectCommand(),
   buildCommand(),
   importCommand(),
+  quantizeCommand(),
   planCommand(),
   generateCommand(),
   chatCommand(),

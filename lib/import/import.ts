@@ -53,7 +53,7 @@ export async function importModel(source: string, out: string, options: ImportOp
   checkOptions(source, out, options);
   const {overwrite = false, signal, onProgress} = options;
   throwIfAborted(signal);
-  const checkpoint = await open(source);
+  const checkpoint = await openCheckpoint(source);
   try {
     const target = {option: 'out', overwrite, source, replaceable: IMPORTED};
     await checkTarget(out, target);
@@ -95,7 +95,8 @@ function checkOptions(source: unknown, out: unknown, options: ImportOptions): vo
   if (onProgress !== undefined) callback('onProgress', onProgress);
 }
 
-async function open(source: string): Promise<Checkpoint> {
+/** A .gguf file or a folder with config.json and safetensors. Throws as `importModel` does. */
+export async function openCheckpoint(source: string): Promise<Checkpoint> {
   const found = await stat(source).catch((cause: unknown) => {
     throw new FormatError('ERR_NOT_FOUND', source, 'no such file or folder', undefined, {cause});
   });
@@ -118,7 +119,8 @@ async function refuseFolderOfGguf(folder: string): Promise<void> {
   }
 }
 
-const IMPORTED: Replaceable = {
+/** A folder that this package made of a model. */
+export const IMPORTED: Replaceable = {
   what: 'a folder that an import made, to overwrite it',
   async test(folder) {
     try {
@@ -129,17 +131,18 @@ const IMPORTED: Replaceable = {
   },
 };
 
-function defaultType({tensors}: Checkpoint): 'fp16' | 'fp32' {
+/** What a checkpoint's model computes in, unless told otherwise. */
+export function defaultType({tensors}: Checkpoint): 'fp16' | 'fp32' {
   const matrices = [...tensors.values()].filter(({shape}) => shape.length > 1);
   return matrices.every(({type}) => type === 'F16' || type === 'BF16') ? 'fp16' : 'fp32';
 }
 
-function countTypes({tensors}: Checkpoint): Partial<Record<TensorType, number>> {
+export function countTypes({tensors}: Checkpoint): Partial<Record<TensorType, number>> {
   const counts: Partial<Record<TensorType, number>> = {};
   for (const {type} of tensors.values()) counts[type] = (counts[type] ?? 0) + 1;
   return counts;
 }
 
-async function packageVersion(): Promise<string> {
+export async function packageVersion(): Promise<string> {
   return JSON.parse(await readFile(new URL('../../package.json', import.meta.url), 'utf8')).version;
 }

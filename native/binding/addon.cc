@@ -10,6 +10,7 @@
 #include "instance.h"
 #include "objects.h"
 #include "profiler.h"
+#include "quantize.h"
 #include "system.h"
 #include "unwrap.h"
 
@@ -38,6 +39,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   exports.Set("startProfiler", Napi::Function::New<startProfiler>(env, "startProfiler"));
   exports.Set("stopProfiler", Napi::Function::New<stopProfiler>(env, "stopProfiler"));
   exports.Set("takeActivities", Napi::Function::New<takeActivities>(env, "takeActivities"));
+  defineQuantize(env, exports);
   exports.Set(DeviceObject::kName, DeviceObject::define(env));
   exports.Set(StreamObject::kName, StreamObject::define(env));
   exports.Set(EventObject::kName, EventObject::define(env));

@@ -6,6 +6,7 @@
 #include "../cuda/error.h"
 #include "../decode/request.h"
 #include "../files/error.h"
+#include "../quantize/parallel.h"
 #include "../tensorrt/error.h"
 
 namespace tensorrt_node::binding {
@@ -55,6 +56,11 @@ Napi::Error toJavaScript(Napi::Env env, std::exception_ptr thrown) {
     return describe(env, "ERR_SUSPENDED", error.what(), {}, {});
   } catch (const decode::SamplingError& error) {
     return describe(env, "ERR_BACKEND", error.what(), {}, error.hint());
+  } catch (const quantize::StoppedError& error) {
+    return describe(env, "ERR_ABORTED", error.what(), {}, {});
+  } catch (const std::domain_error& error) {
+    // Numbers that there is no way to go on with; whose they are the caller knows.
+    return describe(env, "ERR_NUMBERS", error.what(), {}, {});
   } catch (const BusyError& error) {
     return describe(env, "ERR_BUSY", error.what(), {}, {});
   } catch (const std::exception& error) {

@@ -10,11 +10,21 @@ import {describeRow} from './join_rows.js';
 /** Elements made at a time: 4 MiB as float32. */
 const ELEMENTS_PER_CHUNK = 1 << 20;
 
+/** Floats made of a checkpoint's tensor, which those who want its numbers otherwise take from here. */
+export interface ConvertedSource extends TensorSource {
+  readonly tensor: CheckpointTensor;
+}
+
+export function isConverted(source: TensorSource): source is ConvertedSource {
+  return 'tensor' in source;
+}
+
 /** The tensor's elements in their order. */
-export function denseSource(tensor: CheckpointTensor, type: FloatType): TensorSource {
+export function denseSource(tensor: CheckpointTensor, type: FloatType): ConvertedSource {
   const elements = elementsOf(tensor);
   const {elements: perBlock, bytes: blockBytes} = BLOCKS[tensor.type];
   return {
+    tensor,
     byteLength: elements * floatBytes(type),
     async *chunks() {
       const raw = await tensor.read();
@@ -33,10 +43,11 @@ const COLUMNS_PER_CHUNK = 256;
 const ELEMENTS_PER_STRIP = 1 << 24;
 
 /** The matrix [rows, columns] as [columns, rows]. Besides the stored bytes only a few columns are in memory. */
-export function transposedSource(tensor: CheckpointTensor, type: FloatType): TensorSource {
+export function transposedSource(tensor: CheckpointTensor, type: FloatType): ConvertedSource {
   const [rows, columns] = tensor.shape as readonly [number, number];
   const {elements: perBlock, bytes: blockBytes} = BLOCKS[tensor.type];
   return {
+    tensor,
     byteLength: elementsOf(tensor) * floatBytes(type),
     async *chunks() {
       const raw = await tensor.read();
