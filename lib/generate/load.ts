@@ -46,7 +46,7 @@ export interface LoadOptions {
    */
   deterministic?: boolean;
   /**
-   * What keys and values are kept in. 'auto', the default: what the model computes in. 'fp8' (E4M3) and 'int8' take 8 bits an
+   * What keys and values are kept in. 'auto', the default: what the model computes in. 'fp8' (E3M4) and 'int8' take 8 bits an
    * element and a scale for each token and head of keys or values: about half of the memory, so that twice as many tokens fit
    * and long contexts are read faster. The CPU backend rounds to the same numbers, but its cache is no smaller. With an engine
    * folder: what its engines were built for.

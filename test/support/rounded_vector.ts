@@ -1,13 +1,13 @@
 /** A head's vector as a cache of 8 bits keeps it, by looking codes up: what rewrites and kernels are compared with. */
 
-/** The 127 numbers of E4M3 that are not negative, by their codes. */
-export const FLOAT8: readonly number[] = Array.from({length: 127}, (_, code) => {
-  const [exponent, fraction] = [code >> 3, code & 7];
-  return exponent === 0 ? (fraction / 8) * 2 ** -6 : (1 + fraction / 8) * 2 ** (exponent - 7);
+/** The 112 finite numbers of E3M4 that are not negative, by their codes. */
+export const FLOAT8: readonly number[] = Array.from({length: 112}, (_, code) => {
+  const [exponent, fraction] = [code >> 4, code & 15];
+  return exponent === 0 ? (fraction / 16) * 2 ** -2 : (1 + fraction / 16) * 2 ** (exponent - 3);
 });
 
 export function roundedVector(x: Float32Array, type: 'fp8' | 'int8'): Float32Array {
-  const largest = type === 'int8' ? 127 : 448;
+  const largest = type === 'int8' ? 127 : 15.5;
   const most = x.reduce((so, each) => Math.max(so, Math.abs(each)), 2 ** -64);
   const scale = Math.fround(most / largest);
   const inverse = Math.fround(largest / most);

@@ -4,9 +4,9 @@ import {DataType} from '../../../onnx/data_type.js';
 import {type GraphBuilder, int, ints} from '../../../onnx/graph_builder.js';
 import {LARGEST_CODE, LEAST_MAGNITUDE} from '../../kv_cache_type.js';
 
-/** Of E4M3: bits of the fraction, and the exponent of subnormal numbers. */
-const FRACTION_BITS = 3;
-const LEAST_EXPONENT = -6;
+/** Of E3M4: bits of the fraction, and the exponent of subnormal numbers. */
+const FRACTION_BITS = 4;
+const LEAST_EXPONENT = -2;
 /** From here on the axes of reductions are an input. */
 const AXES_AS_INPUT = 18;
 
@@ -31,7 +31,7 @@ export class KvRounding {
     return this.#cast(builder.op('Mul', [codes, builder.op('Div', [most, largest])]), this.element);
   }
 
-  /** To whole numbers of steps, each an eighth of the power of two below the value; a value just below a power of two may get that one's. */
+  /** To whole numbers of steps, each a sixteenth of the power of two below the value; a value just below a power of two may get that one's. */
   #toFloat8(value: string): string {
     const {builder} = this;
     const log2 = builder.op('Mul', [builder.op('Log', [builder.op('Abs', [value])]), this.#constant(Math.LOG2E)]);

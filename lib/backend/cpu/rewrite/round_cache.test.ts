@@ -31,7 +31,7 @@ function vectors(): Float32Array {
   const between = FLOAT8.slice(0, -1).map((code, at) => (code + FLOAT8[at + 1]!) / 2);
   for (let first = 0; first < between.length; first += SIZE - 1) {
     const some = between.slice(first, first + SIZE - 1);
-    rows.push([448, ...some, ...Array<number>(SIZE - 1 - some.length).fill(0)].map((each, at) => (at % 2 === 0 ? each : -each)));
+    rows.push([15.5, ...some, ...Array<number>(SIZE - 1 - some.length).fill(0)].map((each, at) => (at % 2 === 0 ? each : -each)));
   }
   rows.push(Array.from({length: SIZE}, (_, at) => (at === 0 ? -127 : at - 31.5)));
   rows.push(Array.from({length: SIZE}, (_, at) => at * 2 ** -80));
