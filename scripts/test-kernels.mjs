@@ -60,7 +60,7 @@ async function buildDriver(headers) {
 }
 
 async function buildTests(headers) {
-  const sources = ['context', 'driver', 'error', 'event', 'graph', 'stream'].map((name) => path.join('cuda', `${name}.cc`));
+  const sources = ['context', 'driver', 'error', 'event', 'graph', 'stream', 'stream_names'].map((name) => path.join('cuda', `${name}.cc`));
   for (const name of ['images', 'kernels', 'launch']) sources.push(path.join('kernels', `${name}.cc`));
   for (const name of readdirSync(path.join(native, 'simulator', 'kernels')))
     if (name.endsWith('.cc')) sources.push(path.join('simulator', 'kernels', name));

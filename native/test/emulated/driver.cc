@@ -187,6 +187,16 @@ CUresult cuStreamBeginCapture(CUstream, CUstreamCaptureMode) {
 CUresult cuStreamEndCapture(CUstream, CUgraph*) {
   return CUDA_ERROR_NOT_SUPPORTED;
 }
+CUresult cuStreamGetCaptureInfo_v2(CUstream, CUstreamCaptureStatus*, cuuint64_t*, CUgraph*, const CUgraphNode**,
+                                   std::size_t*) {
+  return CUDA_ERROR_NOT_SUPPORTED;
+}
+CUresult cuGraphGetNodes(CUgraph, CUgraphNode*, std::size_t*) {
+  return CUDA_ERROR_NOT_SUPPORTED;
+}
+CUresult cuGraphNodeGetType(CUgraphNode, CUgraphNodeType*) {
+  return CUDA_ERROR_NOT_SUPPORTED;
+}
 CUresult cuGraphInstantiateWithFlags(CUgraphExec*, CUgraph, unsigned long long) {
   return CUDA_ERROR_NOT_SUPPORTED;
 }
