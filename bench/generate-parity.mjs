@@ -2,11 +2,12 @@
  * Does TensorRT say what the CPU backend says? SmolLM2-135M-Instruct on 50 prompts of 128 tokens: teacher-forced, and
  * replying freely with 64 greedy tokens.
  *
- *   node bench/generate-parity.mjs --reference FILE       the CPU backend's answers, fp32: minutes on two cores
- *   node bench/generate-parity.mjs --against FILE [--backend tensorrt] [--save]
+ *   node bench/generate-parity.mjs --reference FILE [--peer]     the CPU backend's answers, fp32: minutes on two cores
+ *   node bench/generate-parity.mjs --against FILE [--backend tensorrt] [--claims generate.6|bits.2] [--save]
  *
- * The second needs a GPU, and no ONNX Runtime. Also compares all prompts at once with each alone, and both with the
- * load option `deterministic`.
+ * With --peer llama.cpp's most likely tokens are there too (node-llama-cpp's CPU build, on the GGUF). The second needs a GPU,
+ * and no ONNX Runtime. As generate.6 it also compares all prompts at once with each alone, and both with the load option
+ * `deterministic`.
  */
 
 import {mkdirSync, readFileSync, writeFileSync} from 'node:fs';
@@ -14,17 +15,20 @@ import path from 'node:path';
 import {parseArgs} from 'node:util';
 
 import {inspect, loadModel} from '../dist/index.js';
-import {modelFolder} from '../scripts/model.mjs';
+import {ggufPath, modelFolder} from '../scripts/model.mjs';
 import {compareReplies, compareTop1} from './generate/compare_replies.mjs';
 import {loadsDeterministic} from './generate/deterministic.mjs';
 import {parityPrompts, sharedPrefix} from './generate/parity_prompts.mjs';
 import {bestTokens, greedyReplies} from './generate/replies.mjs';
+import {llamaCpp, llamaLogits, startLlama} from './lib/peers.mjs';
 import {median, Results, say} from './lib/results.mjs';
 
 const {values: options} = parseArgs({
   options: {
     reference: {type: 'string'},
     against: {type: 'string'},
+    peer: {type: 'boolean'},
+    claims: {type: 'string', default: 'generate.6'},
     backend: {type: 'string', default: 'tensorrt'},
     model: {type: 'string', default: modelFolder},
     prompts: {type: 'string', default: '50'},
@@ -39,6 +43,10 @@ if ((options.reference === undefined) === (options.against === undefined)) {
   say('usage: generate-parity.mjs --reference FILE | --against FILE');
   process.exit(2);
 }
+if (!['generate.6', 'bits.2'].includes(options.claims)) {
+  say('claims are generate.6 and bits.2');
+  process.exit(2);
+}
 const [count, length, newTokens] = [options.prompts, options.length, options.tokens].map(Number);
 if (options.reference !== undefined) await writeReference(options.reference);
 else await compare(JSON.parse(readFileSync(options.against, 'utf8')));
@@ -46,20 +54,33 @@ else await compare(JSON.parse(readFileSync(options.against, 'utf8')));
 async function writeReference(file) {
   const model = await loadModel(options.model, {backend: 'cpu', accuracyLevel: 0, maxContext: length + newTokens});
   const lists = parityPrompts(model.tokenizer, count, length);
+  const peer = options.peer ? await llama() : undefined;
   const answers = [];
   for (const tokens of lists) {
     const [reply] = await greedyReplies(model, [tokens], newTokens);
-    answers.push({tokens: [...tokens], ...bestTokens(await model.score(tokens), model.vocabSize), reply});
+    const answer = {tokens: [...tokens], ...bestTokens(await model.score(tokens), model.vocabSize), reply};
+    if (peer) answer.peer = bestTokens(await llamaLogits(peer.sequence, tokens, model.vocabSize), model.vocabSize).best;
+    answers.push(answer);
     say(`${answers.length} of ${lists.length}`);
   }
   await model.dispose();
   mkdirSync(path.dirname(path.resolve(file)), {recursive: true});
-  writeFileSync(file, JSON.stringify({model: path.basename(options.model), ran: model.description, newTokens, prompts: answers}));
+  const ran = model.description;
+  writeFileSync(file, JSON.stringify({model: path.basename(options.model), ran, peer: peer?.versions, newTokens, prompts: answers}));
+  // llama.cpp's threads would keep the process.
+  process.exit();
+}
+
+async function llama() {
+  const {api, versions} = await llamaCpp();
+  const model = await (await startLlama(api, 2)).loadModel({modelPath: ggufPath, gpuLayers: 0});
+  const context = await model.createContext({contextSize: length, batchSize: length, threads: 2});
+  return {versions, sequence: context.getSequence()};
 }
 
 async function compare(reference) {
   const {driver, devices, tensorrt} = await inspect();
-  const results = new Results('generate.jsonl', {
+  const results = new Results(`${options.claims.split('.')[0]}.jsonl`, {
     gpu: devices[0]?.name,
     driver: driver.version,
     versions: {cuda: driver.cuda, tensorrt: tensorrt.version},
@@ -67,7 +88,7 @@ async function compare(reference) {
   const peer = {model: reference.model, reference: reference.ran};
   const record = (name, value, unit, more) => {
     say(`${name}: ${value} ${unit}${more?.differences?.length ? ` ${JSON.stringify(more.differences)}` : ''}`);
-    results.record({claim: `generate.6.${name}`, value, unit, ...peer, ...more});
+    results.record({claim: `${options.claims}.${name}`, value, unit, ...peer, ...more});
   };
 
   const lists = reference.prompts.slice(0, count).map(({tokens}) => Uint32Array.from(tokens));
@@ -106,6 +127,12 @@ async function compare(reference) {
     disagreement_gap_max: top1.gapMax,
     note: `the ${skip} tokens that all prompts begin with are not counted`,
   });
+  if (reference.peer !== undefined) {
+    // Its own kernels round activations to 8 bits: both distances say what that costs.
+    const peers = reference.prompts.map(({peer: best}) => ({best}));
+    const [ours, cpu] = [scored, reference.prompts].map((best) => compareTop1(best, peers.slice(0, scored.length), skip).agreement);
+    record('llama_cpp_top1', ours, 'fraction', {peer: reference.peer, reference_top1: cpu});
+  }
   const free = compareReplies(
     reference.prompts.slice(0, count).map(({reply}) => reply),
     alone,
@@ -113,6 +140,7 @@ async function compare(reference) {
   record('free_running_equal', free.equal, 'texts', sizes);
   record('first_difference_gap_max', free.gapMax, 'logits', {...sizes, differences: free.differences});
 
+  if (options.claims !== 'generate.6') return;
   const usual = await withModel({}, togetherOf);
   const together = compareReplies(alone, usual.replies);
   record('batched_equal', together.equal, 'texts', sizes);

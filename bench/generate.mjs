@@ -18,9 +18,9 @@ import {javascriptRatio, serviceLoad} from './generate/javascript_cost.mjs';
 import {BYTES_PER_SECOND, longContext} from './generate/long_context.mjs';
 import {openModel} from './generate/open_model.mjs';
 import {ensureShape, SHAPES} from './generate/shapes.mjs';
+import {textPrompts} from './generate/text_prompts.mjs';
 import {percentile, speedOf, timedStream} from './generate/timed_stream.mjs';
 import {machine} from './lib/machine.mjs';
-import {prompts} from './lib/prompts.mjs';
 import {median, Results, say} from './lib/results.mjs';
 
 /**
@@ -54,9 +54,6 @@ if (unknown !== undefined) usage(`nothing measures ${unknown}`);
 
 const results = new Results('generate.jsonl', await machine());
 const folder = await ensureShape(shape, options.folder ?? path.join(modelsFolder, shape));
-const text = prompts()
-  .map((each) => each.text)
-  .join(' ');
 
 let opened;
 /** Tokens per second of one stream. */
@@ -179,13 +176,9 @@ async function afterLongPrompts() {
   record(`2.${shape}_8k_tok_s`, found.long, 'tok/s', {prompt_tokens: long});
 }
 
-/** Tokens of real text; no two prompts begin alike, so nothing of one is in the cache. */
 function promptOf(index, length) {
-  promptOf.tokens ??= opened.model.tokenizer.encode(text);
-  const {tokens} = promptOf;
-  const list = Uint32Array.from({length}, (_, at) => tokens[(index * 37 + at) % tokens.length]);
-  list[0] = 100 + index;
-  return list;
+  promptOf.texts ??= textPrompts(opened.model.tokenizer);
+  return promptOf.texts(index, length);
 }
 
 /** Most claims are about one shape; the same of another carries its name. */

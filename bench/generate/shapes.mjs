@@ -1,8 +1,8 @@
 /**
- * Models of known shapes with random weights in fp16, for speed alone: their text means nothing. The tokenizer is that
- * of SmolLM2.
+ * Models of known shapes with random weights, for speed alone: their text means nothing. In fp16, or in blocks of 32 with fp16
+ * scales and no offsets, as Q4_0 and Q8_0 are imported. The tokenizer is that of SmolLM2.
  *
- *   node bench/generate/shapes.mjs 8b OUT        16 GB; 135m: the shape of SmolLM2-135M; tiny
+ *   node bench/generate/shapes.mjs 8b OUT [BITS]        16 GB, with 4 bits 4.5; 135m: the shape of SmolLM2-135M; tiny
  */
 
 import {randomFillSync} from 'node:crypto';
@@ -11,6 +11,7 @@ import path from 'node:path';
 import {pathToFileURL} from 'node:url';
 
 import {buildDecoder} from '../../dist/import/graph/decoder.js';
+import {byteLength} from '../../dist/import/numeric/blocks.js';
 import {DataType} from '../../dist/onnx/data_type.js';
 import {writeModel} from '../../dist/onnx/write.js';
 import {modelFolder} from '../../scripts/model.mjs';
@@ -64,18 +65,27 @@ export const SHAPES = {
   },
 };
 
+/** By bits of a weight: the type of matrices in the checkpoint that is imported. */
+const MATRIX_TYPES = {16: 'F16', 8: 'Q8_0', 4: 'Q4_0'};
+export const BITS = Object.keys(MATRIX_TYPES).map(Number);
+
 /** The folder, written unless it is there. */
-export async function ensureShape(name, folder) {
+export async function ensureShape(name, folder, {bits = 16} = {}) {
   if (existsSync(path.join(folder, 'config.json'))) return folder;
   const config = SHAPES[name];
   mkdirSync(folder, {recursive: true});
-  const model = buildDecoder(config, tensorsOf(config), {dtype: 'fp16'});
+  const model = buildDecoder(config, tensorsOf(config, MATRIX_TYPES[bits]), {dtype: 'fp16'});
   // Random as they stand, whichever way they lie.
-  const block = randomHalves(64 * 2 ** 20);
+  const [weights, scales] = [randomHalves(64 * 2 ** 20), randomScales(2 ** 20, bits)];
+  const codes = randomFillSync(new Uint8Array(bits === 16 ? 0 : 64 * 2 ** 20));
+  /** A tied table is two tensors with the bytes of one. */
+  const shared = new Map();
   for (const tensor of model.graph.initializer) {
-    if (tensor.dataType !== DataType.FLOAT16) continue;
-    const {byteLength} = model.source(tensor);
-    model.setSource(tensor, tensor.dims.length === 1 ? ones(byteLength) : repeated(block, byteLength));
+    const was = model.source(tensor);
+    const random = tensor.dataType === DataType.UINT8 ? codes : tensor.name.endsWith('.scales') ? scales : weights;
+    if (random === weights && tensor.dataType !== DataType.FLOAT16) continue;
+    if (!shared.has(was)) shared.set(was, tensor.dims.length === 1 ? ones(was.byteLength) : repeated(random, was.byteLength));
+    model.setSource(tensor, shared.get(was));
   }
   await writeModel(model, path.join(folder, 'model.onnx'), {externalData: 'model.onnx_data'});
   for (const file of ['tokenizer.json', 'tokenizer_config.json']) cpSync(path.join(modelFolder, file), path.join(folder, file));
@@ -99,12 +109,21 @@ export async function ensureShape(name, folder) {
 }
 
 /** What the graph asks for, without bytes: nobody reads them. */
-function tensorsOf({hiddenSize, intermediateSize, headCount, kvHeadCount, headDim, vocabSize, layerCount, tieWordEmbeddings}) {
+function tensorsOf({hiddenSize, intermediateSize, headCount, kvHeadCount, headDim, vocabSize, layerCount, tieWordEmbeddings}, matrixType) {
   const tensors = new Map();
   const add = (name, ...shape) => {
-    const byteLength = 2 * shape.reduce((product, size) => product * size, 1);
+    const type = shape.length === 1 ? 'F16' : matrixType;
     const read = () => Promise.reject(new Error(`${name} has no bytes`));
-    tensors.set(name, {name, type: 'F16', shape, byteLength, read});
+    tensors.set(name, {
+      name,
+      type,
+      shape,
+      byteLength: byteLength(
+        type,
+        shape.reduce((product, size) => product * size, 1),
+      ),
+      read,
+    });
   };
   add('model.embed_tokens.weight', vocabSize, hiddenSize);
   for (let layer = 0; layer < layerCount; layer++) {
@@ -133,6 +152,14 @@ function randomHalves(bytes) {
     halves[index] = (halves[index] & 0x83ff) | ((6 + ((halves[index] >> 10) & 3)) << 10);
   }
   return new Uint8Array(halves.buffer);
+}
+
+/** Halves above 0 by which random codes spread as far as the halves above: up to 2^-8 for those of 4 bits, 2^-12 for 8. */
+function randomScales(bytes, bits) {
+  const halves = new Uint16Array(bytes / 2);
+  randomFillSync(new Uint8Array(halves.buffer));
+  const exponent = bits === 8 ? 2 : 6;
+  return new Uint8Array(halves.map((half) => (half & 0x03ff) | (exponent << 10)).buffer);
 }
 
 /** Each tensor begins elsewhere in the block. */
@@ -164,10 +191,10 @@ function ones(byteLength) {
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
-  const [name, folder] = process.argv.slice(2);
-  if (SHAPES[name] === undefined || folder === undefined) {
-    console.error(`usage: shapes.mjs ${Object.keys(SHAPES).join('|')} OUT`);
+  const [name, folder, bits = '16'] = process.argv.slice(2);
+  if (SHAPES[name] === undefined || folder === undefined || !BITS.includes(Number(bits))) {
+    console.error(`usage: shapes.mjs ${Object.keys(SHAPES).join('|')} OUT [${BITS.join('|')}]`);
     process.exit(2);
   }
-  console.log(await ensureShape(name, folder));
+  console.log(await ensureShape(name, folder, {bits: Number(bits)}));
 }
