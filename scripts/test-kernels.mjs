@@ -26,8 +26,13 @@ try {
     TENSORRT_NODE_CUDA_DRIVER: path.join(folder, 'libcuda_emulated.so'),
     ASAN_OPTIONS: 'detect_leaks=0:detect_stack_use_after_return=0',
   };
-  const output = await run(path.join(folder, 'kernel_tests'), process.argv.slice(2), {cwd: folder, env});
-  console.log(`kernels: ${output.match(/^PASS/gm)?.length ?? 0} passed, ${output.trimEnd().split('\n').at(-1)}`);
+  const parts = availableParallelism();
+  const runPart = (part) =>
+    run(path.join(folder, 'kernel_tests'), [...process.argv.slice(2), '--part', `${part}/${parts}`], {cwd: folder, env});
+  const outputs = await Promise.all(Array.from({length: parts}, (_, part) => runPart(part)));
+  const passed = outputs.join('\n').match(/^PASS/gm)?.length ?? 0;
+  if (passed === 0) throw new RunError('no kernel test has such a name');
+  console.log(`kernels: ${passed} passed`);
 } catch (error) {
   if (!(error instanceof RunError)) throw error;
   const failed = (error.output ?? '').split('\n').filter((line) => !line.startsWith('PASS'));
@@ -61,11 +66,12 @@ async function buildDriver(headers) {
 
 async function buildTests(headers) {
   const sources = ['context', 'driver', 'error', 'event', 'graph', 'stream', 'stream_names'].map((name) => path.join('cuda', `${name}.cc`));
-  for (const name of ['images', 'kernels', 'launch']) sources.push(path.join('kernels', `${name}.cc`));
+  for (const name of ['gptq', 'images', 'kernels', 'launch']) sources.push(path.join('kernels', `${name}.cc`));
   for (const name of readdirSync(path.join(native, 'simulator', 'kernels')))
     if (name.endsWith('.cc')) sources.push(path.join('simulator', 'kernels', name));
   sources.push(path.join('test', 'kernel_images.cc'));
   const flags = ['-std=c++20', '-O1', '-g1', '-pthread', ...sanitizer, '-I', native, ...headers];
-  const files = [path.join(root, 'test', 'gpu', 'kernels.cc'), ...sources.map((name) => path.join(native, name))];
+  const cases = ['kernels', 'kernels_gptq'].map((name) => path.join(root, 'test', 'gpu', `${name}.cc`));
+  const files = [...cases, ...sources.map((name) => path.join(native, name))];
   await run('g++', [...flags, ...files, '-ldl', '-o', path.join(folder, 'kernel_tests')]);
 }

@@ -38,6 +38,7 @@ if (ready) {
   });
   await check('addon', () => script('build-addon.mjs'));
   await check('native tests', () => script('test-native.mjs'));
+  await check('kernels', () => script('test-kernels.mjs'));
   if (process.argv.includes('--package')) {
     await check('package', async () => {
       await script('prebuild.mjs');

@@ -68,6 +68,13 @@ constexpr std::array sources{
     Source{"begin_step", "begin_step", false, false},
     Source{"convert", "convert", false, false},
     Source{"convert", "dequantize", false, false},
+    Source{"matrix_product", "matrix_product", false, false},
+    Source{"hessian", "hessian_diagonal", false, false},
+    Source{"hessian", "reverse_hessian", false, false},
+    Source{"hessian", "cholesky_diagonal", false, false},
+    Source{"hessian", "cholesky_below", false, false},
+    Source{"hessian", "unit_upper", false, false},
+    Source{"gptq", "gptq", false, false},
 };
 
 // What every kernel may use without asking, beside what it has of its own.
