@@ -11,6 +11,7 @@
  */
 
 import {mkdirSync, readFileSync, writeFileSync} from 'node:fs';
+import {availableParallelism} from 'node:os';
 import path from 'node:path';
 import {parseArgs} from 'node:util';
 
@@ -29,6 +30,8 @@ const {values: options} = parseArgs({
     against: {type: 'string'},
     peer: {type: 'boolean'},
     claims: {type: 'string', default: 'generate.6'},
+    /** Of the CPU backend and llama.cpp, for a reference; fewer are faster where others use the cores. */
+    threads: {type: 'string', default: `${availableParallelism()}`},
     backend: {type: 'string', default: 'tensorrt'},
     model: {type: 'string', default: modelFolder},
     prompts: {type: 'string', default: '50'},
@@ -47,12 +50,12 @@ if (!['generate.6', 'bits.2'].includes(options.claims)) {
   say('claims are generate.6 and bits.2');
   process.exit(2);
 }
-const [count, length, newTokens] = [options.prompts, options.length, options.tokens].map(Number);
+const [count, length, newTokens, threads] = [options.prompts, options.length, options.tokens, options.threads].map(Number);
 if (options.reference !== undefined) await writeReference(options.reference);
 else await compare(JSON.parse(readFileSync(options.against, 'utf8')));
 
 async function writeReference(file) {
-  const model = await loadModel(options.model, {backend: 'cpu', accuracyLevel: 0, maxContext: length + newTokens});
+  const model = await loadModel(options.model, {backend: 'cpu', accuracyLevel: 0, threads, maxContext: length + newTokens});
   const lists = parityPrompts(model.tokenizer, count, length);
   const peer = options.peer ? await llama() : undefined;
   const answers = [];
@@ -73,8 +76,8 @@ async function writeReference(file) {
 
 async function llama() {
   const {api, versions} = await llamaCpp();
-  const model = await (await startLlama(api, 2)).loadModel({modelPath: ggufPath, gpuLayers: 0});
-  const context = await model.createContext({contextSize: length, batchSize: length, threads: 2});
+  const model = await (await startLlama(api, threads)).loadModel({modelPath: ggufPath, gpuLayers: 0});
+  const context = await model.createContext({contextSize: length, batchSize: length, threads});
   return {versions, sequence: context.getSequence()};
 }
 

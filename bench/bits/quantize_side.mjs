@@ -3,11 +3,11 @@
  * {seconds, rssBytes} with the most memory that was resident at once.
  */
 
-import * as api from '../../dist/index.js';
+import {quantizeModel} from '../../dist/index.js';
 
 const {source, out, options} = JSON.parse(process.argv[2]);
 const start = performance.now();
-await api.quantizeModel(source, out, options);
+await quantizeModel(source, out, options);
 const seconds = (performance.now() - start) / 1000;
 // In kibibytes, on every system.
 process.stdout.write(JSON.stringify({seconds, rssBytes: process.resourceUsage().maxRSS * 1024}));
