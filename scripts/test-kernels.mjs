@@ -71,7 +71,7 @@ async function buildTests(headers) {
     if (name.endsWith('.cc')) sources.push(path.join('simulator', 'kernels', name));
   sources.push(path.join('test', 'kernel_images.cc'));
   const flags = ['-std=c++20', '-O1', '-g1', '-pthread', ...sanitizer, '-I', native, ...headers];
-  const cases = ['kernels', 'kernels_gptq'].map((name) => path.join(root, 'test', 'gpu', `${name}.cc`));
+  const cases = ['kernels', 'kernels_gptq', 'kernels_quantized'].map((name) => path.join(root, 'test', 'gpu', `${name}.cc`));
   const files = [...cases, ...sources.map((name) => path.join(native, name))];
   await run('g++', [...flags, ...files, '-ldl', '-o', path.join(folder, 'kernel_tests')]);
 }

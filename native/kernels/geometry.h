@@ -51,6 +51,34 @@ constexpr int gemvBlocks = 2;
 constexpr int gemvUnit = 4;
 constexpr int gemvUnits = 3;
 
+// Products with packed weights (quantized_format.h). Elements of the inner dimension that a warp takes at once.
+constexpr int quantizedChunk = 128;
+constexpr int quantizedWarps = 8;
+// Tiles of 8 rows of x, of the kernels that keep x in shared memory, and chunks that each warp has there or on their
+// way.
+constexpr int quantizedFewColumns[] = {1, 2};
+constexpr int quantizedFewStages = 4;
+// Tiles of the weight that a block's warps add up before they meet.
+constexpr int quantizedFewBatch(int rows) {
+  return rows >= 8 ? 1 : 8 / rows;
+}
+// Tiles of 8 rows of x, of the kernels that read x anew for each few tiles of the weight, and such tiles: where they
+// are fewer than warps, warps share the inner dimension.
+constexpr int quantizedManyColumns[] = {4, 8};
+constexpr int quantizedManyAcross[] = {2, 8};
+constexpr int quantizedManyStages = 4;
+// Those that fit.
+constexpr bool hasQuantizedMany(int across, int columns) {
+  return across == quantizedWarps || columns == quantizedManyColumns[0];
+}
+// Elements that a block takes of a row of x in shared memory at once.
+constexpr int quantizedManySpan(int across) {
+  return quantizedWarps / across * quantizedChunk;
+}
+// Of kernels for whole matrices: threads, and runs or units of a tile that a warp takes.
+constexpr int quantizedRowThreads = 128;
+constexpr int quantizedRowRuns = 4;
+
 constexpr int attentionHeadSizes[] = {64, 80, 96, 128, 256};
 constexpr int attentionWarps = 4;
 // Of a decode step: a tile each of a short context. Larger heads leave no shared memory for the sums of more.

@@ -37,6 +37,12 @@ std::vector<std::string> numbers(const Sizes& sizes) {
   for (const int size : sizes) all.push_back(std::to_string(size));
   return all;
 }
+std::vector<std::string> endings(const std::vector<std::string>& names, const std::vector<std::string>& more) {
+  std::vector<std::string> all;
+  for (const std::string& name : names)
+    for (const std::string& ending : more) all.push_back(name + "_" + ending);
+  return all;
+}
 // Rows of the weight, and columns of tiles of x.
 std::vector<std::string> linearTiles() {
   std::vector<std::string> all;
@@ -50,6 +56,24 @@ std::vector<std::string> gemvSizes() {
   for (const int rows : gemvRows)
     for (const int vectors : {1, 2}) all.push_back(std::to_string(rows) + "_" + std::to_string(vectors));
   return all;
+}
+
+// Codes and their offsets.
+std::vector<std::string> quantizedFormats() {
+  return {"uint4_middle", "uint4_codes",    "uint4_floating", "uint8_middle",
+          "uint8_codes",  "uint8_floating", "float8_middle"};
+}
+// And tiles of rows of x.
+std::vector<std::string> quantizedFewSizes() {
+  return endings(quantizedFormats(), numbers(quantizedFewColumns));
+}
+// And tiles of the weight before them.
+std::vector<std::string> quantizedManySizes() {
+  std::vector<std::string> all;
+  for (const int across : quantizedManyAcross)
+    for (const int columns : quantizedManyColumns)
+      if (hasQuantizedMany(across, columns)) all.push_back(std::to_string(across) + "_" + std::to_string(columns));
+  return endings(quantizedFormats(), all);
 }
 
 constexpr std::array sources{
@@ -75,6 +99,12 @@ constexpr std::array sources{
     Source{"hessian", "cholesky_below", false, false},
     Source{"hessian", "unit_upper", false, false},
     Source{"gptq", "gptq", false, false},
+    Source{"quantized_few", "quantized_few", true, false, &quantizedFewSizes},
+    Source{"quantized_many", "quantized_many", true, false, &quantizedManySizes, 100},
+    Source{"quantized_rows", "quantized_embed", true, false},
+    Source{"quantized_rows", "unpack_quantized", true, false},
+    Source{"quantized_rows", "pack_codes", false, false},
+    Source{"quantized_rows", "pack_scales", false, false},
 };
 
 // What every kernel may use without asking, beside what it has of its own.
@@ -82,15 +112,9 @@ constexpr std::size_t sharedBytesOfAll = 40 << 10;
 
 std::vector<std::string> namesOf(const Source& source) {
   std::vector<std::string> names{std::string(source.function)};
-  const auto extend = [&](const auto& endings) {
-    std::vector<std::string> longer;
-    for (const std::string& name : names)
-      for (const auto& ending : endings) longer.push_back(name + "_" + ending);
-    names = std::move(longer);
-  };
-  if (source.typed) extend(std::array<std::string, 2>{"float16", "bfloat16"});
-  if (source.sized) extend(numbers(attentionHeadSizes));
-  if (source.shapes != nullptr) extend(source.shapes());
+  if (source.typed) names = endings(names, {"float16", "bfloat16"});
+  if (source.sized) names = endings(names, numbers(attentionHeadSizes));
+  if (source.shapes != nullptr) names = endings(names, source.shapes());
   return names;
 }
 

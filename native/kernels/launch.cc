@@ -136,6 +136,142 @@ void linear(const Kernels& kernels, CUstream stream, ElementType type, const Lin
   multiply(kernels, stream, type, normed);
 }
 
+namespace {
+
+const char* nameOf(CodeType codes) {
+  return codes == CodeType::uint4 ? "uint4" : codes == CodeType::uint8 ? "uint8" : "float8";
+}
+const char* nameOf(Offsets offsets) {
+  return offsets == Offsets::middle ? "middle" : offsets == Offsets::codes ? "codes" : "floating";
+}
+
+QuantizedLayout requireServed(const QuantizedFormat& format, std::int64_t outer, std::int64_t inner) {
+  require(servesQuantized(format, outer, inner), "quantized: a format or shape that no kernel was made for");
+  return quantizedLayout(format, outer, inner);
+}
+
+std::string quantizedName(const char* name, ElementType type, const QuantizedFormat& format) {
+  return typed(name, type) + "_" + nameOf(format.codes) + "_" + nameOf(format.offsets) + "_";
+}
+
+// Whether a kernel for few rows took it: whether so many of x at once fit into shared memory.
+bool multiplyQuantizedFew(const Kernels& kernels, CUstream stream, ElementType type,
+                          QuantizedLinearParameters parameters, int rows) {
+  const LinearParameters& p = parameters.linear;
+  const int tiles = static_cast<int>(parameters.layout.tiles);
+  const int blocks = std::min(tiles, kernels.multiprocessors());
+  const std::size_t bytes = quantizedFewSharedBytes(parameters.format, rows, p.inner, divideUp(tiles, blocks));
+  if (bytes > kernels.sharedBytes()) return false;
+  const int columns = rows <= linearColumn ? 1 : 2;
+  parameters.rowsOfBlock = rows;
+  kernels.launch(stream, quantizedName("quantized_few", type, parameters.format) + std::to_string(columns),
+                 {.x = count(blocks), .y = count(divideUp(p.rows, rows))}, quantizedWarps * 32, parameters, bytes);
+  return true;
+}
+
+// Tiles of the weight that a block takes at once: all warps' where that fills the GPU.
+int quantizedAcrossFor(const Kernels& kernels, const QuantizedLinearParameters& parameters) {
+  constexpr int few = quantizedManyAcross[0];
+  constexpr int most = quantizedManyAcross[1];
+  const bool fills = 5 * divideUp(static_cast<int>(parameters.layout.tiles), most) >= 6 * kernels.multiprocessors();
+  return fills || quantizedManySharedBytes(parameters.format, few, quantizedManyColumns[0]) > kernels.sharedBytes()
+             ? most
+             : few;
+}
+
+void multiplyQuantizedMany(const Kernels& kernels, CUstream stream, ElementType type,
+                           const QuantizedLinearParameters& parameters) {
+  const LinearParameters& p = parameters.linear;
+  // What rows are added up by must not depend on how many there are.
+  const int across = quantizedAcrossFor(kernels, parameters);
+  int columns = quantizedManyColumns[0];
+  for (const int each : quantizedManyColumns)
+    if (hasQuantizedMany(across, each) && p.rows > columns * linearColumn &&
+        quantizedManySharedBytes(parameters.format, across, each) <= kernels.sharedBytes())
+      columns = each;
+  const std::size_t bytes = quantizedManySharedBytes(parameters.format, across, columns);
+  require(bytes <= kernels.sharedBytes(), "quantizedLinear: the GPU has too little shared memory");
+  const int blocks = std::clamp(static_cast<int>(kernels.sharedBytes() / bytes), 1, 2);
+  const int tiles = divideUp(static_cast<int>(parameters.layout.tiles), across);
+  kernels.launch(
+      stream,
+      quantizedName("quantized_many", type, parameters.format) + std::to_string(across) + "_" + std::to_string(columns),
+      {.x = count(std::min(tiles, blocks * kernels.multiprocessors())),
+       .y = count(divideUp(p.rows, columns * linearColumn))},
+      quantizedWarps * 32, parameters, bytes);
+}
+
+}  // namespace
+
+void quantizedLinear(const Kernels& kernels, CUstream stream, ElementType type, const LinearParameters& p,
+                     const QuantizedFormat& format, int fewRows) {
+  if (p.rows == 0) return;
+  require(p.rows <= 65535, "quantizedLinear: at most 65535 rows");
+  require((p.gated != 0) == (format.gated != 0) && (p.gated == 0 || p.residual == nullptr),
+          "quantizedLinear: a gated product has a weight packed for it, and no residual");
+  QuantizedLinearParameters parameters{p, format, requireServed(format, p.outer, p.inner)};
+  if (p.rows <= fewRows && multiplyQuantizedFew(kernels, stream, type, parameters, p.rows)) return;
+  if (p.normWeight != nullptr) {
+    rmsNorm(kernels, stream, type, {p.x, nullptr, p.normWeight, p.workspace, nullptr, p.rows, p.inner, p.epsilon});
+    parameters.linear.x = p.workspace;
+    parameters.linear.normWeight = nullptr;
+  }
+  if (p.inner % elementsPerVector == 0) {
+    multiplyQuantizedMany(kernels, stream, type, parameters);
+    return;
+  }
+  // Rows that are not whole vectors are read by those kernels alone.
+  for (const int rows : {8, 4, 1})
+    if (multiplyQuantizedFew(kernels, stream, type, parameters, rows)) return;
+  require(false, "quantizedLinear: an inner size that is no multiple of 8, and too large");
+}
+
+void quantizedEmbed(const Kernels& kernels, CUstream stream, ElementType type, const EmbedParameters& p,
+                    const QuantizedFormat& format) {
+  if (p.rows == 0) return;
+  const QuantizedEmbedParameters parameters{p, format, requireServed(format, p.vocabulary, p.width)};
+  kernels.launch(stream, typed("quantized_embed", type), {.x = count(p.rows)}, quantizedRowThreads, parameters);
+}
+
+namespace {
+
+// Blocks for a tile each, and as many in the other direction as its runs need.
+Grid quantizedTiles(std::int64_t tiles, std::int64_t runs) {
+  constexpr int ofBlock = quantizedRowThreads / 32 * quantizedRowRuns;
+  const std::int64_t down = (runs + ofBlock - 1) / ofBlock;
+  require(tiles <= 0x7FFFFFFF && down <= 65535, "quantized: a matrix of too many tiles");
+  return {.x = static_cast<unsigned>(tiles), .y = static_cast<unsigned>(down)};
+}
+
+}  // namespace
+
+void packQuantized(const Kernels& kernels, CUstream stream, const PackParameters& p) {
+  if (p.rows == 0) return;
+  QuantizedPackParameters parameters{p, requireServed(p.format, p.outer, p.inner), 0};
+  require(p.firstRow >= 0 && p.rows > 0 && p.firstRow + p.rows <= p.outer, "packQuantized: rows outside the matrix");
+  require(p.block >= 0 && (p.format.block == 0 ? p.block == 0 : p.block % p.format.block == 0),
+          "packQuantized: blocks of the file must be whole blocks of the format");
+  require(p.transposed == 0 || p.format.codes != CodeType::uint4, "packQuantized: only bytes can be transposed");
+  require(p.rows <= 0x7FFFFFFF, "packQuantized: too many rows");
+  const std::int64_t last = p.firstRow + p.rows - 1;
+  std::int64_t lastTile = quantizedRow(p.format, p.outer, last).tile;
+  parameters.firstTile = quantizedRow(p.format, p.outer, p.firstRow).tile;
+  // Both gates and ups.
+  if (p.format.gated != 0 && p.firstRow < p.outer / 2 && last >= p.outer / 2) {
+    parameters.firstTile = 0;
+    lastTile = parameters.layout.tiles - 1;
+  }
+  kernels.launch(stream, "pack_codes", quantizedTiles(lastTile - parameters.firstTile + 1, parameters.layout.units),
+                 quantizedRowThreads, parameters);
+  kernels.launch(stream, "pack_scales", {.x = static_cast<unsigned>(p.rows)}, quantizedRowThreads, parameters);
+}
+
+void unpackQuantized(const Kernels& kernels, CUstream stream, ElementType type, const UnpackParameters& p) {
+  const QuantizedUnpackParameters parameters{p, requireServed(p.format, p.outer, p.inner)};
+  kernels.launch(stream, typed("unpack_quantized", type), quantizedTiles(parameters.layout.tiles, (p.inner + 31) / 32),
+                 quantizedRowThreads, parameters);
+}
+
 void attention(const Kernels& kernels, CUstream stream, ElementType type, const AttentionParameters& parameters) {
   if (parameters.rows == 0) return;
   requireShape(parameters);
@@ -189,6 +325,10 @@ bool servesHeadSize(std::int32_t headSize) noexcept {
 
 std::size_t linearWorkspaceBytes(std::int32_t rows, std::int32_t inner, bool normed) {
   return normed ? static_cast<std::size_t>(rows) * static_cast<std::size_t>(inner) * 2 : 0;
+}
+
+std::size_t quantizedWorkspaceBytes(std::int32_t rows, std::int32_t inner, std::int32_t, bool normed) {
+  return linearWorkspaceBytes(rows, inner, normed);
 }
 
 std::size_t attentionWorkspaceBytes(std::int32_t rows, std::int32_t heads, std::int32_t headSize, std::int32_t splits) {

@@ -37,9 +37,11 @@ void beginStep(const Kernels& kernels, CUstream stream, const BeginStepParameter
 void convert(const Kernels& kernels, CUstream stream, const ConvertParameters& parameters);
 void dequantize(const Kernels& kernels, CUstream stream, const DequantizeParameters& parameters);
 
-// linear() with a packed weight of any number of rows, and embed() with a packed table.
+// linear() with a packed weight, and embed() with a packed table. Up to so many rows may have kernels of their own;
+// those of more rows are added up in an order that does not depend on how many they are.
+constexpr int quantizedFewRows = 16;
 void quantizedLinear(const Kernels& kernels, CUstream stream, ElementType type, const LinearParameters& parameters,
-                     const QuantizedFormat& format);
+                     const QuantizedFormat& format, int fewRows = quantizedFewRows);
 void quantizedEmbed(const Kernels& kernels, CUstream stream, ElementType type, const EmbedParameters& parameters,
                     const QuantizedFormat& format);
 void packQuantized(const Kernels& kernels, CUstream stream, const PackParameters& parameters);

@@ -7,27 +7,13 @@
 // elements of one 16-byte read.
 #include "device/activation.cuh"
 #include "device/element.cuh"
+#include "device/product.cuh"
 #include "device/reduce.cuh"
 #include "geometry.h"
 #include "parameters.h"
 #include "workspace.h"
 
 namespace tensorrt_node::kernels {
-
-template <typename T>
-__device__ float biased(const LinearParameters& p, int outer, float value) {
-  return p.bias == nullptr ? value : value + toFloat(static_cast<const T*>(p.bias)[outer]);
-}
-
-template <typename T>
-__device__ void store(const LinearParameters& p, int row, int column, float value) {
-  const std::size_t to = static_cast<std::size_t>(row) * (p.gated == 0 ? p.outer : p.outer / 2) + column;
-  if (p.residual != nullptr) value += toFloat(static_cast<const T*>(p.residual)[to]);
-  if (p.outputType == ElementType::float32)
-    static_cast<float*>(p.y)[to] = value;
-  else
-    static_cast<T*>(p.y)[to] = fromFloat<T>(value);
-}
 
 // Of `outerRows` rows of the weight, and eight times `columns` rows of x.
 template <typename T, int outerRows, int columns>

@@ -226,4 +226,26 @@ struct UnpackParameters {
   QuantizedFormat format;
 };
 
+// What kernels of packed matrices are given beside that by their launchers.
+struct QuantizedLinearParameters {
+  LinearParameters linear;
+  QuantizedFormat format;
+  QuantizedLayout layout;
+  std::int32_t rowsOfBlock = 0;  // of kernels for few rows, at most as many as they have columns for
+};
+struct QuantizedEmbedParameters {
+  EmbedParameters embed;
+  QuantizedFormat format;
+  QuantizedLayout layout;
+};
+struct QuantizedPackParameters {
+  PackParameters pack;
+  QuantizedLayout layout;
+  std::int64_t firstTile;
+};
+struct QuantizedUnpackParameters {
+  UnpackParameters unpack;
+  QuantizedLayout layout;
+};
+
 }  // namespace tensorrt_node::kernels

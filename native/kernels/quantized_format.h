@@ -54,6 +54,8 @@ struct QuantizedLayout {
   // Of a block of a tile.
   std::int32_t scaleBytes;
   std::int32_t offsetBytes;
+  // Of a tile, in whole vectors of 16.
+  std::int64_t tileOffsetBytes;
   std::uint64_t scales;
   std::uint64_t offsets;
   std::uint64_t bytes;
@@ -75,10 +77,11 @@ constexpr QuantizedLayout quantizedLayout(const QuantizedFormat& format, std::in
   layout.offsetBytes = format.offsets == Offsets::middle     ? 0
                        : format.offsets == Offsets::floating ? quantizedTile * 2
                                                              : quantizedTile * quantizedOffsetBits(format) / 8;
-  const auto blocks = static_cast<std::uint64_t>(layout.tiles * layout.blocks);
+  layout.tileOffsetBytes = (layout.blocks * layout.offsetBytes + 15) / 16 * 16;
   layout.scales = quantizedAligned(static_cast<std::uint64_t>(layout.tiles * layout.units) * quantizedUnitBytes);
-  layout.offsets = layout.scales + quantizedAligned(blocks * static_cast<std::uint64_t>(layout.scaleBytes));
-  layout.bytes = layout.offsets + quantizedAligned(blocks * static_cast<std::uint64_t>(layout.offsetBytes));
+  layout.offsets =
+      layout.scales + quantizedAligned(static_cast<std::uint64_t>(layout.tiles * layout.blocks * layout.scaleBytes));
+  layout.bytes = layout.offsets + quantizedAligned(static_cast<std::uint64_t>(layout.tiles * layout.tileOffsetBytes));
   return layout;
 }
 
@@ -92,6 +95,8 @@ constexpr std::uint64_t quantizedBytes(const QuantizedFormat& format, std::int64
 constexpr bool servesQuantized(const QuantizedFormat& format, std::int64_t outer, std::int64_t inner) noexcept {
   if (outer <= 0 || inner <= 0 || outer > 0x7FFFFFFF || inner > 0x7FFFFFFF) return false;
   if (format.gated != 0 && outer % 2 != 0) return false;
+  // Rows of x that are not whole vectors must fit into shared memory.
+  if (inner % 8 != 0 && inner > 8192) return false;
   const bool inBlocks = format.block == 32 || format.block == 64 || format.block == 128;
   switch (format.codes) {
     case CodeType::uint4:

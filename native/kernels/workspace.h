@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "geometry.h"
+#include "quantized_format.h"
 
 namespace tensorrt_node::kernels {
 
@@ -72,6 +73,46 @@ constexpr std::size_t gemvOwnSharedBytes = 1024;
 constexpr std::size_t gemvSharedBytes(int rows, int vectors, int inner, bool normed) {
   return static_cast<std::size_t>(rows) * static_cast<std::size_t>(gemvPaddedVectors(gemvUnit / vectors, inner)) *
          elementsPerVector * (normed ? 4 : 2);
+}
+
+// A chunk of a tile of a packed weight in shared memory: units, then scales, then offsets, in vectors.
+constexpr int quantizedChunkBlocks = quantizedChunk / 32;
+constexpr int quantizedChunkUnits(CodeType codes) {
+  return quantizedChunk / quantizedUnit(codes);
+}
+constexpr int quantizedSlotScales(CodeType codes) {
+  return quantizedChunkUnits(codes) * quantizedUnitBytes / 16;
+}
+constexpr int quantizedSlotOffsets(CodeType codes) {
+  return quantizedSlotScales(codes) + quantizedChunkBlocks * 2;
+}
+constexpr int quantizedSlotVectors(CodeType codes, Offsets offsets) {
+  const int blockVectors = offsets == Offsets::middle ? 0 : offsets == Offsets::codes ? 1 : 2;
+  return quantizedSlotOffsets(codes) + quantizedChunkBlocks * blockVectors;
+}
+// Of a tile's sums of a row of x, in floats: neighbouring rows are in other banks.
+constexpr int quantizedSumStride = quantizedTile + 4;
+// Of a row of x in shared memory, in elements: four vectors of each of two rows are in all banks.
+constexpr int quantizedXStride(int inner) {
+  return roundUp(inner, quantizedChunk) + 32;
+}
+// Of few rows: the chunks of all warps, x, its squares by warp, and sums of one batch of tiles, or two in turn.
+constexpr std::size_t quantizedFewSharedBytes(const QuantizedFormat& format, int rows, int inner, int tilesOfBlock) {
+  const std::size_t chunks = static_cast<std::size_t>(quantizedWarps * quantizedFewStages) * 16 *
+                             static_cast<std::size_t>(quantizedSlotVectors(format.codes, format.offsets));
+  const int batch = quantizedFewBatch(rows);
+  const int tiles = tilesOfBlock <= batch ? tilesOfBlock : 2 * batch;
+  return chunks + static_cast<std::size_t>(rows) * static_cast<std::size_t>(quantizedXStride(inner)) * 2 +
+         static_cast<std::size_t>(rows * quantizedWarps + tiles * quantizedWarps * rows * quantizedSumStride) *
+             sizeof(float);
+}
+// Of many: chunks of all warps and of x, then the sums of warps that share the inner dimension.
+constexpr std::size_t quantizedManySharedBytes(const QuantizedFormat& format, int across, int columns) {
+  const int rows = columns * linearColumn;
+  const int stage =
+      quantizedWarps * quantizedSlotVectors(format.codes, format.offsets) * 16 + rows * quantizedManySpan(across) * 2;
+  const int sums = across == quantizedWarps ? 0 : quantizedWarps * rows * quantizedSumStride * 4;
+  return static_cast<std::size_t>(quantizedManyStages * stage + sums);
 }
 
 // Tokens that prefill has in shared memory at once; while those are worked on, the next are on their way.

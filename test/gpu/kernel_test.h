@@ -173,7 +173,23 @@ std::string text(Parts... parts) {
   return all;
 }
 
+inline double activated(Activation activation, double x) {
+  if (activation == Activation::silu) return x / (1 + std::exp(-x));
+  if (activation == Activation::geluErf) return x / 2 * (1 + std::erf(x / std::sqrt(2.0)));
+  return x / 2 * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+}
+
+inline void* zeros(Gpu& gpu, std::size_t bytes) {
+  void* memory = gpu.empty(bytes);
+  cuda::check(cuda::driver().cuMemsetD8Async(reinterpret_cast<CUdeviceptr>(memory), 0, bytes, gpu.stream()),
+              "cuMemsetD8Async");
+  return memory;
+}
+
 // Cases of a file each.
 void testGptq(Gpu& gpu);
+void testQuantized(Gpu& gpu);
+// And times.
+void benchQuantized(Gpu& gpu);
 
 }  // namespace kernel_test

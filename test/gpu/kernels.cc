@@ -2,8 +2,8 @@
 //
 //   kernels [PART_OF_A_NAME] [--part I/N] [--bench]
 //
-// With --part, every Nth case, from the Ith on. A line a case, PASS or FAIL; with --bench a JSON line for each shape of an 8B and a 135M decoder instead. The exit
-// status is 1 if anything failed.
+// With --part, every Nth case, from the Ith on. A line a case, PASS or FAIL; with --bench a JSON line for each shape of
+// an 8B and a 135M decoder instead. The exit status is 1 if anything failed.
 #include <algorithm>
 #include <bit>
 #include <cmath>
@@ -16,12 +16,9 @@
 #include <string>
 #include <vector>
 
-#include "cuda/context.h"
 #include "cuda/driver.h"
-#include "cuda/event.h"
-#include "cuda/graph.h"
-#include "cuda/stream.h"
 #include "kernel_test.h"
+#include "kernel_times.h"
 #include "kernels/geometry.h"
 #include "kernels/kernels.h"
 #include "kernels/launch.h"
@@ -82,12 +79,6 @@ void testRmsNorm(Gpu& gpu, int rows, int width, bool skips) {
   compare(name, gpu.take<Element>(y, count), expected, 1.5 * unit<Element>());
   if (skips) compare(name + " sum", gpu.take<Element>(sum, count), sums, 1.01 * unit<Element>());
   gpu.release();
-}
-
-double activated(Activation activation, double x) {
-  if (activation == Activation::silu) return x / (1 + std::exp(-x));
-  if (activation == Activation::geluErf) return x / 2 * (1 + std::erf(x / std::sqrt(2.0)));
-  return x / 2 * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
 }
 
 template <typename Element>
@@ -895,50 +886,7 @@ void testAll(Gpu& gpu) {
   }
   for (const int rows : {1, 16, 17, 100}) testBeginStep(gpu, rows);
   testGptq(gpu);
-}
-
-// Microseconds of a launch, from a graph of many: `launch(i)` is to use other memory for other i, so that the cache
-// holds none of it.
-double microseconds(Gpu& gpu, int launches, const std::function<void(int)>& launch) {
-  const auto graph = cuda::Graph::capture(gpu.owner(), [&] {
-    for (int i = 0; i < launches; ++i) launch(i);
-  });
-  CUevent events[2];
-  for (CUevent& each : events) cuda::check(cuda::driver().cuEventCreate(&each, CU_EVENT_DEFAULT), "cuEventCreate");
-  graph.launch(gpu.owner());
-  gpu.owner().synchronize();
-  double best = 1e30;
-  for (int round = 0; round < 5; ++round) {
-    cuda::driver().cuEventRecord(events[0], gpu.stream());
-    graph.launch(gpu.owner());
-    cuda::driver().cuEventRecord(events[1], gpu.stream());
-    gpu.owner().synchronize();
-    float milliseconds = 0;
-    cuda::check(cuda::driver().cuEventElapsedTime(&milliseconds, events[0], events[1]), "cuEventElapsedTime");
-    best = std::min(best, 1000.0 * static_cast<double>(milliseconds) / launches);
-  }
-  for (const CUevent each : events) cuda::driver().cuEventDestroy(each);
-  return best;
-}
-
-void report(const std::string& kernel, const std::string& shape, int rows, double us, double bytes, double flops) {
-  if (!wanted(kernel)) return;
-  std::printf("{\"kernel\":\"%s\",\"shape\":\"%s\",\"rows\":%d,\"us\":%.2f,\"gb_s\":%.0f,\"tflop_s\":%.1f}\n",
-              kernel.c_str(), shape.c_str(), rows, us, bytes / us / 1e3, flops / us / 1e6);
-  std::fflush(stdout);
-}
-
-// Enough copies that they do not all fit the cache, but no more memory than that takes.
-int copiesOf(double bytes) {
-  return static_cast<int>(std::clamp(256e6 / bytes, 2.0, 64.0));
-}
-
-// Zeros: what the numbers are makes no difference.
-void* zeros(Gpu& gpu, std::size_t bytes) {
-  void* memory = gpu.empty(bytes);
-  cuda::check(cuda::driver().cuMemsetD8Async(reinterpret_cast<CUdeviceptr>(memory), 0, bytes, gpu.stream()),
-              "cuMemsetD8Async");
-  return memory;
+  testQuantized(gpu);
 }
 
 struct LinearShape {
@@ -1282,6 +1230,7 @@ void benchAll(Gpu& gpu) {
   benchSteps(gpu, {"8B", 32, 4096, 32, 8, 128, 14336, 49152});
   benchSteps(gpu, {"135M", 30, 576, 9, 3, 64, 1536, 49152});
   for (const LinearShape& shape : shapes) benchLinear(gpu, shape);
+  benchQuantized(gpu);
   for (const int rows : {1, 8, 16, 32, 128})
     for (const int tokens : {128, 512, 1024, 2048, 8192}) {
       benchAttention(gpu, 32, 8, 128, rows, tokens, false);

@@ -28,7 +28,7 @@ printf '.globl tensorrtNodeKernelImageCount\ntensorrtNodeKernelImageCount: .quad
   "$(echo "$names" | wc -w)" >>"$build/images.S"
 wait
 
-sources="test/gpu/kernels_gptq.cc native/cuda/context.cc native/cuda/driver.cc native/cuda/error.cc native/cuda/event.cc native/cuda/graph.cc
+sources="test/gpu/kernels_gptq.cc test/gpu/kernels_quantized.cc native/cuda/context.cc native/cuda/driver.cc native/cuda/error.cc native/cuda/event.cc native/cuda/graph.cc
   native/cuda/stream.cc native/cuda/stream_names.cc native/kernels/gptq.cc native/kernels/images.cc native/kernels/kernels.cc native/kernels/launch.cc
   native/simulator/kernels/*.cc"
 # The references of the simulated driver: the sampler is compared with its own.

@@ -98,6 +98,23 @@ __device__ inline void multiplyAdd(float (&d)[4], std::uint32_t a0, std::uint32_
       : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
 }
 
+// a * b + c of two 16-bit elements, rounded once.
+__device__ inline std::uint32_t multiplyAddPair(std::uint32_t a, std::uint32_t b, std::uint32_t c, __half) {
+  std::uint32_t d;
+  asm("fma.rn.f16x2 %0, %1, %2, %3;" : "=r"(d) : "r"(a), "r"(b), "r"(c));
+  return d;
+}
+__device__ inline std::uint32_t multiplyAddPair(std::uint32_t a, std::uint32_t b, std::uint32_t c, __nv_bfloat16) {
+  std::uint32_t d;
+  asm("fma.rn.bf16x2 %0, %1, %2, %3;" : "=r"(d) : "r"(a), "r"(b), "r"(c));
+  return d;
+}
+__device__ inline std::uint32_t addPair(std::uint32_t a, std::uint32_t b, __half) {
+  std::uint32_t d;
+  asm("add.rn.f16x2 %0, %1, %2;" : "=r"(d) : "r"(a), "r"(b));
+  return d;
+}
+
 // Shared memory of the size that the launch asked for.
 __device__ inline void* launchedShared() {
   extern __shared__ uint4 memory[];

@@ -1,45 +1,13 @@
 // References: weights in other types, transposed, and out of blocks of codes.
 #include <cstdint>
 
+#include "any_element.h"
 #include "element.h"
 #include "references.h"
 
 namespace simulator::kernels {
 
 namespace {
-
-float loadAny(ElementType type, const void* from, std::size_t index) {
-  switch (type) {
-    case ElementType::float16:
-      return load<Half>(from, index);
-    case ElementType::bfloat16:
-      return load<Bfloat>(from, index);
-    case ElementType::float32:
-      return static_cast<const float*>(from)[index];
-  }
-  return 0;
-}
-
-void storeAny(ElementType type, void* to, std::size_t index, float value) {
-  switch (type) {
-    case ElementType::float16:
-      return store<Half>(to, index, value);
-    case ElementType::bfloat16:
-      return store<Bfloat>(to, index, value);
-    case ElementType::float32:
-      static_cast<float*>(to)[index] = value;
-  }
-}
-
-std::size_t bytesOf(ElementType type) {
-  return type == ElementType::float32 ? 4 : 2;
-}
-
-// Codes packed from the low bits of each byte on, rows of whole bytes.
-std::int32_t code(const std::uint8_t* row, std::int32_t bits, std::size_t index) {
-  if (bits == 8) return row[index];
-  return row[index / 2] >> (index % 2 * 4) & 15;
-}
 
 std::size_t blocksOf(const DequantizeParameters& p) {
   const auto block = static_cast<std::size_t>(p.block);

@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <stdexcept>
 #include <string>
 
 #include "element.h"
+#include "kernels/gptq_parameters.h"
 #include "references.h"
 
 namespace simulator::kernels {
@@ -16,6 +18,17 @@ template <typename Parameters, auto body>
 Reference reference(std::string_view name) {
   return {name, sizeof(Parameters), [](const void* p) { return touches(*static_cast<const Parameters*>(p)); },
           [](const void* p) { body(*static_cast<const Parameters*>(p)); }};
+}
+
+// Kernels that have no reference yet can be loaded, but not launched. Each takes one of these structs.
+template <typename Parameters>
+void refuse(const Parameters&) {
+  throw std::logic_error("the simulated driver has no reference for a kernel of GPTQ");
+}
+template <typename Parameters>
+Reference unknown(std::string_view name) {
+  return {name, sizeof(Parameters), [](const void*) { return std::vector<Touch>(); },
+          [](const void* p) { refuse(*static_cast<const Parameters*>(p)); }};
 }
 
 // Part of a computation that the reference makes in one piece.
@@ -38,17 +51,22 @@ struct Of {
       std::pair{"linear_plain", &reference<LinearParameters, &linear<Element>>},
       std::pair{"gemv", &reference<LinearParameters, &linear<Element>>},
       std::pair{"gemv_norm", &reference<LinearParameters, &linear<Element>>},
+      std::pair{"quantized_few", &reference<QuantizedLinearParameters, &quantizedLinear<Element>>},
+      std::pair{"quantized_many", &reference<QuantizedLinearParameters, &quantizedLinear<Element>>},
+      std::pair{"quantized_embed", &reference<QuantizedEmbedParameters, &quantizedEmbed<Element>>},
+      std::pair{"unpack_quantized", &reference<QuantizedUnpackParameters, &unpackQuantized<Element>>},
       std::pair{"attention_append", &reference<AttentionParameters, &appendToPages<Element>>},
       std::pair{"attention_decode", &reference<AttentionParameters, &appendAndAttend<Element>>},
       std::pair{"attention_prefill", &reference<AttentionParameters, &attend<Element>>},
   };
 };
 
-// The name without the sizes at its end: one reference serves all.
+// The name without the sizes at its end, and without the format of a packed weight: one reference serves all.
 std::string_view withoutSizes(std::string_view name) {
   const std::size_t end = name.find_last_not_of("0123456789");
   const bool hasSize = end != std::string_view::npos && end + 1 < name.size() && name[end] == '_';
-  return hasSize ? withoutSizes(name.substr(0, end)) : name;
+  if (hasSize) return withoutSizes(name.substr(0, end));
+  return name.starts_with("quantized_") ? name.substr(0, name.find("float16") + 7) : name;
 }
 
 std::vector<Reference> all() {
@@ -69,6 +87,15 @@ std::vector<Reference> all() {
   made.push_back(reference<BeginStepParameters, &beginStep>("begin_step"));
   made.push_back(reference<ConvertParameters, &convert>("convert"));
   made.push_back(reference<DequantizeParameters, &dequantize>("dequantize"));
+  made.push_back(reference<QuantizedPackParameters, &packQuantized>("pack_codes"));
+  made.push_back(reference<QuantizedPackParameters, &nothing<QuantizedPackParameters>>("pack_scales"));
+  made.push_back(unknown<MatrixProductParameters>("matrix_product"));
+  made.push_back(unknown<ReverseHessianParameters>("hessian_diagonal"));
+  made.push_back(unknown<ReverseHessianParameters>("reverse_hessian"));
+  made.push_back(unknown<CholeskyParameters>("cholesky_diagonal"));
+  made.push_back(unknown<CholeskyParameters>("cholesky_below"));
+  made.push_back(unknown<UnitUpperParameters>("unit_upper"));
+  made.push_back(unknown<GptqParameters>("gptq"));
   return made;
 }
 

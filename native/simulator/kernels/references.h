@@ -46,4 +46,20 @@ std::vector<Touch> touches(const ConvertParameters& p);
 void dequantize(const DequantizeParameters& p);
 std::vector<Touch> touches(const DequantizeParameters& p);
 
+template <typename Element>
+void quantizedLinear(const QuantizedLinearParameters& p);
+std::vector<Touch> touches(const QuantizedLinearParameters& p);
+
+template <typename Element>
+void quantizedEmbed(const QuantizedEmbedParameters& p);
+std::vector<Touch> touches(const QuantizedEmbedParameters& p);
+
+template <typename Element>
+void unpackQuantized(const QuantizedUnpackParameters& p);
+std::vector<Touch> touches(const QuantizedUnpackParameters& p);
+
+// Codes, scales and offsets in one.
+void packQuantized(const QuantizedPackParameters& p);
+std::vector<Touch> touches(const QuantizedPackParameters& p);
+
 }  // namespace simulator::kernels

@@ -39,6 +39,10 @@ inline void __syncthreads() {
 inline int __syncthreads_or(int predicate) {
   return emulated::wait(predicate);
 }
+inline void __syncwarp() {
+  const char nothing = 0;
+  emulated::exchange(&nothing, 1);
+}
 template <typename Value>
 Value __shfl_sync(unsigned, Value value, int from) {
   return exchanged(value, from % 32);
@@ -84,6 +88,11 @@ inline unsigned __byte_perm(unsigned low, unsigned high, unsigned selector) {
 inline int atomicAdd(int* to, int value) {
   const int before = *to;
   *to += value;
+  return before;
+}
+inline unsigned atomicOr(unsigned* to, unsigned value) {
+  const unsigned before = *to;
+  *to |= value;
   return before;
 }
 inline unsigned atomicInc(unsigned* to, unsigned last) {

@@ -62,6 +62,31 @@ void multiplyAdd(float (&d)[4], std::uint32_t a0, std::uint32_t a1, std::uint32_
   }
 }
 
+template <typename T>
+std::uint32_t pairOf(float first, float second) {
+  T elements[2];
+  if constexpr (std::is_same_v<T, __half>) {
+    elements[0] = __float2half_rn(first);
+    elements[1] = __float2half_rn(second);
+  } else {
+    elements[0] = __float2bfloat16_rn(first);
+    elements[1] = __float2bfloat16_rn(second);
+  }
+  std::uint32_t bits;
+  std::memcpy(&bits, elements, 4);
+  return bits;
+}
+// In single precision, which is exact for all that the kernels take these for.
+template <typename T>
+std::uint32_t multiplyAddPair(std::uint32_t a, std::uint32_t b, std::uint32_t c, T) {
+  const auto of = [&](int i) { return elementOf<T>(a, i) * elementOf<T>(b, i) + elementOf<T>(c, i); };
+  return pairOf<T>(of(0), of(1));
+}
+template <typename T>
+std::uint32_t addPair(std::uint32_t a, std::uint32_t b, T) {
+  return pairOf<T>(elementOf<T>(a, 0) + elementOf<T>(b, 0), elementOf<T>(a, 1) + elementOf<T>(b, 1));
+}
+
 inline void* launchedShared() {
   return emulated::launchedShared();
 }
