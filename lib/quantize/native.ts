@@ -58,10 +58,49 @@ export interface Running {
   stop: Int32Array;
 }
 
+/** A Hessian [size, size]. */
+export interface HessianCall {
+  hessian: Float32Array;
+  size: number;
+}
+
 export interface QuantizeAddon {
   quantizeRows(call: Running & DenseRows & QuantizedRows & {format: Format; importance: Float32Array | undefined}): Promise<void>;
   readDenseRows(call: Running & DenseRows & {values: Float32Array}): Promise<void>;
   readBlockRows(call: Running & BlockRows & {values: Float32Array}): Promise<void>;
+  /** What rows of any format stand for. */
+  readQuantizedRows(call: Running & QuantizedRows & {format: Format; outer: number; inner: number; values: Float32Array}): Promise<void>;
+  /** hessian += rows^T * rows; its upper triangle counts. */
+  addGram(call: Running & HessianCall & {rows: Float32Array}): Promise<void>;
+  /** Makes the lower triangle equal to the upper one. */
+  mirror(call: HessianCall): Promise<void>;
+  /** The Hessian becomes the factor V of it with `damping` on its diagonal (native/quantize/hessian.h). */
+  factorize(call: Running & HessianCall & {damping: number}): Promise<void>;
+  /** `values` become those that the codes stand for. `order`: columns in the order in which they are rounded. */
+  gptq(
+    call: Running &
+      QuantizedRows & {
+        values: Float32Array;
+        outer: number;
+        inner: number;
+        factor: Float32Array;
+        order: Int32Array | undefined;
+        format: Format;
+      },
+  ): Promise<void>;
+  /** values[outer, inner] *= factors[inner]. */
+  scaleColumns(call: Running & {values: Float32Array; factors: Float32Array}): Promise<void>;
+  /** `error[0]` becomes the squared error of the layer's output with columns scaled, over every `stride`-th row. */
+  scaledError(
+    call: Running & {
+      values: Float32Array;
+      hessian: Float32Array;
+      factors: Float32Array;
+      stride: number;
+      format: Format;
+      error: Float64Array;
+    },
+  ): Promise<void>;
 }
 
 /** Bytes of a row of each part. */

@@ -8,8 +8,12 @@ import {IMPORTED, packageVersion} from '../import/import.js';
 import {onAbort} from '../on_abort.js';
 import {writeModel} from '../onnx/write.js';
 import {checkTarget, writeFolder} from '../target_folder.js';
+import {awqSolver} from './calibration/awq.js';
+import {gptqSolver} from './calibration/gptq.js';
+import {readSamples} from './calibration/samples.js';
+import {StoredMatrices, type StoredMatrix} from './calibration/stored_matrices.js';
 import {chooseFormats} from './choose_formats.js';
-import {type Format, quantizeAddon, rowBytes} from './native.js';
+import {type Format, type QuantizedRows, quantizeAddon, type Running, rowBytes} from './native.js';
 import {openSource, type QuantizeSource} from './open_source.js';
 import {type CheckedOptions, checkOptions, type QuantizeOptions} from './options.js';
 import {type QuantizedMatrix, roundedMatrix} from './quantized_matrix.js';
@@ -34,6 +38,8 @@ export interface QuantizeResult {
 
 const MODEL = 'model.onnx';
 const DATA = 'model.onnx_data';
+/** Takes matrices as they are calibrated; gone when the folder is done. */
+const SCRATCH = '.quantized';
 
 /**
  * Reads `source`: a .gguf file, a folder with config.json and safetensors, a language model's ONNX folder, or an .onnx file.
@@ -60,10 +66,12 @@ export async function quantizeModel(source: string, out: string, options: Quanti
     const weights = findWeights(opened.model);
     const formats = chooseFormats(weights, checked);
     if (formats.size === 0) throw new OptionError('source', 'a model with matrices to quantise that are not all kept', source);
-    clock.start('quantize');
     let bytes = 0;
     await writeFolder(out, target, async (folder) => {
-      const matrices = await quantized(formats, {...checked, path: source, stop, folder, clock});
+      const work = {...checked, path: source, running: {threads: checked.threads, stop}};
+      await using calibrated = await calibratedMatrices(opened, formats, join(folder, SCRATCH), clock, work);
+      clock.start('quantize');
+      const matrices = roundedMatrices(formats, calibrated.matrices, work);
       replaceWeights(opened.model, matrices);
       await writeModel(opened.model, join(folder, MODEL), {externalData: DATA, signal});
       for (const name of [MODEL, DATA]) bytes += (await stat(join(folder, name)).catch(() => undefined))?.size ?? 0;
@@ -87,23 +95,60 @@ export async function quantizeModel(source: string, out: string, options: Quanti
 
 interface Work extends CheckedOptions {
   path: string;
-  stop: Int32Array;
-  folder: string;
-  clock: PhaseClock;
+  running: Running;
 }
 
-async function quantized(
+/** What a calibration made of matrices; none with 'rtn'. */
+async function calibratedMatrices(
+  opened: QuantizeSource,
   formats: ReadonlyMap<Weight, Format>,
-  {path, stop, threads, onProgress}: Work,
-): Promise<Map<Weight, QuantizedMatrix>> {
-  const total = [...formats.keys()].reduce((sum, {reader}) => sum + reader.byteLength, 0);
+  scratch: string,
+  clock: PhaseClock,
+  options: Work,
+): Promise<StoredMatrices> {
+  const {method} = options;
+  const stored = await StoredMatrices.create(scratch);
+  if (method === 'rtn') return stored;
+  try {
+    clock.start('calibrate');
+    const samples = await readSamples(await opened.tokenizer(), options);
+    const {calibrate} = await import('./calibration/calibrate.js');
+    const byName = new Map([...formats].map(([{name}, format]) => [name, format]));
+    const solver = method === 'gptq' ? gptqSolver(options) : awqSolver(opened.model);
+    const store = (name: string, rows: QuantizedRows) => stored.add(name, byName.get(name)!, rows);
+    await calibrate(await opened.runnable(), {
+      ...options,
+      signal: options.signal,
+      onProgress: options.onProgress,
+      formats: byName,
+      samples,
+      solver,
+      store,
+    });
+    return stored;
+  } catch (error) {
+    await stored[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+/** The others, each rounded while it is written. */
+function roundedMatrices(
+  formats: ReadonlyMap<Weight, Format>,
+  calibrated: ReadonlyMap<string, StoredMatrix>,
+  {path, running, onProgress}: Work,
+): Map<Weight, QuantizedMatrix> {
+  const left = [...formats.keys()].filter(({name}) => !calibrated.has(name));
+  const total = left.reduce((sum, {reader}) => sum + reader.byteLength, 0);
   let done = 0;
-  const running = {threads, stop};
   return new Map(
     [...formats].map(([weight, format]) => {
       const {name, reader} = weight;
+      const {outer, inner} = reader;
+      const stored = calibrated.get(name);
+      if (stored) return [weight, {...stored, outer, inner}];
       const finished = (rows: number) => {
-        done += (reader.byteLength * rows) / reader.outer;
+        done += (reader.byteLength * rows) / outer;
         onProgress?.({phase: 'quantize', done: Math.round(done), total, unit: 'bytes', detail: name});
       };
       return [weight, roundedMatrix(reader, {format, running, path, tensor: name, done: finished})];

@@ -10,8 +10,11 @@
 #include <string>
 #include <utility>
 
+#include "../quantize/gptq.h"
+#include "../quantize/hessian.h"
 #include "../quantize/matrix.h"
 #include "../quantize/round_to_nearest.h"
+#include "../quantize/scaled_columns.h"
 #include "errors.h"
 #include "instance.h"
 
@@ -139,11 +142,76 @@ Napi::Value readBlockRows(const Napi::CallbackInfo& info) {
   });
 }
 
+Napi::Value readQuantizedRows(const Napi::CallbackInfo& info) {
+  return onThread(info, [](const Napi::Object& object) {
+    return [rows = rowsIn(object), format = formatIn(object), outer = integerIn(object, "outer"),
+            inner = integerIn(object, "inner"), values = floatsIn(object, "values"),
+            threads = threadsIn(object)] { readRows(rows, format, outer, inner, values, threads); };
+  });
+}
+
+Napi::Value addGramRows(const Napi::CallbackInfo& info) {
+  return onThread(info, [](const Napi::Object& object) {
+    return [hessian = floatsIn(object, "hessian"), size = integerIn(object, "size"), rows = floatsIn(object, "rows"),
+            threads = threadsIn(object)] { addGram(hessian, size, rows, threads); };
+  });
+}
+
+Napi::Value mirrorHessian(const Napi::CallbackInfo& info) {
+  return onThread(info, [](const Napi::Object& object) {
+    return [hessian = floatsIn(object, "hessian"), size = integerIn(object, "size")] { mirror(hessian, size); };
+  });
+}
+
+Napi::Value factorizeHessian(const Napi::CallbackInfo& info) {
+  return onThread(info, [](const Napi::Object& object) {
+    return [hessian = floatsIn(object, "hessian"), size = integerIn(object, "size"),
+            damping = object.Get("damping").As<Napi::Number>().FloatValue(),
+            threads = threadsIn(object)] { factorize(hessian, size, damping, threads); };
+  });
+}
+
+Napi::Value gptqRows(const Napi::CallbackInfo& info) {
+  return onThread(info, [](const Napi::Object& object) {
+    const std::span<std::byte> order = bytesIn(object, "order");
+    return [weights = GptqWeights{floatsIn(object, "values"), integerIn(object, "outer"), integerIn(object, "inner")},
+            factor = floatsIn(object, "factor"),
+            places = std::span(reinterpret_cast<const std::int32_t*>(order.data()), order.size() / 4),
+            format = formatIn(object), rows = rowsIn(object),
+            threads = threadsIn(object)] { gptq(weights, factor, places, format, rows, threads); };
+  });
+}
+
+Napi::Value scaleColumnsOf(const Napi::CallbackInfo& info) {
+  return onThread(info, [](const Napi::Object& object) {
+    return [values = floatsIn(object, "values"), factors = floatsIn(object, "factors"), threads = threadsIn(object)] {
+      scaleColumns(values, factors, threads);
+    };
+  });
+}
+
+Napi::Value scaledErrorOf(const Napi::CallbackInfo& info) {
+  return onThread(info, [](const Napi::Object& object) {
+    const auto error = reinterpret_cast<double*>(bytesIn(object, "error").data());
+    return [values = floatsIn(object, "values"), hessian = floatsIn(object, "hessian"),
+            factors = floatsIn(object, "factors"), stride = integerIn(object, "stride"), format = formatIn(object),
+            threads = threadsIn(object),
+            error] { *error = scaledError(values, hessian, factors, stride, format, threads); };
+  });
+}
+
 }  // namespace
 
 void defineQuantize(Napi::Env env, Napi::Object exports) {
   exports.Set("quantizeRows", Napi::Function::New<quantizeRows>(env, "quantizeRows"));
+  exports.Set("addGram", Napi::Function::New<addGramRows>(env, "addGram"));
+  exports.Set("mirror", Napi::Function::New<mirrorHessian>(env, "mirror"));
+  exports.Set("factorize", Napi::Function::New<factorizeHessian>(env, "factorize"));
+  exports.Set("gptq", Napi::Function::New<gptqRows>(env, "gptq"));
+  exports.Set("scaleColumns", Napi::Function::New<scaleColumnsOf>(env, "scaleColumns"));
+  exports.Set("scaledError", Napi::Function::New<scaledErrorOf>(env, "scaledError"));
   exports.Set("readDenseRows", Napi::Function::New<readDenseRows>(env, "readDenseRows"));
+  exports.Set("readQuantizedRows", Napi::Function::New<readQuantizedRows>(env, "readQuantizedRows"));
   exports.Set("readBlockRows", Napi::Function::New<readBlockRows>(env, "readBlockRows"));
 }
 

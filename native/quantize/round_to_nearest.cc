@@ -68,6 +68,42 @@ void packRow(const Format& format, std::span<const std::uint8_t> codes, std::spa
   }
 }
 
+void readRows(const QuantizedRows& rows, const Format& format, std::int64_t outer, std::int64_t inner,
+              std::span<float> values, const Threads& threads) {
+  checkRows(format, outer, inner, rows);
+  if (!format.wholeRows()) {
+    using ZeroPoints = BlockMatrix::ZeroPoints;
+    const BlockMatrix matrix{
+        .codes = rows.codes,
+        .scales = rows.scales,
+        .scaleType = format.scales,
+        .zeroPointKind = format.kind == CodeKind::zeroPoints ? ZeroPoints::codes : ZeroPoints::none,
+        .zeroPoints = rows.zeroPoints,
+        .outer = outer,
+        .inner = inner,
+        .bits = format.bits,
+        .block = format.block,
+    };
+    return toFloats(matrix, values, threads);
+  }
+  require(values.size() == rowAt(outer, static_cast<std::size_t>(inner)), "the floats of a matrix have another shape");
+  parallelFor(threads, outer, [&](std::int64_t row) {
+    Scale scale;
+    std::uint16_t half = 0;
+    const std::byte* const from = rows.scales.data() + rowAt(row, format.scaleBytes(inner));
+    if (format.scales == FloatType::float32) {
+      std::memcpy(&scale.value, from, sizeof(scale.value));
+    } else {
+      std::memcpy(&half, from, sizeof(half));
+      scale.value = fromHalf(half);
+    }
+    const std::byte* const codes = rows.codes.data() + rowAt(row, format.codeBytes(inner));
+    for (std::int64_t column = 0; column < inner; ++column)
+      values[static_cast<std::size_t>(row * inner + column)] =
+          valueOf(format, scale, std::to_integer<std::uint8_t>(codes[column]));
+  });
+}
+
 void roundToNearest(const DenseMatrix& matrix, const Format& format, std::span<const float> importance,
                     const QuantizedRows& rows, const Threads& threads) {
   checkSize(matrix);

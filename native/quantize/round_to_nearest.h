@@ -17,6 +17,10 @@ namespace tensorrt_node::quantize {
 void roundToNearest(const DenseMatrix& matrix, const Format& format, std::span<const float> importance,
                     const QuantizedRows& rows, const Threads& threads);
 
+// What rows stand for. Throws std::invalid_argument.
+void readRows(const QuantizedRows& rows, const Format& format, std::int64_t outer, std::int64_t inner,
+              std::span<float> values, const Threads& threads);
+
 // Writes one row's codes, scales and zero points at `row` of `rows`. `codes` has `inner` bytes, a code each.
 void packRow(const Format& format, std::span<const std::uint8_t> codes, std::span<const Scale> scales, std::int64_t row,
              const QuantizedRows& rows);

@@ -1,0 +1,32 @@
+/** How the matrices that share an input are rounded, when it is known what they are given. */
+
+import type {Format, QuantizedRows, Running} from '../native.js';
+import type {Weight} from '../weights.js';
+
+/** X^T X of the rows that matrices were given. */
+export interface Gathered {
+  /** [size, size], whole. */
+  hessian: Float32Array;
+  size: number;
+  /** Rows. */
+  count: number;
+}
+
+/** A matrix and what it shall be. */
+export interface Layer {
+  weight: Weight;
+  format: Format;
+  /** [outer, inner]; becomes what the codes stand for. */
+  values: Float32Array<ArrayBuffer>;
+}
+
+export interface SolverContext {
+  running: Running;
+  /** For errors. */
+  path: string;
+}
+
+/** Rounds all of `layers`, which share one input. A GPU's would stand beside these. */
+export interface LayerSolver {
+  solve(layers: readonly Layer[], gathered: Gathered, context: SolverContext): Promise<QuantizedRows[]>;
+}
