@@ -34,8 +34,8 @@ export async function buildSimulatedTensorrt() {
 }
 
 function sourcesDigest() {
-  // It has references of the kernels, whose parameters are declared beside them, and writes CUPTI's records.
-  const files = ['simulator', 'kernels', 'profile'].flatMap((folder) => {
+  // It has references of the kernels, whose parameters are declared beside them, chooses scales, and writes CUPTI's records.
+  const files = ['simulator', 'kernels', 'profile', 'quantize'].flatMap((folder) => {
     const sources = path.join(root, 'native', folder);
     const names = readdirSync(sources, {recursive: true}).filter((name) => /\.(cc|h)$/.test(name));
     return names.map((name) => path.join(sources, name));

@@ -69,7 +69,7 @@ async function buildTests(headers) {
   for (const name of ['gptq', 'images', 'kernels', 'launch']) sources.push(path.join('kernels', `${name}.cc`));
   for (const name of readdirSync(path.join(native, 'simulator', 'kernels')))
     if (name.endsWith('.cc')) sources.push(path.join('simulator', 'kernels', name));
-  sources.push(path.join('test', 'kernel_images.cc'));
+  sources.push(path.join('quantize', 'scale.cc'), path.join('test', 'kernel_images.cc'));
   const flags = ['-std=c++20', '-O1', '-g1', '-pthread', ...sanitizer, '-I', native, ...headers];
   const cases = ['kernels', 'kernels_gptq', 'kernels_quantized'].map((name) => path.join(root, 'test', 'gpu', `${name}.cc`));
   const files = [...cases, ...sources.map((name) => path.join(native, name))];

@@ -28,12 +28,14 @@ printf '.globl tensorrtNodeKernelImageCount\ntensorrtNodeKernelImageCount: .quad
   "$(echo "$names" | wc -w)" >>"$build/images.S"
 wait
 
-sources="test/gpu/kernels_gptq.cc test/gpu/kernels_quantized.cc native/cuda/context.cc native/cuda/driver.cc native/cuda/error.cc native/cuda/event.cc native/cuda/graph.cc
-  native/cuda/stream.cc native/cuda/stream_names.cc native/kernels/gptq.cc native/kernels/images.cc native/kernels/kernels.cc native/kernels/launch.cc
+sources="test/gpu/kernels.cc test/gpu/kernels_gptq.cc test/gpu/kernels_quantized.cc native/cuda/context.cc
+  native/cuda/driver.cc native/cuda/error.cc native/cuda/event.cc native/cuda/graph.cc native/cuda/stream.cc
+  native/cuda/stream_names.cc native/kernels/gptq.cc native/kernels/images.cc native/kernels/kernels.cc
+  native/kernels/launch.cc native/quantize/scale.cc
   native/simulator/kernels/*.cc"
 # The references of the simulated driver: the sampler is compared with its own.
 # shellcheck disable=SC2086
 g++ -std=c++20 -O2 -pthread -I native -isystem "$cuda/include" \
-  test/gpu/kernels.cc $sources "$build/images.S" -ldl -o "$build/kernels"
+  $sources "$build/images.S" -ldl -o "$build/kernels"
 # shellcheck disable=SC2086
 ${KERNELS_UNDER:-} "$build/kernels" "$@"

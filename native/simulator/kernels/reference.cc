@@ -3,11 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
-#include <stdexcept>
 #include <string>
 
 #include "element.h"
-#include "kernels/gptq_parameters.h"
 #include "references.h"
 
 namespace simulator::kernels {
@@ -18,17 +16,6 @@ template <typename Parameters, auto body>
 Reference reference(std::string_view name) {
   return {name, sizeof(Parameters), [](const void* p) { return touches(*static_cast<const Parameters*>(p)); },
           [](const void* p) { body(*static_cast<const Parameters*>(p)); }};
-}
-
-// Kernels that have no reference yet can be loaded, but not launched. Each takes one of these structs.
-template <typename Parameters>
-void refuse(const Parameters&) {
-  throw std::logic_error("the simulated driver has no reference for a kernel of GPTQ");
-}
-template <typename Parameters>
-Reference unknown(std::string_view name) {
-  return {name, sizeof(Parameters), [](const void*) { return std::vector<Touch>(); },
-          [](const void* p) { refuse(*static_cast<const Parameters*>(p)); }};
 }
 
 // Part of a computation that the reference makes in one piece.
@@ -89,13 +76,13 @@ std::vector<Reference> all() {
   made.push_back(reference<DequantizeParameters, &dequantize>("dequantize"));
   made.push_back(reference<QuantizedPackParameters, &packQuantized>("pack_codes"));
   made.push_back(reference<QuantizedPackParameters, &nothing<QuantizedPackParameters>>("pack_scales"));
-  made.push_back(unknown<MatrixProductParameters>("matrix_product"));
-  made.push_back(unknown<ReverseHessianParameters>("hessian_diagonal"));
-  made.push_back(unknown<ReverseHessianParameters>("reverse_hessian"));
-  made.push_back(unknown<CholeskyParameters>("cholesky_diagonal"));
-  made.push_back(unknown<CholeskyParameters>("cholesky_below"));
-  made.push_back(unknown<UnitUpperParameters>("unit_upper"));
-  made.push_back(unknown<GptqParameters>("gptq"));
+  made.push_back(reference<MatrixProductParameters, &matrixProduct>("matrix_product"));
+  made.push_back(reference<ReverseHessianParameters, &hessianDiagonal>("hessian_diagonal"));
+  made.push_back(reference<ReverseHessianParameters, &reverseHessian>("reverse_hessian"));
+  made.push_back(reference<CholeskyParameters, &choleskyDiagonal>("cholesky_diagonal"));
+  made.push_back(reference<CholeskyParameters, &choleskyBelow>("cholesky_below"));
+  made.push_back(reference<UnitUpperParameters, &unitUpper>("unit_upper"));
+  made.push_back(reference<GptqParameters, &gptq>("gptq"));
   return made;
 }
 

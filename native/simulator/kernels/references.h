@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "kernels/gptq_parameters.h"
 #include "kernels/parameters.h"
 #include "reference.h"
 
@@ -61,5 +62,22 @@ std::vector<Touch> touches(const QuantizedUnpackParameters& p);
 // Codes, scales and offsets in one.
 void packQuantized(const QuantizedPackParameters& p);
 std::vector<Touch> touches(const QuantizedPackParameters& p);
+
+void matrixProduct(const MatrixProductParameters& p);
+std::vector<Touch> touches(const MatrixProductParameters& p);
+
+void hessianDiagonal(const ReverseHessianParameters& p);
+void reverseHessian(const ReverseHessianParameters& p);
+std::vector<Touch> touches(const ReverseHessianParameters& p);
+
+void choleskyDiagonal(const CholeskyParameters& p);
+void choleskyBelow(const CholeskyParameters& p);
+std::vector<Touch> touches(const CholeskyParameters& p);
+
+void unitUpper(const UnitUpperParameters& p);
+std::vector<Touch> touches(const UnitUpperParameters& p);
+
+void gptq(const GptqParameters& p);
+std::vector<Touch> touches(const GptqParameters& p);
 
 }  // namespace simulator::kernels
