@@ -65,6 +65,7 @@ export type {CardSpeeds} from './profile/activity.js';
 export {type ProfileOptions, type ProfileResult, profiler, type Recording} from './profile/profiler.js';
 export type {OnProgress, Progress} from './progress.js';
 export type {QuantizeOptions} from './quantize/options.js';
+export {type InsertedQuantization, type InsertQuantizationOptions, insertQuantization} from './quantize/qdq/insert_qdq.js';
 export {type QuantizeResult, quantizeModel} from './quantize/quantize.js';
 export type {ChatMessage} from './tokenizer/chat.js';
 export type {TextTokenizer} from './tokenizer/tokenizer.js';
