@@ -19,17 +19,21 @@ import {modelsFolder} from './engines/places.mjs';
 import {bookChapters} from './lib/book.mjs';
 import {Results, say} from './lib/results.mjs';
 
+/** The head is a fifth of SmolLM2, and one with the embedding. */
+const Q4 = {bits: 4, block: 32, headBits: 8};
+
 /** By name: how the original is quantised, or loaded. */
 const WAYS = {
   q8: {quantize: {bits: 8, block: 32}},
   q8_channel: {quantize: {bits: 8, block: 'channel'}},
   fp8: {quantize: {type: 'fp8'}},
-  q4_rtn: {quantize: {bits: 4, block: 32, method: 'rtn'}},
-  q4_awq: {quantize: {bits: 4, block: 32, method: 'awq'}},
-  q4_gptq: {quantize: {bits: 4, block: 32, method: 'gptq'}},
-  q4_symmetric_rtn: {quantize: {bits: 4, block: 32, method: 'rtn', symmetric: true}},
-  q4_block128_rtn: {quantize: {bits: 4, block: 128, method: 'rtn'}},
-  q4_block128_gptq: {quantize: {bits: 4, block: 128, method: 'gptq'}},
+  q4_rtn: {quantize: {...Q4, method: 'rtn'}},
+  q4_awq: {quantize: {...Q4, method: 'awq'}},
+  q4_gptq: {quantize: {...Q4, method: 'gptq'}},
+  q4_head4_rtn: {quantize: {...Q4, headBits: 4}},
+  q4_symmetric_rtn: {quantize: {...Q4, symmetric: true}},
+  q4_block128_rtn: {quantize: {...Q4, block: 128}},
+  q4_block128_gptq: {quantize: {...Q4, block: 128, method: 'gptq'}},
   kv_fp8: {load: {kvCacheType: 'fp8'}},
   kv_int8: {load: {kvCacheType: 'int8'}},
 };
@@ -45,6 +49,8 @@ const {values: options} = parseArgs({
     tokens: {type: 'string', default: '20481'},
     /** Of the CPU backend; fewer are faster where others use the cores. */
     threads: {type: 'string'},
+    /** Of the package's calibration text, 512 tokens each. */
+    samples: {type: 'string', default: '32'},
     again: {type: 'boolean'},
     keep: {type: 'boolean'},
     save: {type: 'boolean'},
@@ -97,7 +103,8 @@ async function evaluated(name) {
   if (quantize !== undefined) {
     model = inFolder(`${name}-${dtype}`);
     const start = performance.now();
-    if (!existsSync(model) || options.again) await quantizeModel(checkpoint, model, {...quantize, dtype, overwrite: true});
+    const calibration = quantize.method === 'awq' || quantize.method === 'gptq' ? {samples: Number(options.samples)} : {};
+    if (!existsSync(model) || options.again) await quantizeModel(checkpoint, model, {...quantize, ...calibration, dtype, overwrite: true});
     say(`${name}: quantised in ${((performance.now() - start) / 1000).toFixed(0)} s`);
   }
   const start = performance.now();

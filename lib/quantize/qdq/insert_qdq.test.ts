@@ -96,19 +96,26 @@ async function quantized(form: Form, options: Partial<InsertQuantizationOptions>
 }
 
 describe('insertQuantization', () => {
-  it.each(['LayerNormalization', 'written out'] as const)('is several times as exact with smoothing, norm %s', async (norm) => {
+  it.each([
+    {norm: 'LayerNormalization', smoothing: 0.5},
+    {norm: 'written out', smoothing: 0.5},
+    {norm: 'LayerNormalization', smoothing: 'auto'},
+  ] as const)('is several times as exact with smoothing, %o', async ({norm, smoothing}) => {
     const plain = await quantized({norm}, {smoothing: false});
-    const smoothed = await quantized({norm}, {smoothing: 0.5});
-    expect(smoothed.result).toEqual({products: 3, smoothed: 2});
+    const smoothed = await quantized({norm}, {smoothing});
     expect(smoothed.error).toBeLessThan(0.02);
     expect(plain.error / smoothed.error).toBeGreaterThan(3);
   });
 
-  it('smooths nothing that it could not take back', async () => {
-    expect((await quantized({norm: 'none'})).result).toEqual({products: 3, smoothed: 0});
+  it('multiplies where no norm can be changed, or others take what it makes', async () => {
+    expect((await quantized({}, {smoothing: 0.5})).result).toEqual({products: 3, multiplied: 1});
+    const none = await quantized({norm: 'none'}, {smoothing: 0.5});
+    expect(none.result).toEqual({products: 3, multiplied: 2});
+    expect(none.error).toBeLessThan(0.02);
     // Left out, this one needs the activations as they were.
-    const {result, model} = await quantized({}, {keep: ['first']});
-    expect(result).toEqual({products: 2, smoothed: 0});
+    const {result, model, error} = await quantized({}, {keep: ['first'], smoothing: 0.5});
+    expect(result).toEqual({products: 2, multiplied: 2});
+    expect(error).toBeLessThan(0.02);
     expect(model.graph.node.find(({name}) => name === 'first')!.input[1]).toBe('first');
   });
 

@@ -9,7 +9,7 @@ import {GraphBuilder, int} from '../../onnx/graph_builder.js';
 import type {Model} from '../../onnx/model.js';
 import {abortSignal, callback, integer, noOthers, number, object, oneOf} from '../../options.js';
 import type {OnProgress} from '../../progress.js';
-import {activationMaxima, type Batch} from './activation_maxima.js';
+import {activationRanges, type Batch} from './activation_ranges.js';
 import {floatBytes, readFloats} from './float_tensor.js';
 import {LARGEST_E4M3, toE4m3} from './float8.js';
 import {type Product, productsByInput} from './products.js';
@@ -22,10 +22,10 @@ export interface InsertQuantizationOptions {
   type?: 'int8' | 'fp8';
   /**
    * How much of what makes some channels larger than others goes over from activations to weights (SmoothQuant's alpha): with 1
-   * all channels of an activation are as large, with 0 all of the weights. false: none goes over. Default 0.5 for 'int8', and
-   * false for 'fp8', whose steps are relative.
+   * all channels of an activation are as large, with 0 all of the weights. 'auto': what loses least, product by product. false:
+   * none goes over. Default 'auto' for 'int8', and false for 'fp8', whose steps are relative.
    */
-  smoothing?: number | false;
+  smoothing?: number | 'auto' | false;
   /** Names of nodes whose products stay as they are. */
   keep?: readonly string[];
   /** Of ONNX Runtime, which runs the batches on the CPU. Default: as many as the process may use at once. */
@@ -38,8 +38,8 @@ export interface InsertQuantizationOptions {
 export interface InsertedQuantization {
   /** Products that are quantised now. */
   products: number;
-  /** Of these, those whose activations were smoothed. */
-  smoothed: number;
+  /** Activations that were smoothed by a multiplication of their own, as no norm could be changed for it. */
+  multiplied: number;
 }
 
 const NAMES = ['batches', 'type', 'smoothing', 'keep', 'threads', 'signal', 'onProgress'];
@@ -65,15 +65,16 @@ export async function insertQuantization(model: Model, options: InsertQuantizati
   checkOperatorSet(model, type, [...groups.values()].flat());
 
   const sizes = new Map([...groups].map(([input, [first]]) => [input, first!.inner]));
-  const maxima = await activationMaxima(model, sizes, {batches, threads, signal, onProgress});
-  const result: InsertedQuantization = {products: 0, smoothed: 0};
+  const ranges = await activationRanges(model, sizes, {batches, threads, signal, onProgress});
+  const result: InsertedQuantization = {products: 0, multiplied: 0};
   const builder = GraphBuilder.extend(model);
   for (const [input, products] of groups) {
-    const most = maxima.get(input)!;
-    if (smoothing !== false && (await smooth(model, input, products, most, smoothing))) result.smoothed += products.length;
-    const largest = most.reduce((a, b) => Math.max(a, b), 0);
+    const range = ranges.get(input)!;
+    const smoothed = smoothing === false ? input : await smooth(model, builder, input, products, range, smoothing);
+    if (smoothed !== input) result.multiplied++;
+    const largest = range.maxima.reduce((a, b) => Math.max(a, b), 0);
     // Always 0: any scale will do.
-    const rounded = roundedActivation(builder, input, largest === 0 ? 1 : largest, type, products[0]!.weight.dataType);
+    const rounded = roundedActivation(builder, smoothed, largest === 0 ? 1 : largest, type, products[0]!.weight.dataType);
     for (const product of products) {
       await roundWeight(model, builder, product, type);
       product.node.input[0] = rounded;
@@ -88,10 +89,10 @@ function checkOptions(options: InsertQuantizationOptions) {
   noOthers('options', object('options', options), NAMES);
   const {batches, keep = [], threads = availableParallelism(), signal, onProgress} = options;
   const type = oneOf('type', options.type ?? 'int8', ['int8', 'fp8']);
-  const smoothing = options.smoothing ?? (type === 'int8' && 0.5);
+  const smoothing = options.smoothing ?? (type === 'int8' && 'auto');
   if (typeof batches !== 'object' || batches === null || !(Symbol.iterator in batches || Symbol.asyncIterator in batches))
     throw new OptionError('batches', 'an AsyncIterable or Iterable', batches);
-  if (smoothing !== false) number('smoothing', smoothing, {min: 0, max: 1});
+  if (smoothing !== false && smoothing !== 'auto') number('smoothing', smoothing, {min: 0, max: 1});
   if (!Array.isArray(keep)) throw new OptionError('keep', 'a list of names', keep);
   integer('threads', threads, {min: 1, max: 1024});
   abortSignal(signal);

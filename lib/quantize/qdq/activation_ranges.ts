@@ -17,7 +17,15 @@ import type {OnProgress} from '../../progress.js';
 
 export type Batch = Readonly<Record<string, Tensor>>;
 
-export interface MaximaOptions {
+/** Of a value, channel by channel: an element of its last dimension each. */
+export interface ActivationRange {
+  /** Largest magnitudes. */
+  maxima: Float32Array;
+  /** Means of the squares. */
+  squares: Float32Array;
+}
+
+export interface RangeOptions {
   batches: Iterable<Batch> | AsyncIterable<Batch>;
   threads: number;
   signal?: AbortSignal | undefined;
@@ -25,28 +33,28 @@ export interface MaximaOptions {
 }
 
 /**
- * The largest magnitude of each of the last dimension's elements. Values by name with that dimension's size; of floats. Throws
+ * Values by name with the size of their last dimension; of floats. Throws
  * OptionError where there is no batch, and what ONNX Runtime does for one that the model does not take.
  */
-export async function activationMaxima(
+export async function activationRanges(
   model: Model,
   values: ReadonlyMap<string, number>,
-  {batches, threads, signal, onProgress}: MaximaOptions,
-): Promise<Map<string, Float32Array>> {
+  {batches, threads, signal, onProgress}: RangeOptions,
+): Promise<Map<string, ActivationRange>> {
   const session = await createSession({
     path: model.path ?? 'model.onnx',
     bytes: await serialize(withOutputs(model, [...values.keys()])),
     proto: model.proto,
     threads,
   });
-  const maxima = new Map([...values].map(([name, size]) => [name, new Float32Array(size)]));
+  const seen = new Map([...values].map(([name, size]) => [name, {maxima: new Float32Array(size), sums: new Float64Array(size), rows: 0}]));
   try {
     let done = 0;
     for await (const batch of batches) {
       throwIfAborted(signal);
       const feeds = Object.fromEntries(Object.entries(batch).map(([name, tensor]) => [name, ortTensor(tensor)]));
       const results = await session.run(feeds);
-      for (const [name, most] of maxima) raise(most, floatsOf(results[name] ?? feeds[name]!));
+      for (const [name, range] of seen) add(range, floatsOf(results[name] ?? feeds[name]!));
       done++;
       onProgress?.({phase: 'calibrate', done, unit: 'batches'});
     }
@@ -54,7 +62,7 @@ export async function activationMaxima(
   } finally {
     await session.release();
   }
-  return maxima;
+  return new Map([...seen].map(([name, {maxima, sums, rows}]) => [name, {maxima, squares: Float32Array.from(sums, (sum) => sum / rows)}]));
 }
 
 /** A copy of the graph: serializing puts bytes into its tensors. */
@@ -83,8 +91,15 @@ function floatsOf({type, data}: ort.Tensor): Float32Array {
   return float16ToFloat32(new Uint16Array(buffer, byteOffset, length));
 }
 
-function raise(most: Float32Array, values: Float32Array): void {
-  for (let start = 0; start < values.length; start += most.length) {
-    for (let at = 0; at < most.length; at++) most[at] = Math.max(most[at]!, Math.abs(values[start + at]!));
+function add(range: {maxima: Float32Array; sums: Float64Array; rows: number}, values: Float32Array): void {
+  const {maxima, sums} = range;
+  const {length} = maxima;
+  for (let start = 0; start < values.length; start += length) {
+    for (let at = 0; at < length; at++) {
+      const value = values[start + at]!;
+      maxima[at] = Math.max(maxima[at]!, Math.abs(value));
+      sums[at]! += value * value;
+    }
   }
+  range.rows += values.length / length;
 }
