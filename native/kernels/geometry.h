@@ -54,23 +54,24 @@ constexpr int gemvUnits = 3;
 // Products with packed weights (quantized_format.h). Elements of the inner dimension that a warp takes at once.
 constexpr int quantizedChunk = 128;
 constexpr int quantizedWarps = 8;
-// Tiles of 8 rows of x, of the kernels that keep x in shared memory, and chunks that each warp has there or on their
-// way.
+// Tiles of 8 rows of x, of the kernels that keep x in shared memory.
 constexpr int quantizedFewColumns[] = {1, 2};
-constexpr int quantizedFewStages = 4;
+// Chunks that each warp has in shared memory or on their way there.
+constexpr int quantizedFewStages(int bits) {
+  return bits == 4 ? 4 : 3;
+}
+// Bytes of codes after those that a block asks for into the GPU's cache while it waits for the kernel before it. Memory
+// would have nothing to do then.
+constexpr int quantizedFewAhead = 48 << 10;
 // Tiles of the weight that a block's warps add up before they meet.
 constexpr int quantizedFewBatch(int rows) {
-  return rows >= 8 ? 1 : 8 / rows;
+  return rows >= 4 ? 1 : 4 / rows;
 }
 // Tiles of 8 rows of x, of the kernels that read x anew for each few tiles of the weight, and such tiles: where they
 // are fewer than warps, warps share the inner dimension.
-constexpr int quantizedManyColumns[] = {4, 8};
-constexpr int quantizedManyAcross[] = {2, 8};
+constexpr int quantizedManyColumns = 4;
+constexpr int quantizedManyAcross[] = {4, 8};
 constexpr int quantizedManyStages = 4;
-// Those that fit.
-constexpr bool hasQuantizedMany(int across, int columns) {
-  return across == quantizedWarps || columns == quantizedManyColumns[0];
-}
 // Elements that a block takes of a row of x in shared memory at once.
 constexpr int quantizedManySpan(int across) {
   return quantizedWarps / across * quantizedChunk;

@@ -58,22 +58,17 @@ std::vector<std::string> gemvSizes() {
   return all;
 }
 
-// Codes and their offsets.
-std::vector<std::string> quantizedFormats() {
-  return {"uint4_middle", "uint4_codes",    "uint4_floating", "uint8_middle",
-          "uint8_codes",  "uint8_floating", "float8_middle"};
-}
-// And tiles of rows of x.
+// Codes and their offsets, and tiles of rows of x.
 std::vector<std::string> quantizedFewSizes() {
-  return endings(quantizedFormats(), numbers(quantizedFewColumns));
+  return endings({"uint4_middle", "uint4_codes", "uint4_floating", "uint8_middle", "uint8_codes", "uint8_floating",
+                  "float8_middle"},
+                 numbers(quantizedFewColumns));
 }
-// And tiles of the weight before them.
+// And tiles of the weight at once before them.
 std::vector<std::string> quantizedManySizes() {
-  std::vector<std::string> all;
-  for (const int across : quantizedManyAcross)
-    for (const int columns : quantizedManyColumns)
-      if (hasQuantizedMany(across, columns)) all.push_back(std::to_string(across) + "_" + std::to_string(columns));
-  return endings(quantizedFormats(), all);
+  const auto across = endings({"uint4_codes", "uint4_floating", "uint8_codes", "uint8_floating", "float8_middle"},
+                              numbers(quantizedManyAcross));
+  return endings(across, {std::to_string(quantizedManyColumns)});
 }
 
 constexpr std::array sources{

@@ -164,6 +164,8 @@ bool multiplyQuantizedFew(const Kernels& kernels, CUstream stream, ElementType t
   if (bytes > kernels.sharedBytes()) return false;
   const int columns = rows <= linearColumn ? 1 : 2;
   parameters.rowsOfBlock = rows;
+  parameters.tilesOfBlock = tiles / blocks;
+  parameters.moreTiles = tiles % blocks;
   kernels.launch(stream, quantizedName("quantized_few", type, parameters.format) + std::to_string(columns),
                  {.x = count(blocks), .y = count(divideUp(p.rows, rows))}, quantizedWarps * 32, parameters, bytes);
   return true;
@@ -173,32 +175,26 @@ bool multiplyQuantizedFew(const Kernels& kernels, CUstream stream, ElementType t
 int quantizedAcrossFor(const Kernels& kernels, const QuantizedLinearParameters& parameters) {
   constexpr int few = quantizedManyAcross[0];
   constexpr int most = quantizedManyAcross[1];
-  const bool fills = 5 * divideUp(static_cast<int>(parameters.layout.tiles), most) >= 6 * kernels.multiprocessors();
-  return fills || quantizedManySharedBytes(parameters.format, few, quantizedManyColumns[0]) > kernels.sharedBytes()
-             ? most
-             : few;
+  const int tiles = static_cast<int>(parameters.layout.tiles);
+  const bool fills = 5 * divideUp(tiles, most) >= 6 * kernels.multiprocessors();
+  return fills || quantizedManySharedBytes(parameters.format, few) > kernels.sharedBytes() ? most : few;
 }
 
 void multiplyQuantizedMany(const Kernels& kernels, CUstream stream, ElementType type,
                            const QuantizedLinearParameters& parameters) {
-  const LinearParameters& p = parameters.linear;
   // What rows are added up by must not depend on how many there are.
   const int across = quantizedAcrossFor(kernels, parameters);
-  int columns = quantizedManyColumns[0];
-  for (const int each : quantizedManyColumns)
-    if (hasQuantizedMany(across, each) && p.rows > columns * linearColumn &&
-        quantizedManySharedBytes(parameters.format, across, each) <= kernels.sharedBytes())
-      columns = each;
-  const std::size_t bytes = quantizedManySharedBytes(parameters.format, across, columns);
+  const std::size_t bytes = quantizedManySharedBytes(parameters.format, across);
   require(bytes <= kernels.sharedBytes(), "quantizedLinear: the GPU has too little shared memory");
   const int blocks = std::clamp(static_cast<int>(kernels.sharedBytes() / bytes), 1, 2);
   const int tiles = divideUp(static_cast<int>(parameters.layout.tiles), across);
-  kernels.launch(
-      stream,
-      quantizedName("quantized_many", type, parameters.format) + std::to_string(across) + "_" + std::to_string(columns),
-      {.x = count(std::min(tiles, blocks * kernels.multiprocessors())),
-       .y = count(divideUp(p.rows, columns * linearColumn))},
-      quantizedWarps * 32, parameters, bytes);
+  const QuantizedFormat named{parameters.format.codes, quantizedManyOffsets(parameters.format), 0, 0};
+  kernels.launch(stream,
+                 quantizedName("quantized_many", type, named) + std::to_string(across) + "_" +
+                     std::to_string(quantizedManyColumns),
+                 {.x = count(std::min(tiles, blocks * kernels.multiprocessors())),
+                  .y = count(divideUp(parameters.linear.rows, quantizedManyColumns * linearColumn))},
+                 quantizedWarps * 32, parameters, bytes);
 }
 
 }  // namespace

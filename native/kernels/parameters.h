@@ -231,7 +231,11 @@ struct QuantizedLinearParameters {
   LinearParameters linear;
   QuantizedFormat format;
   QuantizedLayout layout;
-  std::int32_t rowsOfBlock = 0;  // of kernels for few rows, at most as many as they have columns for
+  // Of kernels for few rows: rows of x of a block, at most as many as they have columns for, and tiles of the weight,
+  // of which the first `moreTiles` blocks have one more.
+  std::int32_t rowsOfBlock = 0;
+  std::int32_t tilesOfBlock = 0;
+  std::int32_t moreTiles = 0;
 };
 struct QuantizedEmbedParameters {
   EmbedParameters embed;

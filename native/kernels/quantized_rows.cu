@@ -173,9 +173,14 @@ __device__ inline uint2 packedWords(const PackParameters& p, std::int64_t row, s
     words[0] = reinterpret_cast<const std::uint32_t*>(begin)[0];
     if (!isFour) words[1] = reinterpret_cast<const std::uint32_t*>(begin)[1];
   } else {
-    for (int i = 0; i < 8 && inner + i < p.inner; ++i) {
-      const unsigned code = p.transposed != 0 ? codes[(inner + i) * p.rows + row] : codeAt(from, bits, inner + i);
-      words[i * bits / 32] |= code << (i * bits % 32);
+#pragma unroll
+    for (int i = 0; i < 8; ++i) {
+      if (inner + i >= p.inner) break;
+      const std::uint32_t code = p.transposed != 0 ? codes[(inner + i) * p.rows + row] : codeAt(from, bits, inner + i);
+      if (isFour)
+        words[0] |= code << (4 * i);
+      else
+        words[i / 4] |= code << (i % 4 * 8);
     }
   }
   if (isFour) {

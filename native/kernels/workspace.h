@@ -98,19 +98,24 @@ constexpr int quantizedXStride(int inner) {
 }
 // Of few rows: the chunks of all warps, x, its squares by warp, and sums of one batch of tiles, or two in turn.
 constexpr std::size_t quantizedFewSharedBytes(const QuantizedFormat& format, int rows, int inner, int tilesOfBlock) {
-  const std::size_t chunks = static_cast<std::size_t>(quantizedWarps * quantizedFewStages) * 16 *
-                             static_cast<std::size_t>(quantizedSlotVectors(format.codes, format.offsets));
+  const std::size_t chunks =
+      static_cast<std::size_t>(quantizedWarps * quantizedFewStages(quantizedBits(format.codes))) * 16 *
+      static_cast<std::size_t>(quantizedSlotVectors(format.codes, format.offsets));
   const int batch = quantizedFewBatch(rows);
   const int tiles = tilesOfBlock <= batch ? tilesOfBlock : 2 * batch;
   return chunks + static_cast<std::size_t>(rows) * static_cast<std::size_t>(quantizedXStride(inner)) * 2 +
          static_cast<std::size_t>(rows * quantizedWarps + tiles * quantizedWarps * rows * quantizedSumStride) *
              sizeof(float);
 }
+// The kernels for many rows and integer offsets take codes around their middle too.
+constexpr Offsets quantizedManyOffsets(const QuantizedFormat& format) {
+  return format.offsets == Offsets::middle && format.codes != CodeType::float8 ? Offsets::codes : format.offsets;
+}
 // Of many: chunks of all warps and of x, then the sums of warps that share the inner dimension.
-constexpr std::size_t quantizedManySharedBytes(const QuantizedFormat& format, int across, int columns) {
-  const int rows = columns * linearColumn;
-  const int stage =
-      quantizedWarps * quantizedSlotVectors(format.codes, format.offsets) * 16 + rows * quantizedManySpan(across) * 2;
+constexpr std::size_t quantizedManySharedBytes(const QuantizedFormat& format, int across) {
+  constexpr int rows = quantizedManyColumns * linearColumn;
+  const int stage = quantizedWarps * quantizedSlotVectors(format.codes, quantizedManyOffsets(format)) * 16 +
+                    rows * quantizedManySpan(across) * 2;
   const int sums = across == quantizedWarps ? 0 : quantizedWarps * rows * quantizedSumStride * 4;
   return static_cast<std::size_t>(quantizedManyStages * stage + sums);
 }

@@ -12,6 +12,7 @@
 #include <functional>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <random>
 #include <string>
 #include <vector>
@@ -1027,16 +1028,18 @@ class Steps {
   // As of linear().
   int fewRows = linearFewRows;
 
-  Steps(Gpu& gpu, const Decoder& decoder, int rows)
+  // With a format, of packed weights.
+  Steps(Gpu& gpu, const Decoder& decoder, int rows, std::optional<QuantizedFormat> format = {})
       : gpu_(gpu),
         d_(decoder),
         rows_(rows),
+        format_(format),
         attention_(attentionOf(gpu, d_.heads, d_.kvHeads, d_.headSize, rows, tokens, false)),
         // More than the cache holds, of layers that are the same but for their places.
         layers_(std::min<int>(d_.layers, static_cast<int>(4e9 / layerBytes()) + 1)),
         weights_(static_cast<char*>(zeros(gpu, layerBytes() * layers_))),
         table_(zeros(gpu, size(d_.vocabulary, d_.width))),
-        head_(zeros(gpu, size(d_.vocabulary, d_.width))),
+        head_(zeros(gpu, weightBytes(d_.vocabulary, d_.width, false))),
         norm_(zeros(gpu, size(1, d_.width))),
         hidden_{zeros(gpu, size(rows, d_.width)), zeros(gpu, size(rows, d_.width))},
         gated_(zeros(gpu, size(rows, d_.inner))),
@@ -1064,7 +1067,8 @@ class Steps {
   }
 
   double bytes() const {
-    return static_cast<double>(layerBytes()) * d_.layers + static_cast<double>(size(d_.vocabulary, d_.width));
+    return static_cast<double>(layerBytes()) * d_.layers +
+           static_cast<double>(weightBytes(d_.vocabulary, d_.width, false));
   }
 
   // Microseconds.
@@ -1075,8 +1079,15 @@ class Steps {
  private:
   static std::size_t size(int rows, int columns) { return static_cast<std::size_t>(rows) * columns * 2; }
   int qkvWidth() const { return (d_.heads + 2 * d_.kvHeads) * d_.headSize; }
+  std::size_t weightBytes(int outer, int inner, bool gated) const {
+    if (!format_) return size(outer, inner);
+    QuantizedFormat format = *format_;
+    format.gated = gated ? 1 : 0;
+    return quantizedBytes(format, outer, inner);
+  }
   std::size_t layerBytes() const {
-    return size(d_.width, qkvWidth()) + size(d_.width, d_.heads * d_.headSize) + size(d_.width, 3 * d_.inner);
+    return weightBytes(qkvWidth(), d_.width, false) + weightBytes(d_.width, d_.heads * d_.headSize, false) +
+           weightBytes(2 * d_.inner, d_.width, true) + weightBytes(d_.width, d_.inner, false);
   }
 
   void product(const void* x, char*& weight, void* y, int inner, int outer, const void* residual, bool normed,
@@ -1094,8 +1105,14 @@ class Steps {
     p.workspace = workspace_;
     p.epsilon = 1e-5F;
     p.gated = gated ? 1 : 0;
-    linear(gpu_.kernels(), gpu_.stream(), ElementType::float16, p, fewRows);
-    weight += size(outer, inner);
+    if (format_) {
+      QuantizedFormat format = *format_;
+      format.gated = p.gated;
+      quantizedLinear(gpu_.kernels(), gpu_.stream(), ElementType::float16, p, format);
+    } else {
+      linear(gpu_.kernels(), gpu_.stream(), ElementType::float16, p, fewRows);
+    }
+    weight += weightBytes(outer, inner, gated);
   }
   void normed(const void* x, char*& weight, void* y, int outer, bool gated, bool fused,
               ElementType out = ElementType::float16) {
@@ -1135,6 +1152,7 @@ class Steps {
   Gpu& gpu_;
   const Decoder d_;
   const int rows_;
+  const std::optional<QuantizedFormat> format_;
   AttentionParameters attention_;
   const int layers_;
   char* const weights_;
@@ -1157,6 +1175,17 @@ void reportStep(const Decoder& decoder, const std::string& how, int rows, double
   std::fflush(stdout);
 }
 
+void reportParts(const Decoder& decoder, const std::string& how, int rows, Steps& steps, double all) {
+  for (const auto& [name, part] : {std::pair{"qkv", qkvPart},
+                                   {"attention", attentionPart},
+                                   {"output", outputPart},
+                                   {"gate_up", gatePart},
+                                   {"down", downPart},
+                                   {"head", headPart},
+                                   {"begin and sample", choicePart}})
+    reportStep(decoder, how + ": " + name, rows, all - steps.measure(everyPart & ~part, true), 0);
+}
+
 void benchSteps(Gpu& gpu, const Decoder& decoder) {
   if (!wanted("steps")) return;
   for (const int rows : {1, 2, 4, 8, 16, 32, 64}) {
@@ -1164,21 +1193,22 @@ void benchSteps(Gpu& gpu, const Decoder& decoder) {
     const double all = steps.measure(everyPart, true);
     reportStep(decoder, "fused", rows, all, steps.bytes());
     reportStep(decoder, "apart", rows, steps.measure(everyPart, false), steps.bytes());
-    if (rows == 1) {
-      for (const auto& [name, part] : {std::pair{"qkv", qkvPart},
-                                       {"attention", attentionPart},
-                                       {"output", outputPart},
-                                       {"gate_up", gatePart},
-                                       {"down", downPart},
-                                       {"head", headPart},
-                                       {"begin and sample", choicePart}})
-        reportStep(decoder, std::string("what it costs: ") + name, rows, all - steps.measure(everyPart & ~part, true),
-                   0);
-    }
+    if (rows == 1) reportParts(decoder, "what it costs", rows, steps, all);
     if (rows <= linearFewRows) {
       steps.fewRows = 0;
       reportStep(decoder, "tiles", rows, steps.measure(everyPart, true), steps.bytes());
     }
+    gpu.release();
+  }
+}
+
+void benchQuantizedSteps(Gpu& gpu, const Decoder& decoder, const QuantizedFormat& format, const std::string& name) {
+  if (!wanted("quantized steps " + name)) return;
+  for (const int rows : {1, 2, 4, 8, 16, 32, 64}) {
+    Steps steps(gpu, decoder, rows, format);
+    const double all = steps.measure(everyPart, true);
+    reportStep(decoder, name, rows, all, steps.bytes());
+    if (rows == 1 || rows == 32) reportParts(decoder, name, rows, steps, all);
     gpu.release();
   }
 }
@@ -1229,6 +1259,13 @@ void benchAll(Gpu& gpu) {
       {1536, 576, false, false},  {576, 49152, true, false}};
   benchSteps(gpu, {"8B", 32, 4096, 32, 8, 128, 14336, 49152});
   benchSteps(gpu, {"135M", 30, 576, 9, 3, 64, 1536, 49152});
+  for (const auto& [name, format] : {std::pair{"uint4", QuantizedFormat{CodeType::uint4, Offsets::middle, 32, 0}},
+                                     {"uint4 floating", QuantizedFormat{CodeType::uint4, Offsets::floating, 32, 0}},
+                                     {"uint8", QuantizedFormat{CodeType::uint8, Offsets::middle, 32, 0}},
+                                     {"uint8 rows", QuantizedFormat{CodeType::uint8, Offsets::middle, 0, 0}}}) {
+    benchQuantizedSteps(gpu, {"8B", 32, 4096, 32, 8, 128, 14336, 128256}, format, name);
+    benchQuantizedSteps(gpu, {"135M", 30, 576, 9, 3, 64, 1536, 49152}, format, name);
+  }
   for (const LinearShape& shape : shapes) benchLinear(gpu, shape);
   benchQuantized(gpu);
   for (const int rows : {1, 8, 16, 32, 128})

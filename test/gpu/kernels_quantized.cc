@@ -406,6 +406,103 @@ void testQuantized(Gpu& gpu) {
   testTyped<Bfloat>(gpu);
 }
 
-void benchQuantized(Gpu&) {}
+namespace {
+
+struct Shape {
+  const char* name;
+  int outer;
+  int inner;
+  bool normed;
+  bool gated;
+};
+
+// Of Llama 3 8B and of SmolLM2 135M.
+constexpr Shape shapes[] = {{"8B qkv", 6144, 4096, true, false},     {"8B output", 4096, 4096, false, false},
+                            {"8B gate_up", 28672, 4096, true, true}, {"8B down", 4096, 14336, false, false},
+                            {"8B head", 128256, 4096, true, false},  {"135M qkv", 960, 576, true, false},
+                            {"135M output", 576, 576, false, false}, {"135M gate_up", 3072, 576, true, true},
+                            {"135M down", 576, 1536, false, false},  {"135M head", 49152, 576, true, false}};
+
+void reportTime(const char* kernel, const std::string& shape, const std::string& how, int rows, double us,
+                double bytes) {
+  std::printf("{\"kernel\":\"%s\",\"shape\":\"%s\",\"how\":\"%s\",\"rows\":%d,\"us\":%.2f,\"gb_s\":%.0f}\n", kernel,
+              shape.c_str(), how.c_str(), rows, us, bytes / us / 1e3);
+  std::fflush(stdout);
+}
+
+void benchShape(Gpu& gpu, const Shape& s, QuantizedFormat format) {
+  format.gated = s.gated ? 1 : 0;
+  const std::string name = text(s.name, formatOf(format));
+  if (!wanted("quantized shapes " + name)) return;
+  const std::size_t bytes = quantizedBytes(format, s.outer, s.inner);
+  const int copies = copiesOf(static_cast<double>(bytes));
+  auto* const weights = static_cast<char*>(zeros(gpu, bytes * copies));
+  for (const int rows : {1, 2, 4, 8, 16, 32, 64, 128}) {
+    LinearParameters p{};
+    p.x = zeros(gpu, sizeOf(rows, s.inner) * 2);
+    p.y = gpu.empty(sizeOf(rows, s.outer) * 4);
+    p.rows = rows;
+    p.inner = s.inner;
+    p.outer = s.outer;
+    p.normWeight = s.normed ? zeros(gpu, sizeOf(1, s.inner) * 2) : nullptr;
+    p.workspace = gpu.empty(quantizedWorkspaceBytes(rows, s.inner, s.outer, s.normed));
+    p.gated = format.gated;
+    const auto measure = [&](const char* how, int fewRows) {
+      const double us = microseconds(gpu, 2 * copies, [&](int i) {
+        p.weight = weights + bytes * (i % copies);
+        quantizedLinear(gpu.kernels(), gpu.stream(), ElementType::float16, p, format, fewRows);
+      });
+      reportTime("quantized", name, how, rows, us, static_cast<double>(bytes));
+    };
+    measure("", quantizedFewRows);
+    if (rows <= quantizedFewRows) measure("many", 0);
+  }
+  gpu.release();
+}
+
+// Packing and unpacking: bytes that are read and written.
+void benchPack(Gpu& gpu, const QuantizedFormat& format, int outer, int inner) {
+  if (!wanted("quantized pack " + formatOf(format))) return;
+  const auto bytes = static_cast<double>(quantizedBytes(format, outer, inner));
+  const std::string shape = text(formatOf(format), outer, inner);
+  PackParameters p{};
+  p.codes = zeros(gpu, sizeOf(outer, inner));
+  p.scales = zeros(gpu, sizeOf(outer, inner) / 8);
+  p.zeroPoints = format.offsets == Offsets::middle ? nullptr : zeros(gpu, sizeOf(outer, inner) / 8);
+  p.packed = zeros(gpu, static_cast<std::size_t>(bytes));
+  p.outer = outer;
+  p.inner = inner;
+  p.rows = outer;
+  p.format = format;
+  p.block = format.block;
+  p.packedZeroPoints = format.offsets == Offsets::codes ? 1 : 0;
+  const double packing = microseconds(gpu, 4, [&](int) { packQuantized(gpu.kernels(), gpu.stream(), p); });
+  reportTime("pack", shape, "", outer, packing, 2 * bytes);
+  if (format.codes != CodeType::uint4) {
+    p.transposed = 1;
+    const double transposing = microseconds(gpu, 4, [&](int) { packQuantized(gpu.kernels(), gpu.stream(), p); });
+    reportTime("pack", shape, "transposed", outer, transposing, 2 * bytes);
+  }
+  void* const dense = gpu.empty(sizeOf(outer, inner) * 2);
+  const double unpacking = microseconds(gpu, 4, [&](int) {
+    unpackQuantized(gpu.kernels(), gpu.stream(), ElementType::float16, {p.packed, dense, outer, inner, format});
+  });
+  reportTime("unpack", shape, "", outer, unpacking, bytes + 2.0 * outer * inner);
+  gpu.release();
+}
+
+}  // namespace
+
+void benchQuantized(Gpu& gpu) {
+  for (const QuantizedFormat& format : {QuantizedFormat{CodeType::uint4, Offsets::middle, 32, 0},
+                                        QuantizedFormat{CodeType::uint4, Offsets::floating, 32, 0},
+                                        QuantizedFormat{CodeType::uint4, Offsets::codes, 128, 0},
+                                        QuantizedFormat{CodeType::uint8, Offsets::middle, 32, 0},
+                                        QuantizedFormat{CodeType::uint8, Offsets::middle, 0, 0},
+                                        QuantizedFormat{CodeType::float8, Offsets::middle, 0, 0}}) {
+    for (const Shape& shape : shapes) benchShape(gpu, shape, format);
+    benchPack(gpu, format, 28672, 4096);
+  }
+}
 
 }  // namespace kernel_test

@@ -63,6 +63,11 @@ __device__ inline std::int64_t loadPast(const std::int64_t* from) {
   return v;
 }
 
+// Asks for the line of the GPU's cache that an address is in.
+__device__ inline void prefetch(const void* from) {
+  asm volatile("prefetch.global.L2 [%0];" ::"l"(from));
+}
+
 // Copies 16 bytes to shared memory, or zeros where there is nothing to copy, while this thread goes on.
 __device__ inline void copyToShared(void* shared, const void* from, bool exists) {
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(
@@ -96,6 +101,13 @@ __device__ inline void multiplyAdd(float (&d)[4], std::uint32_t a0, std::uint32_
       "{%0, %1, %2, %3};"
       : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
       : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
+}
+
+// What a mask leaves of `bits`, and `more`: one instruction, which the compiler makes two of where both are constants.
+__device__ inline std::uint32_t maskedWith(std::uint32_t bits, std::uint32_t mask, std::uint32_t more) {
+  std::uint32_t d;
+  asm("lop3.b32 %0, %1, %2, %3, 0xEA;" : "=r"(d) : "r"(bits), "r"(mask), "r"(more));
+  return d;
 }
 
 // a * b + c of two 16-bit elements, rounded once.

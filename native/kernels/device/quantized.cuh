@@ -33,10 +33,10 @@ struct Codes<__half, CodeType::uint4> {
     const std::uint32_t low = *word;
     const std::uint32_t high = low >> 8;
     constexpr std::uint32_t sixteenth = 0x2C002C00;
-    return {{addPair((low & 0x000F000F) | 0x64006400, offset.low, __half()),
-             multiplyAddPair((low & 0x00F000F0) | 0x64006400, sixteenth, offset.high, __half()),
-             addPair((high & 0x000F000F) | 0x64006400, offset.low, __half()),
-             multiplyAddPair((high & 0x00F000F0) | 0x64006400, sixteenth, offset.high, __half())}};
+    return {{addPair(maskedWith(low, 0x000F000F, 0x64006400), offset.low, __half()),
+             multiplyAddPair(maskedWith(low, 0x00F000F0, 0x64006400), sixteenth, offset.high, __half()),
+             addPair(maskedWith(high, 0x000F000F, 0x64006400), offset.low, __half()),
+             multiplyAddPair(maskedWith(high, 0x00F000F0, 0x64006400), sixteenth, offset.high, __half())}};
   }
 };
 
@@ -53,7 +53,7 @@ struct Codes<__nv_bfloat16, CodeType::uint4> {
 #pragma unroll
     for (int i = 0; i < 4; ++i)
       pairs.pair[i] =
-          multiplyAddPair((*word >> (4 * i) & 0x000F000F) | 0x43004300, 0x3F803F80, offset, __nv_bfloat16());
+          multiplyAddPair(maskedWith(*word >> (4 * i), 0x000F000F, 0x43004300), 0x3F803F80, offset, __nv_bfloat16());
     return pairs;
   }
 };
@@ -69,7 +69,7 @@ struct Codes<__half, CodeType::uint8> {
     Pairs pairs;
 #pragma unroll
     for (int i = 0; i < 4; ++i)
-      pairs.pair[i] = addPair((word[i / 2] >> (i % 2 * 8) & 0x00FF00FF) | 0x64006400, offset, __half());
+      pairs.pair[i] = addPair(maskedWith(word[i / 2] >> (i % 2 * 8), 0x00FF00FF, 0x64006400), offset, __half());
     return pairs;
   }
 };
@@ -109,7 +109,7 @@ struct Codes<__half, CodeType::float8> {
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
       const std::uint32_t bytes = i % 2 == 0 ? word[i / 2] << 8 : word[i / 2];
-      pairs.pair[i] = (bytes >> 1 & 0x3F803F80) | (bytes & 0x80008000);
+      pairs.pair[i] = maskedWith(bytes >> 1, 0x3F803F80, bytes & 0x80008000);
     }
     return pairs;
   }
@@ -129,8 +129,8 @@ struct Codes<__nv_bfloat16, CodeType::float8> {
     for (int i = 0; i < 4; ++i) {
       const std::uint32_t bytes = i % 2 == 0 ? word[i / 2] << 8 : word[i / 2];
       // Times 2^120, and less nothing.
-      pairs.pair[i] =
-          multiplyAddPair((bytes >> 4 & 0x07F007F0) | (bytes & 0x80008000), 0x7B807B80, 0x80008000, __nv_bfloat16());
+      pairs.pair[i] = multiplyAddPair(maskedWith(bytes >> 4, 0x07F007F0, bytes & 0x80008000), 0x7B807B80, 0x80008000,
+                                      __nv_bfloat16());
     }
     return pairs;
   }
@@ -142,7 +142,6 @@ constexpr std::uint32_t fixedOffset = offsets == Offsets::floating ? 0
                                       : codes == CodeType::uint4   ? 8
                                                                    : 128;
 
-// Of 32 elements of a row's, a lane's words.
 __device__ inline float2 toFloats(std::uint32_t halves) {
   union {
     std::uint32_t bits;

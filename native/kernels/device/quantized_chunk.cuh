@@ -7,7 +7,8 @@
 
 namespace tensorrt_node::kernels {
 
-template <typename T, CodeType codes, Offsets offsets>
+// With `optional`, integer offsets need not be there: then codes are around their middle.
+template <typename T, CodeType codes, Offsets offsets, bool optional = false>
 class QuantizedChunks {
  public:
   static constexpr int slotVectors = quantizedSlotVectors(codes, offsets);
@@ -19,39 +20,72 @@ class QuantizedChunks {
                : p.format.block == 64 ? 1
                                       : 2) {
     // Eight lanes copy scales, and as many offsets: which block of a chunk this one does, and from where.
-    const int half = lane_ % 2;
     const bool ofScales = lane_ < 8;
-    if (ofScales || offsets == Offsets::floating) {
-      mine_ = lane_ % 8 / 2;
-      blockBytes_ = quantizedTile * 2;
-      extra_ = half * 16;
-    } else {
+    int blockBytes = quantizedTile * 2;
+    int extra = lane_ % 2 * 16;
+    mine_ = lane_ % 8 / 2;
+    if (!ofScales && offsets != Offsets::floating) {
       // Two blocks or one in a vector.
-      blockBytes_ = p.layout.offsetBytes;
-      mine_ = blockBytes_ == 8 ? lane_ % 8 * 2 : lane_ % 8;
+      blockBytes = p.layout.offsetBytes;
+      mine_ = blockBytes == 8 ? lane_ % 8 * 2 : lane_ % 8;
+      extra = 0;
     }
-    copies_ = lane_ < (offsets == Offsets::middle ? 8 : 16) && mine_ < max(quantizedChunkBlocks >> shift_, 1);
-    from_ = static_cast<const char*>(p.linear.weight) + (ofScales ? p.layout.scales : p.layout.offsets) + extra_;
+    const int blocksOfChunk = quantizedChunkBlocks >> shift_;
+    copies_ = lane_ < (hasOffsets() ? 16 : 8) && mine_ < max(blocksOfChunk, 1);
+    blocks_ = static_cast<const char*>(p.linear.weight) + (ofScales ? p.layout.scales : p.layout.offsets) +
+              mine_ * blockBytes + extra;
     tileBytes_ = ofScales ? p.layout.blocks * p.layout.scaleBytes : p.layout.tileOffsetBytes;
+    chunkBytes_ = blocksOfChunk * blockBytes;
     to_ = ofScales ? quantizedSlotScales(codes) + lane_ : quantizedSlotOffsets(codes) + lane_ - 8;
   }
 
-  // A chunk of a tile to shared memory; zeros for what does not exist.
-  __device__ void copy(uint4* slot, int tile, int chunk) const {
-    const int units = static_cast<int>(p.layout.units);
-    const char* const from = static_cast<const char*>(p.linear.weight);
-#pragma unroll
-    for (int i = 0; i < quantizedChunkUnits(codes); ++i) {
-      const int unit = chunk * quantizedChunkUnits(codes) + i;
-      const bool has = unit < units;
-      copyToShared(
-          slot + i * 32 + lane_,
-          has ? from + (static_cast<std::int64_t>(tile) * units + unit) * quantizedUnitBytes + lane_ * 16 : from, has);
+  // A chunk, and where this lane's part of it is.
+  struct Cursor {
+    int tile;
+    int chunk;
+    const char* units;
+    const char* blocks;
+  };
+  __device__ Cursor cursorAt(int tile, int chunk) const {
+    return {tile, chunk,
+            static_cast<const char*>(p.linear.weight) + tile * (p.layout.units * quantizedUnitBytes) +
+                chunk * codeBytes + lane_ * 16,
+            blocks_ + tile * tileBytes_ + chunk * chunkBytes_};
+  }
+  // `chunks` further, tiles of `ofTile` following each other.
+  __device__ void advance(Cursor& cursor, int chunks, int ofTile) const {
+    cursor.chunk += chunks;
+    cursor.units += chunks * codeBytes;
+    cursor.blocks += chunks * chunkBytes_;
+    while (cursor.chunk >= ofTile) {
+      ++cursor.tile;
+      cursor.chunk -= ofTile;
+      cursor.units += p.layout.units * quantizedUnitBytes - ofTile * codeBytes;
+      cursor.blocks += tileBytes_ - ofTile * chunkBytes_;
     }
+  }
+
+  // A chunk to shared memory. Of units after the last there is what was there before, which is finite, and x is zero;
+  // scales could be anything, so that they are zeros there.
+  __device__ void copy(uint4* slot, const Cursor& cursor) const {
+    const int left = static_cast<int>(p.layout.units) - cursor.chunk * quantizedChunkUnits(codes);
+#pragma unroll
+    for (int i = 0; i < quantizedChunkUnits(codes); ++i)
+      if (i < left) copyToShared(slot + i * 32 + lane_, cursor.units + i * quantizedUnitBytes, true);
     if (!copies_) return;
-    const int block = (chunk * quantizedChunkBlocks >> shift_) + mine_;
-    const bool has = block < static_cast<int>(p.layout.blocks);
-    copyToShared(slot + to_, has ? from_ + tile * tileBytes_ + block * blockBytes_ : from, has);
+    const bool has = (cursor.chunk * quantizedChunkBlocks >> shift_) + mine_ < static_cast<int>(p.layout.blocks);
+    copyToShared(slot + to_, has ? cursor.blocks : p.linear.weight, has);
+  }
+
+  // Asks for codes of tiles that follow each other, from a chunk on, into the GPU's cache; by all threads of a block.
+  __device__ void fetch(int tile, int tiles, int chunk, int thread, int threads) const {
+    constexpr int line = 128;
+    const std::int64_t tileBytes = p.layout.units * quantizedUnitBytes;
+    const char* const begin = static_cast<const char*>(p.linear.weight) + tile * tileBytes;
+    const std::int64_t first = static_cast<std::int64_t>(chunk) * codeBytes;
+    const std::int64_t all = tiles * tileBytes;
+    const std::int64_t end = all < first + quantizedFewAhead ? all : first + quantizedFewAhead;
+    for (std::int64_t at = first + thread * line; at < end; at += threads * line) prefetch(begin + at);
   }
 
   // Adds its products with `columns` tiles of rows of x: xOf(column, block) is this lane's vector of 32 elements.
@@ -106,15 +140,20 @@ class QuantizedChunks {
 
  private:
   using Decoder = Codes<T, codes>;
+  static constexpr int codeBytes = quantizedChunkUnits(codes) * quantizedUnitBytes;
 
   __device__ static std::uint32_t ones() {
     return std::is_same_v<T, __half> ? 0x3C003C00 : 0x3F803F80;
   }
 
+  __device__ bool hasOffsets() const {
+    return optional ? p.format.offsets != Offsets::middle : offsets != Offsets::middle;
+  }
+
   // Of both of this lane's rows.
   __device__ uint2 zeroPoints(const uint4* slot, int block) const {
     constexpr std::uint32_t fixed = fixedOffset<codes, offsets>;
-    if constexpr (offsets != Offsets::codes) return make_uint2(fixed, fixed);
+    if (offsets != Offsets::codes || !hasOffsets()) return make_uint2(fixed, fixed);
     const auto* const bytes = reinterpret_cast<const unsigned char*>(slot + quantizedSlotOffsets(codes));
     if (codes == CodeType::uint4 && shift_ == 0) {
       const std::uint32_t both = bytes[block * 8 + group_];
@@ -131,11 +170,11 @@ class QuantizedChunks {
   const int shift_;
   bool copies_;
   int mine_;
-  int blockBytes_;
-  int extra_ = 0;
   int to_;
-  const char* from_;
+  const char* blocks_;
+  // From tile to tile, and from chunk to chunk.
   std::int64_t tileBytes_;
+  int chunkBytes_;
 };
 
 }  // namespace tensorrt_node::kernels

@@ -20,27 +20,30 @@ class QuantizedFew {
         chunks_(divideUp(p.inner, quantizedChunk)),
         firstRow_(blockIdx.y * parameters.rowsOfBlock),
         rows_(min(p.rows - firstRow_, parameters.rowsOfBlock)) {
-    const int tiles = static_cast<int>(parameters.layout.tiles);
-    const int each = tiles / gridDim.x;
-    const int rest = tiles % gridDim.x;
     const int block = blockIdx.x;
-    firstTile_ = block * each + min(block, rest);
-    tiles_ = each + (block < rest ? 1 : 0);
-    batch_ = min(quantizedFewBatch(rows_), divideUp(tiles, gridDim.x));
-    ring_ = static_cast<uint4*>(launchedShared()) + warp_ * (quantizedFewStages * Chunks::slotVectors);
-    x_ = static_cast<uint4*>(launchedShared()) + quantizedWarps * quantizedFewStages * Chunks::slotVectors;
+    const int more = parameters.moreTiles;
+    firstTile_ = block * parameters.tilesOfBlock + min(block, more);
+    tiles_ = parameters.tilesOfBlock + (block < more ? 1 : 0);
+    batch_ = min(quantizedFewBatch(rows_), parameters.tilesOfBlock + (more > 0 ? 1 : 0));
+    ring_ = static_cast<uint4*>(launchedShared()) + warp_ * (stages * Chunks::slotVectors);
+    x_ = static_cast<uint4*>(launchedShared()) + quantizedWarps * stages * Chunks::slotVectors;
     xStride_ = quantizedXStride(p.inner) / elementsPerVector;
     squares_ = reinterpret_cast<float*>(x_ + rows_ * xStride_);
     sums_ = squares_ + rows_ * quantizedWarps;
-    skip(loadTile_, loadChunk_);
-    tile_ = loadTile_;
-    chunk_ = loadChunk_;
+    while (chunk_ >= chunks_) {
+      chunk_ -= chunks_;
+      ++tile_;
+    }
+    loading_ = weight_.cursorAt(firstTile_ + tile_, chunk_);
+    first_ = resultAt(threadIdx.x);
   }
 
   __device__ void run() {
-    for (int slot = 0; slot < quantizedFewStages; ++slot) load(slot);
+#pragma unroll 1
+    for (int slot = 0; slot < stages; ++slot) load(slot);
     Vector<T> norms[normsAhead];
     loadNorms(norms);
+    weight_.fetch(firstTile_, tiles_, quantizedWarps * stages, threadIdx.x, threads);
     waitForPredecessor();
     stage(norms);
     __syncthreads();
@@ -51,7 +54,7 @@ class QuantizedFew {
       const int end = min(batch + batch_, tiles_);
       const float added = addedTo(batch, end);
       while (tile_ < end) {
-        waitForCopies<quantizedFewStages - 1>();
+        waitForCopies<stages - 1>();
         __syncwarp();
         weight_.add(sum, ring_ + slot * Chunks::slotVectors, [&](int column, int block) {
           const int row = min(column * linearColumn + group_, rows_ - 1);
@@ -60,7 +63,7 @@ class QuantizedFew {
         // All lanes have read the slot.
         __syncwarp();
         load(slot);
-        if (++slot == quantizedFewStages) slot = 0;
+        if (++slot == stages) slot = 0;
         leave(sum, sums, batch);
       }
       __syncthreads();
@@ -73,45 +76,65 @@ class QuantizedFew {
  private:
   using Chunks = QuantizedChunks<T, codes, offsets>;
   static constexpr int threads = quantizedWarps * 32;
+  static constexpr int stages = quantizedFewStages(quantizedBits(codes));
   static constexpr int normsAhead = 2;
 
-  // To this warp's next chunk: chunks of all tiles are dealt out in turn.
-  __device__ void skip(int& tile, int& chunk) const {
-    while (chunk >= chunks_) {
-      chunk -= chunks_;
-      ++tile;
-    }
-  }
   __device__ void load(int slot) {
-    if (loadTile_ < tiles_) weight_.copy(ring_ + slot * Chunks::slotVectors, firstTile_ + loadTile_, loadChunk_);
+    if (loading_.tile < firstTile_ + tiles_) weight_.copy(ring_ + slot * Chunks::slotVectors, loading_);
     endCopies();
-    loadChunk_ += quantizedWarps;
-    skip(loadTile_, loadChunk_);
+    weight_.advance(loading_, quantizedWarps, chunks_);
   }
 
   // Warps of a row of x while it is staged, this one's first row, and its first vector of one.
-  __device__ int warpsOfRow() const { return rows_ == 1 ? 8 : rows_ == 2 ? 4 : rows_ <= 4 ? 2 : 1; }
-  __device__ int firstVector() const { return warp_ % warpsOfRow() * 32 + lane_; }
-  __device__ int vectorStep() const { return warpsOfRow() * 32; }
+  __device__ int warpsOfRow() const {
+    return rows_ == 1 ? 8 : rows_ == 2 ? 4 : rows_ <= 4 ? 2 : 1;
+  }
+  __device__ int firstVector() const {
+    return warp_ % warpsOfRow() * 32 + lane_;
+  }
+  __device__ int vectorStep() const {
+    return warpsOfRow() * 32;
+  }
 
+  // Zeros after the end.
   __device__ Vector<T> vectorOf(const void* from, int vector) const {
-    const T* const at = static_cast<const T*>(from) + vector * elementsPerVector;
-    const int left = p.inner - vector * elementsPerVector;
-    if (left <= 0) return {};
-    if (p.inner % elementsPerVector == 0) return loadVector(at);
-    Vector<T> v;
-    for (int i = 0; i < elementsPerVector; ++i)
-      if (i < left) v.elements[i] = at[i];
-    return v;
+    const int at = vector * elementsPerVector;
+    return at < p.inner ? loadVector(static_cast<const T*>(from) + at) : Vector<T>();
+  }
+  __device__ bool hasVectors() const {
+    return p.inner % elementsPerVector == 0;
   }
   // Those of the first vectors of each row, which nobody has written.
   __device__ void loadNorms(Vector<T> (&norms)[normsAhead]) const {
-    if (p.normWeight == nullptr) return;
+    if (p.normWeight == nullptr || !hasVectors()) return;
 #pragma unroll
     for (int i = 0; i < normsAhead; ++i) norms[i] = vectorOf(p.normWeight, firstVector() + i * vectorStep());
   }
 
+  // Rows that are not whole vectors: a warp each.
+  __device__ void stageElements() const {
+    for (int row = warp_; row < rows_; row += quantizedWarps) {
+      const T* const from = static_cast<const T*>(p.x) + static_cast<std::size_t>(firstRow_ + row) * p.inner;
+      T* const to = reinterpret_cast<T*>(x_ + row * xStride_);
+      float squares = 0;
+#pragma unroll 1
+      for (int i = lane_; i < p.inner; i += 32) squares += toFloat(from[i]) * toFloat(from[i]);
+      const float factor = rsqrtf(reduceWarp(squares, Add{}) / static_cast<float>(p.inner) + p.epsilon);
+#pragma unroll 1
+      for (int i = lane_; i < chunks_ * quantizedChunk; i += 32) {
+        T value = i < p.inner ? from[i] : fromFloat<T>(0);
+        if (p.normWeight != nullptr && i < p.inner)
+          value = fromFloat<T>(toFloat(value) * factor * toFloat(static_cast<const T*>(p.normWeight)[i]));
+        to[i] = value;
+      }
+    }
+  }
+
   __device__ void stage(const Vector<T> (&norms)[normsAhead]) const {
+    if (!hasVectors()) {
+      stageElements();
+      return;
+    }
     const int vectors = divideUp(p.inner, quantizedChunk) * (quantizedChunk / elementsPerVector);
     const int ofRow = warpsOfRow();
     const int rowStep = quantizedWarps / ofRow;
@@ -166,7 +189,10 @@ class QuantizedFew {
     const int tile = tile_;
     const int share = chunk_ % quantizedWarps;
     chunk_ += quantizedWarps;
-    skip(tile_, chunk_);
+    while (chunk_ >= chunks_) {
+      chunk_ -= chunks_;
+      ++tile_;
+    }
     if (tile == tile_) return;
     float* const to = sums + (tile - batch) * tileSums() + share * rows_ * quantizedSumStride;
 #pragma unroll
@@ -179,61 +205,69 @@ class QuantizedFew {
       }
   }
 
-  // Of a batch's results, the one that is number `at`.
+  // Of a batch's results, the one that is number `at`: of which of its tiles, of which row of x, and which of the
+  // tile's.
   struct Result {
     int tile;
     int row;
     int i;
-    int column;
-    std::size_t to;
-    bool exists;
   };
-  __device__ Result resultAt(int at, int batch, int end) const {
-    const int width = p.gated == 0 ? quantizedTile : quantizedTile / 2;
-    const int outputs = p.gated == 0 ? p.outer : p.outer / 2;
-    Result r;
-    r.i = at % width;
-    r.row = at / width % rows_;
-    r.tile = at / width / rows_;
-    r.column = (firstTile_ + batch + r.tile) * width + r.i;
-    r.to = static_cast<std::size_t>(firstRow_ + r.row) * outputs + r.column;
-    r.exists = r.tile < end - batch && r.column < outputs;
-    return r;
+  __device__ int width() const {
+    return p.gated == 0 ? quantizedTile : quantizedTile / 2;
   }
+  __device__ Result resultAt(int at) const {
+    const int rest = p.gated == 0 ? at / quantizedTile : at / (quantizedTile / 2);
+    const int tile = rows_ == 1 ? rest : rest / rows_;
+    return {tile, rest - tile * rows_, at & (width() - 1)};
+  }
+  __device__ int columnOf(int batch, const Result& r) const {
+    return (firstTile_ + batch + r.tile) * width() + r.i;
+  }
+  __device__ int outputs() const {
+    return p.gated == 0 ? p.outer : p.outer / 2;
+  }
+  __device__ std::size_t placeOf(int column, const Result& r) const {
+    return static_cast<std::size_t>(firstRow_ + r.row) * outputs() + column;
+  }
+
   // What this thread's first result is added to, read while the sum is made.
   __device__ float addedTo(int batch, int end) const {
-    const Result r = resultAt(threadIdx.x, batch, end);
-    return r.exists && p.gated == 0 ? addedTo(r) : 0;
+    const int column = columnOf(batch, first_);
+    return first_.tile < end - batch && column < outputs() && p.gated == 0 ? addedTo(column, first_) : 0;
   }
-  __device__ float addedTo(const Result& r) const {
+  __device__ float addedTo(int column, const Result& r) const {
     float added = 0;
-    if (p.bias != nullptr) added += toFloat(static_cast<const T*>(p.bias)[r.column]);
-    if (p.residual != nullptr) added += toFloat(static_cast<const T*>(p.residual)[r.to]);
+    if (p.bias != nullptr) added += toFloat(static_cast<const T*>(p.bias)[column]);
+    if (p.residual != nullptr) added += toFloat(static_cast<const T*>(p.residual)[placeOf(column, r)]);
     return added;
   }
+  __device__ float total(const float* sums, const Result& r, int i) const {
+    const float* const from = sums + r.tile * tileSums() + r.row * quantizedSumStride + i;
+    const int step = rows_ * quantizedSumStride;
+    float value = 0;
+#pragma unroll
+    for (int share = 0; share < quantizedWarps; ++share)
+      if (share < chunks_) value += from[share * step];
+    return value * Chunks::scaling;
+  }
   __device__ void finish(const float* sums, int batch, int end, float added) const {
-    const int width = p.gated == 0 ? quantizedTile : quantizedTile / 2;
-    const int results = (end - batch) * rows_ * width;
-    const int shares = min(quantizedWarps, chunks_);
+    const int results = (end - batch) * rows_ * width();
     for (int at = threadIdx.x; at < results; at += threads) {
-      const Result r = resultAt(at, batch, end);
-      if (!r.exists) continue;
-      const auto total = [&](int i) {
-        const float* const from = sums + r.tile * tileSums() + r.row * quantizedSumStride + i;
-        float value = 0;
-        for (int share = 0; share < shares; ++share) value += from[share * rows_ * quantizedSumStride];
-        return value * Chunks::scaling;
-      };
-      float value = total(r.i);
+      const bool first = at == static_cast<int>(threadIdx.x);
+      const Result r = first ? first_ : resultAt(at);
+      const int column = columnOf(batch, r);
+      if (column >= outputs()) continue;
+      float value = total(sums, r, r.i);
       if (p.gated != 0) {
-        const float up = biased<T>(p, r.column + p.outer / 2, total(r.i + width));
-        value = activate(p.activation, biased<T>(p, r.column, value)) * up;
+        const float up = biased<T>(p, column + outputs(), total(sums, r, r.i + quantizedTile / 2));
+        value = activate(p.activation, biased<T>(p, column, value)) * up;
       } else {
-        value += at == static_cast<int>(threadIdx.x) ? added : addedTo(r);
+        value += first ? added : addedTo(column, r);
       }
-      write<T>(p, r.to, value);
+      write<T>(p, placeOf(column, r), value);
     }
   }
+
   const LinearParameters& p;
   const Chunks weight_;
   const int lane_ = threadIdx.x % 32;
@@ -252,10 +286,11 @@ class QuantizedFew {
   int xStride_;
   float* squares_;
   float* sums_;
-  int loadTile_ = 0;
-  int loadChunk_ = warp_;
-  int tile_;
-  int chunk_;
+  Result first_;
+  // Of this block's tiles, and of a tile's chunks: what this warp multiplies, and what it asks for.
+  int tile_ = 0;
+  int chunk_ = warp_;
+  typename Chunks::Cursor loading_;
 };
 
 template <typename T, CodeType codes, Offsets offsets, int columns>

@@ -58,7 +58,7 @@ class QuantizedMany {
   }
 
  private:
-  using Chunks = QuantizedChunks<T, codes, offsets>;
+  using Chunks = QuantizedChunks<T, codes, offsets, offsets == Offsets::codes>;
   static constexpr int slices = quantizedWarps / across;
   static constexpr int rows = columns * linearColumn;
   static constexpr int threads = quantizedWarps * 32;
@@ -80,7 +80,7 @@ class QuantizedMany {
   __device__ void loadWeight(int stage, int turn, int step) const {
     const int tile = tileOf(turn, across_);
     const int chunk = step * slices + slice_;
-    if (tile < tiles_ && chunk < chunks_) weight_.copy(slotOf(stage), tile, chunk);
+    if (tile < tiles_ && chunk < chunks_) weight_.copy(slotOf(stage), weight_.cursorAt(tile, chunk));
   }
   __device__ void loadX(int stage, int turn, int step) const {
     if (tileOf(turn, 0) >= tiles_) return;

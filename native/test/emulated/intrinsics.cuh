@@ -20,6 +20,11 @@ inline std::int64_t loadPast(const std::int64_t* from) {
   return *from;
 }
 
+// Reads what there must be.
+inline void prefetch(const void* from) {
+  static_cast<void>(*static_cast<const volatile char*>(from));
+}
+
 inline void copyToShared(void* shared, const void* from, bool exists) {
   if (exists)
     std::memcpy(shared, from, 16);
@@ -60,6 +65,10 @@ void multiplyAdd(float (&d)[4], std::uint32_t a0, std::uint32_t a1, std::uint32_
       d[i] += elementOf<T>(a, k % 2) * elementOf<T>(b, k % 2);
     }
   }
+}
+
+inline std::uint32_t maskedWith(std::uint32_t bits, std::uint32_t mask, std::uint32_t more) {
+  return (bits & mask) | more;
 }
 
 template <typename T>
