@@ -1,5 +1,7 @@
 /** How far two models' next-token distributions lie apart, over the same tokens. */
 
+import {compareRows} from '../../dist/eval/row_statistics.js';
+
 /** Sums up position after position; `reference` is the distribution that the other is held against. */
 export class Divergence {
   positions = 0;
@@ -15,7 +17,7 @@ export class Divergence {
     for (let start = 0; start < reference.length; start += vocabSize) {
       const p = reference.subarray(start, start + vocabSize);
       const q = other.subarray(start, start + vocabSize);
-      const kl = klDivergence(p, q);
+      const kl = compareRows(p, q, 0).divergence;
       this.#klSum += kl;
       this.worstKl = Math.max(this.worstKl, kl);
       const expected = argmax(p);
@@ -41,25 +43,6 @@ export class Divergence {
       `mean KL ${this.meanKl.toExponential(2)}, worst ${this.worstKl.toExponential(2)}, largest logit difference ${this.maxAbsDifference.toExponential(2)}`
     );
   }
-}
-
-/** KL(p || q) in nats, from logits, summed in float64. */
-export function klDivergence(p, q) {
-  const logZp = logSumExp(p);
-  const logZq = logSumExp(q);
-  let sum = 0;
-  for (let i = 0; i < p.length; i++) {
-    const logP = p[i] - logZp;
-    sum += Math.exp(logP) * (logP - (q[i] - logZq));
-  }
-  return sum;
-}
-
-function logSumExp(logits) {
-  const max = logits[argmax(logits)];
-  let sum = 0;
-  for (let i = 0; i < logits.length; i++) sum += Math.exp(logits[i] - max);
-  return max + Math.log(sum);
 }
 
 function argmax(values) {
