@@ -104,6 +104,7 @@ export function buildCommand(): Command {
     .option('--max-context <n>', 'language models: tokens a sequence may hold at most', number)
     .option('--max-batch <n>', 'language models: requests at once, at most', number)
     .option('--deterministic', 'language models: engines for `deterministic` alone, of which there are fewer')
+    .option('--dequantize', 'language models: weights of 8 and 4 bits become floats when they are loaded')
     .option('--json', 'write what was built as JSON')
     .addHelpText('after', EXAMPLES)
     .action(build);

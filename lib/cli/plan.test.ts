@@ -2,7 +2,7 @@ import {describe, expect, it} from 'vitest';
 
 import type {ModelPlan, PlannedBlock} from '../generate/plan_model.js';
 import {parsePlacement} from './plan.js';
-import {blocksTable, contextsTable, memoryTable} from './plan_tables.js';
+import {blocksTable, contextsTable, memoryTable, quantizedLines} from './plan_tables.js';
 
 const MIB = 2 ** 20;
 const GIB = 2 ** 30;
@@ -57,6 +57,7 @@ const plan: ModelPlan = {
   ram: {availableBytes: 60 * GIB, pinnedBytes: 106 * MIB},
   disk: {stepBytes: 10 * MIB},
   places: 2,
+  quantized: {bytes: 0, dequantized: []},
   speeds: {
     weightReads: {bytesPerSecond: 3.05e12, source: 'measured'},
     hostToDevice: {bytesPerSecond: 52e9, source: 'measured'},
@@ -118,4 +119,12 @@ it('shows what longer sequences take', () => {
       '',
     ].join('\n'),
   );
+});
+
+it('says what stays quantized, and what does not', () => {
+  expect(quantizedLines({quantized: {bytes: 0, dequantized: []}})).toEqual([]);
+  expect(quantizedLines({quantized: {bytes: 3 * 2 ** 20, dequantized: ['layer 0, qkv', 'layer 1, qkv', 'epilogue.head']}})).toEqual([
+    '3.00 MiB of weights stay quantized, as they are stored',
+    'quantized in the file, floats in memory: layer 0, qkv and 2 others',
+  ]);
 });

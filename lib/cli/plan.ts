@@ -7,10 +7,10 @@ import type {PlacementLimits} from '../weights/placement_option.js';
 import {UsageError} from './errors.js';
 import {withInterrupt} from './interrupt.js';
 import {number} from './options.js';
-import {blocksTable, contextsTable, memoryTable} from './plan_tables.js';
+import {blocksTable, contextsTable, memoryTable, quantizedLines} from './plan_tables.js';
 import {createProgressDisplay} from './progress.js';
 
-interface Flags extends Pick<PlanModelOptions, 'device' | 'type' | 'offloadFolder' | 'model' | 'deterministic' | 'measure'> {
+interface Flags extends Pick<PlanModelOptions, 'device' | 'type' | 'offloadFolder' | 'model' | 'deterministic' | 'dequantize' | 'measure'> {
   context?: number;
   batch?: number;
   placement?: string;
@@ -38,6 +38,7 @@ export function planCommand(): Command {
     .option('--device <n>', 'GPU, as CUDA numbers them', number)
     .addOption(new Option('--type <name>', 'what TensorRT computes in').choices(['float16', 'bfloat16']))
     .option('--deterministic', 'as of loadModel')
+    .option('--dequantize', 'as of loadModel')
     .option('--model <path>', "with an engine folder: the model's folder or ONNX file, where it is elsewhere")
     .option('--gpu-memory <size>', 'plan for a GPU of so much memory, which need not be here: speeds are assumed')
     .option('--ram <size>', 'plan for so much host memory that may be pinned')
@@ -48,7 +49,7 @@ export function planCommand(): Command {
 }
 
 async function plan(source: string, flags: Flags): Promise<void> {
-  const {context, batch, placement, gpuMemory, ram, device, type, offloadFolder, model, deterministic, measure, json} = flags;
+  const {context, batch, placement, gpuMemory, ram, device, type, offloadFolder, model, deterministic, dequantize, measure, json} = flags;
   const {planModel} = await import('../generate/plan_model.js');
   using progress = createProgressDisplay();
   const options: PlanModelOptions = {
@@ -62,6 +63,7 @@ async function plan(source: string, flags: Flags): Promise<void> {
     offloadFolder,
     model,
     deterministic,
+    dequantize,
     measure,
     onProgress: progress.update,
   };
@@ -73,6 +75,7 @@ async function plan(source: string, flags: Flags): Promise<void> {
   }
   const {maxContext, maxBatch, layers, type: computed} = result;
   console.error(`${result.model}: ${layers} layers, ${computed}, for ${maxBatch} requests of ${maxContext} tokens`);
+  for (const line of quantizedLines(result)) console.error(line);
   if (result.gpu.name === undefined) console.error('speeds are those of an H100, as the GPU planned for is not looked at');
   process.stdout.write([blocksTable(result), memoryTable(result), contextsTable(result)].join('\n'));
 }

@@ -18,6 +18,17 @@ export function blocksTable({blocks}: Pick<ModelPlan, 'blocks'>): string {
   return formatTable([{title: 'weights'}, {title: 'where'}, right('each'), right('together')], rows);
 }
 
+/** Which weights stay quantized, where the model has such. */
+export function quantizedLines({quantized: {bytes, dequantized}}: Pick<ModelPlan, 'quantized'>): string[] {
+  const [first, ...others] = dequantized;
+  return [
+    ...(bytes > 0 ? [`${formatMemory(bytes)} of weights stay quantized, as they are stored`] : []),
+    ...(first === undefined
+      ? []
+      : [`quantized in the file, floats in memory: ${first}${others.length > 0 ? ` and ${others.length} others` : ''}`]),
+  ];
+}
+
 /** Where the GPU's memory goes, and how fast tokens come. */
 export function memoryTable({gpu, ram, disk, speeds, tokensPerSecond, maxBatch, places}: ModelPlan): string {
   const source = ({bytesPerSecond, source}: ModelPlan['speeds']['disk']) => `${formatBytes(bytesPerSecond)}/s, ${source}`;

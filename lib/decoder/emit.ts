@@ -6,6 +6,7 @@ import {float, GraphBuilder, int, type NodeOptions, string, uniqueName} from '..
 import type {Model} from '../onnx/model.js';
 import type {Section} from './blocks.js';
 import type {DecoderShape, RowRange} from './lowered_decoder.js';
+import {type PackedFormat, packedBytes, packedFormatOf} from './packed_format.js';
 import {inputsOf, type OperatorOf, type RowsGraph, type Value, type Weight} from './rows_graph.js';
 import {inlineRows, type WeightType} from './weight_ref.js';
 
@@ -26,6 +27,15 @@ export interface NamedWeight {
   type: WeightType;
   shape: readonly number[];
   weight: Weight;
+  /** Where it stays quantized. */
+  packed?: PackedFormat;
+}
+
+export interface EmitOptions {
+  shape: DecoderShape;
+  range: RowRange;
+  /** Whether weights that are quantized are floats for the kernels all the same. */
+  dequantize: boolean;
 }
 
 export interface EmittedSection {
@@ -34,8 +44,8 @@ export interface EmittedSection {
   weights: readonly NamedWeight[];
 }
 
-export function emitSection(graph: RowsGraph, section: Section, shape: DecoderShape, range: RowRange): EmittedSection {
-  return new Emitter(graph, section, shape, range).run();
+export function emitSection(graph: RowsGraph, section: Section, options: EmitOptions): EmittedSection {
+  return new Emitter(graph, section, options).run();
 }
 
 class Emitter {
@@ -46,11 +56,14 @@ class Emitter {
   /** Names of the values made so far. */
   readonly #names = new Map<Value, string>();
   readonly #takers = new Map<Value, Value[]>();
-  /** By product: in the decode range a residual is added by the product whose result it is added to. */
+  readonly shape: DecoderShape;
+  readonly range: RowRange;
+  readonly #dequantize: boolean;
+  /** By product that is a kernel of ours: a residual is added by the product whose result it is added to. */
   readonly #residuals = new Map<Value, {sum: Value; other: Value}>();
   /** By norm: a sum that is normalized is added up by the norm. */
   readonly #sums = new Map<Value, Value>();
-  /** By product: in the decode range the norm of what it takes, and the activation that gates its halves. */
+  /** By such a product: the norm of what it takes, and the activation that gates its halves. */
   readonly #norms = new Map<Value, Value>();
   readonly #gates = new Map<Value, Value>();
   /** Made together with another operator. */
@@ -61,9 +74,11 @@ class Emitter {
   constructor(
     readonly graph: RowsGraph,
     readonly section: Section,
-    readonly shape: DecoderShape,
-    readonly range: RowRange,
+    {shape, range, dequantize}: EmitOptions,
   ) {
+    this.shape = shape;
+    this.range = range;
+    this.#dequantize = dequantize;
     this.#builder = GraphBuilder.create({name: section.kind, opsets: {'': OPSET, [PLUGINS]: 1}, irVersion: 8});
     this.#type = ONNX_TYPES[shape.type];
     for (const value of section.values) {
@@ -88,27 +103,26 @@ class Emitter {
   #planFusion(value: Value): void {
     const operator = this.graph.get(value);
     if (operator.op === 'Add') this.#planSum(value, operator);
-    else if (this.range === 'decode' && operator.op === 'RmsNorm') this.#planNorm(value);
-    else if (this.range === 'decode' && operator.op === 'GatedActivation') this.#planGate(value, operator);
+    else if (operator.op === 'RmsNorm') this.#planNorm(value);
+    else if (operator.op === 'GatedActivation') this.#planGate(value, operator);
   }
 
   /** A norm that one product alone takes is part of it: each other would have to normalize again. */
   #planNorm(norm: Value): void {
     const [product, ...others] = this.#takersOf(norm);
-    if (product === undefined || others.length > 0 || this.#sums.has(norm) || this.graph.as(product, 'Linear') === undefined) return;
+    if (product === undefined || others.length > 0 || this.#sums.has(norm) || !this.#isOurs(product)) return;
     this.#norms.set(product, norm);
     this.#fused.add(norm);
   }
 
   #planGate(gated: Value, {gateUp}: OperatorOf<'GatedActivation'>): void {
-    const own = this.section.values.includes(gateUp) && this.graph.as(gateUp, 'Linear') !== undefined;
-    if (!own || this.#takersOf(gateUp).length !== 1) return;
+    if (!this.#isGated(gateUp) || !this.#isOurs(gateUp)) return;
     this.#gates.set(gateUp, gated);
     this.#fused.add(gated);
   }
 
   #planSum(value: Value, sum: OperatorOf<'Add'>): void {
-    const product = this.range === 'decode' ? this.#ownProduct(sum) : undefined;
+    const product = this.#ownProduct(sum);
     if (product !== undefined) {
       this.#residuals.set(product, {sum: value, other: product === sum.a ? sum.b : sum.a});
       this.#fused.add(value);
@@ -123,8 +137,34 @@ class Emitter {
   /** The later operand, if it is a product that nobody else takes. */
   #ownProduct({a, b}: OperatorOf<'Add'>): Value | undefined {
     const product = Math.max(a, b);
-    const own = a !== b && this.section.values.includes(product) && this.graph.as(product, 'Linear') !== undefined;
+    const own = a !== b && this.section.values.includes(product) && this.#isOurs(product);
     return own && this.#takersOf(product).length === 1 ? product : undefined;
+  }
+
+  /**
+   * Whether a product is a kernel of ours, which does with it what comes right before and after: of few rows, and with a
+   * weight that stays quantized of all but the rows of prompts. Others are TensorRT's.
+   */
+  #isOurs(value: Value): boolean {
+    const linear = this.graph.as(value, 'Linear');
+    if (linear === undefined || this.range === 'prefill') return false;
+    return this.range === 'decode' || this.#packedOf(value) !== undefined;
+  }
+
+  /** Whether what a product makes is halves for one activation alone. */
+  #isGated(value: Value): boolean {
+    const [taker, ...others] = this.#takersOf(value);
+    if (taker === undefined || others.length > 0 || !this.section.values.includes(value)) return false;
+    return this.graph.as(value, 'Linear') !== undefined && this.graph.as(taker, 'GatedActivation') !== undefined;
+  }
+
+  /** How the weight of a product stays quantized: in all ranges alike. */
+  #packedOf(value: Value): PackedFormat | undefined {
+    return this.#packed(this.graph.as(value, 'Linear')!.weight, this.#isGated(value));
+  }
+
+  #packed({rows}: Weight, gated: boolean): PackedFormat | undefined {
+    return this.#dequantize ? undefined : packedFormatOf(rows, gated);
   }
 
   #takersOf(value: Value): readonly Value[] {
@@ -165,6 +205,26 @@ class Emitter {
     const shape = weight.inner === 0 ? [weight.outer] : [weight.outer, weight.inner];
     this.#weights.push({name, type, shape, weight});
     return this.#builder.input(name, ONNX_TYPES[type], shape);
+  }
+
+  /** A matrix for the kernels that take it quantized. */
+  #packedWeight(prefix: string, weight: Weight, packed: PackedFormat): string {
+    const name = this.#free(prefix);
+    const {outer, inner} = weight;
+    this.#weights.push({name, type: this.shape.type, shape: [outer, inner], weight, packed});
+    return this.#builder.input(name, DataType.INT32, [packedBytes(packed, outer, inner) / 4]);
+  }
+
+  /** Attributes of operators on a packed matrix. */
+  #formatOf({outer, inner}: Weight, {codes, offsets, block, gated}: PackedFormat): NonNullable<NodeOptions['attributes']> {
+    return {
+      outer: int(outer),
+      inner: int(inner),
+      codes: string(codes),
+      offsets: string(offsets),
+      block: int(block),
+      gated: int(gated ? 1 : 0),
+    };
   }
 
   #plugin(opType: string, inputs: readonly string[], outputs: readonly string[], attributes: NonNullable<NodeOptions['attributes']>): void {
@@ -227,6 +287,12 @@ class Emitter {
 
   #embed(value: Value, {table}: OperatorOf<'Embed'>): void {
     const tokens = this.#input('tokens', DataType.INT32, ['rows']);
+    const packed = this.#packed(table, false);
+    if (packed !== undefined) {
+      const attributes = {...this.#formatOf(table, packed), type: string(this.shape.type)};
+      this.#plugin('QuantizedEmbed', [tokens, this.#packedWeight('table', table, packed)], [this.#output(value, 'embedded')], attributes);
+      return;
+    }
     this.#plugin('Embed', [tokens, this.#weight('table', table)], [this.#output(value, 'embedded')], {});
   }
 
@@ -256,19 +322,30 @@ class Emitter {
     this.#onnx('Reshape', [normed, shape(width)], value, 'heads_joined');
   }
 
-  #linear(value: Value, {x, weight, bias}: OperatorOf<'Linear'>): void {
+  #linear(value: Value, {x, bias}: OperatorOf<'Linear'>): void {
     const name = this.#linearName(value);
     const rows = `${name}_rows`;
-    if (this.range === 'decode') {
+    if (this.#isOurs(value)) {
       this.#fusedLinear(value, name);
       return;
     }
-    const inputs = [this.#name(x), this.#weight(name, weight), ...(bias ? [this.#weight(`${name}_bias`, bias)] : [])];
+    const inputs = [this.#name(x), this.#denseWeight(value, name), ...(bias ? [this.#weight(`${name}_bias`, bias)] : [])];
     // As many rows as these make it a product of matrices, at which TensorRT is good. It would add up in the type of the
     // factors; between casts it takes the same kernels, but adds up in float32.
     const wide = inputs.map((input) => this.#builder.op('Cast', [input], {attributes: {to: int(DataType.FLOAT)}}));
     const product = this.#builder.op('Gemm', wide, {attributes: {transB: int(1)}});
     this.#onnx('Cast', [product], value, rows, {to: int(this.#type)});
+  }
+
+  /** The weight of a product of TensorRT's: made anew in each step where it is kept quantized. */
+  #denseWeight(value: Value, name: string): string {
+    const {weight} = this.graph.as(value, 'Linear')!;
+    const packed = this.#packedOf(value);
+    if (packed === undefined) return this.#weight(name, weight);
+    const unpacked = this.#free(`${name}_unpacked`);
+    const attributes = {...this.#formatOf(weight, packed), type: string(this.shape.type)};
+    this.#plugin('Unpack', [this.#packedWeight(name, weight, packed)], [unpacked], attributes);
+    return unpacked;
   }
 
   /** A product with what comes right before and after it. */
@@ -281,11 +358,13 @@ class Emitter {
     const from = this.#name(normed?.x ?? x);
     // Weights are declared in the order of the operators, as in the other ranges.
     const normWeight = normed ? [this.#weight(this.#normName(norm!), normed.weight)] : [];
-    const inputs = [from, this.#weight(name, weight), ...normWeight];
+    const packed = this.#packedOf(value);
+    const inputs = [from, packed === undefined ? this.#weight(name, weight) : this.#packedWeight(name, weight, packed), ...normWeight];
     if (bias !== undefined) inputs.push(this.#weight(`${name}_bias`, bias));
     if (residual !== undefined) inputs.push(this.#name(residual.other));
     const output = gated === undefined ? this.#output(residual?.sum ?? value, `${name}_rows`) : this.#output(gated, 'gated');
-    this.#plugin('Linear', inputs, [output], {
+    this.#plugin(packed === undefined ? 'Linear' : 'QuantizedLinear', inputs, [output], {
+      ...(packed === undefined ? {} : this.#formatOf(weight, packed)),
       has_norm: int(normed ? 1 : 0),
       epsilon: float(normed?.epsilon ?? 0),
       activation: string(gated === undefined ? 'none' : this.graph.as(gated, 'GatedActivation')!.activation),

@@ -32,8 +32,9 @@ const throughJson = (index: LoweredDecoder, change: (json: Json) => void = () =>
 };
 
 interface Json {
+  parts: {weights: {name: string; packed?: {gated: boolean}}[]}[];
   sequence: {part: string; weights: Record<string, number>}[];
-  weights: {shape: number[]; rows: {kind: string; rows: number; codes?: {length: number}}[]}[];
+  weights: {packed?: {codes: string; block: number}; shape: number[]; rows: {kind: string; rows: number; codes?: {length: number}}[]}[];
 }
 
 it.each(['model.data', undefined])('comes back from JSON as it was, weights in %s', async (externalData) => {
@@ -46,7 +47,9 @@ it('refers to bytes in the model file itself, and holds none', async () => {
   const text = JSON.stringify(indexToJson(index, (file) => basename(file)));
   expect(text).toContain('"file":"model.onnx"');
   expect(text).not.toContain('inline');
-  for (const weight of throughJson(index).weights) expect((await materialize(weight)).byteLength).toBe(weightByteLength(weight));
+  for (const {packed: _, ...weight} of throughJson(index).weights) {
+    expect((await materialize(weight)).byteLength).toBe(weightByteLength(weight));
+  }
 });
 
 it.each<[string, (json: Json) => void, string]>([
@@ -58,6 +61,21 @@ it.each<[string, (json: Json) => void, string]>([
   ],
   ['a weight of another shape', (json) => (json.sequence[1]!.weights.qkv = 0), "'sequence[1].weights.qkv' must be the index of a weight"],
   ['rows that are not those of the shape', (json) => (json.weights[0]!.shape[0] = 81), "'weights[0].rows' must be rows of [81, 128]"],
+  [
+    'a weight that is packed in another way than its input',
+    (json) => (json.parts[1]!.weights.find(({name}) => name === 'gate_up')!.packed!.gated = false),
+    "'sequence[1].weights.gate_up' must be the index of a weight that is packed as its input is",
+  ],
+  [
+    'rows that cannot be packed so',
+    (json) => (json.weights.find(({packed}) => packed)!.packed!.codes = 'uint8'),
+    ".packed' must be how its rows can stay quantized",
+  ],
+  [
+    'blocks that no kernel takes',
+    (json) => (json.weights.find(({packed}) => packed)!.packed!.block = 16),
+    ".packed.block' must be 0, 32, 64 or 128",
+  ],
   [
     'fewer bytes than a kernel would read',
     (json) => json.weights.flatMap(({rows}) => rows).find(({codes}) => codes)!.codes!.length--,

@@ -1,8 +1,12 @@
 /** The index of a lowered decoder as JSON, for the manifest of an engine folder. */
 
+import {isDeepStrictEqual} from 'node:util';
+
 import type {JsonField} from '../engine/json_check.js';
 import type {DecoderIndex, DecoderPart, DecoderShape, Execution} from './lowered_decoder.js';
+import {type PackedFormat, packedFormatOf} from './packed_format.js';
 import {
+  type CodeType,
   elementBytes,
   type QuantizedRows,
   quantizedLengths,
@@ -13,6 +17,7 @@ import {
 } from './weight_ref.js';
 
 const WEIGHT_TYPES = ['float16', 'bfloat16', 'float32'] as const;
+const CODE_TYPES = ['uint4', 'int4', 'uint8', 'int8', 'float8'] as const satisfies CodeType[];
 
 /** For JSON.stringify. `nameOf` says what a file is called in it: its path from somewhere that the reader knows too. */
 export function indexToJson({shape, parts, sequence, weights}: DecoderIndex, nameOf: (file: string) => string): object {
@@ -71,7 +76,22 @@ function partOf(part: JsonField): DecoderPart {
       name: input.get('name').string(),
       type: input.get('type').oneOf(WEIGHT_TYPES),
       shape: input.get('shape').integers(1),
+      ...packedOf(input.get('packed')),
     })),
+  };
+}
+
+function packedOf(packed: JsonField): {packed?: PackedFormat} {
+  if (packed.missing) return {};
+  const block = packed.get('block');
+  if (block.value !== 0 && block.value !== 32 && block.value !== 64 && block.value !== 128) throw block.problem('0, 32, 64 or 128');
+  return {
+    packed: {
+      codes: packed.get('codes').oneOf(['uint4', 'uint8', 'float8']),
+      offsets: packed.get('offsets').oneOf(['middle', 'codes', 'floating']),
+      block: block.value,
+      gated: packed.get('gated').boolean(),
+    },
   };
 }
 
@@ -87,6 +107,7 @@ function executionOf(execution: JsonField, parts: readonly DecoderPart[], weight
     if (weight?.type !== input.type || String(weight.shape) !== String(input.shape)) {
       throw field.problem(`the index of a weight [${input.shape.join(', ')}] of ${input.type}`);
     }
+    if (!isDeepStrictEqual(weight.packed, input.packed)) throw field.problem('the index of a weight that is packed as its input is');
     return [input.name, index];
   };
   const layer = execution.get('layer');
@@ -108,7 +129,11 @@ function weightOf(weight: JsonField, fileOf: (name: string) => string): WeightRe
   if (shape.length < 1 || shape.length > 2 || count !== shape[0] || rows.some((part) => part.columns !== columns)) {
     throw weight.get('rows').problem(`rows of [${shape.join(', ')}]`);
   }
-  return {type: weight.get('type').oneOf(WEIGHT_TYPES), shape, rows};
+  const {packed} = packedOf(weight.get('packed'));
+  if (packed !== undefined && !isDeepStrictEqual(packedFormatOf(rows, packed.gated), packed)) {
+    throw weight.get('packed').problem('how its rows can stay quantized');
+  }
+  return {type: weight.get('type').oneOf(WEIGHT_TYPES), shape, rows, ...(packed === undefined ? {} : {packed})};
 }
 
 function rowsOf(part: JsonField, fileOf: (name: string) => string): WeightRows {
@@ -126,19 +151,21 @@ function rowsOf(part: JsonField, fileOf: (name: string) => string): WeightRows {
 }
 
 function quantizedOf(part: JsonField, rows: number, columns: number, fileOf: (name: string) => string): QuantizedRows {
-  const bits = part.get('bits');
-  if (bits.value !== 4 && bits.value !== 8) throw bits.problem('4 or 8');
+  const codeType = part.get('codeType').oneOf(CODE_TYPES);
   const blockSize = part.get('blockSize').integer(1);
+  const transposed = part.get('transposed').boolean();
+  if (transposed && columns % blockSize !== 0) throw part.get('blockSize').problem(`a divisor of ${columns}`);
   const scaleType = part.get('scaleType').oneOf(WEIGHT_TYPES);
   const zeros = part.get('zeroPoints');
   const zeroType = zeros.missing ? undefined : zeros.get('type').oneOf<WeightType | 'codes'>([...WEIGHT_TYPES, 'codes']);
-  const lengths = quantizedLengths({rows, columns, bits: bits.value, blockSize, scaleType, zeroType});
+  const lengths = quantizedLengths({rows, columns, codeType, blockSize, transposed, scaleType, zeroType});
   return {
     kind: 'quantized',
     rows,
     columns,
-    bits: bits.value,
+    codeType,
     blockSize,
+    transposed,
     codes: bytesOf(part.get('codes'), lengths.codes, fileOf),
     scales: bytesOf(part.get('scales'), lengths.scales, fileOf),
     scaleType,

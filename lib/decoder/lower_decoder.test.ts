@@ -7,7 +7,7 @@ import {toBinary} from '@bufbuild/protobuf';
 import {describe, expect, it} from 'vitest';
 
 import {DecoderSession} from '../../test/support/decoder_session.js';
-import {type ExportOptions, exportedDecoder} from '../../test/support/exported_decoder.js';
+import {type DequantizedOptions, type ExportOptions, exportedDecoder} from '../../test/support/exported_decoder.js';
 import {LoweredInterpreter, type Run} from '../../test/support/lowered_interpreter.js';
 import {type RandomCheckpointOptions, randomTensors, tinyConfig} from '../../test/support/random_checkpoint.js';
 import {AbortError, UnsupportedError} from '../errors.js';
@@ -21,7 +21,8 @@ import {ModelProtoSchema} from '../onnx/onnx_pb.js';
 import {readModel} from '../onnx/read.js';
 import {lowerDecoder} from './lower_decoder.js';
 import type {Execution, LoweredDecoder} from './lowered_decoder.js';
-import {weightKey} from './weight_ref.js';
+import type {PackedFormat} from './packed_format.js';
+import {weightByteLength, weightKey} from './weight_ref.js';
 
 const PROMPT = [3, 14, 15, 9, 26, 5, 35];
 const OTHER = [42, 7, 1];
@@ -164,6 +165,134 @@ describe("exports in ONNX's own operators, caches concatenated", () => {
     expect(lowered.models.get('block')!.decode.graph.node.map(({opType}) => opType)).toEqual(BLOCK);
     // Where the model rounds to halves, the interpreter does not.
     expect(await largestError(model, lowered, EXPORTED_TOKENS)).toBeLessThan(options.half ? 1e-2 : 1e-5);
+  });
+});
+
+/** What the products of a block are where its weights stay quantized. */
+const QUANTIZED_BLOCK = ['QuantizedLinear', 'Attention', 'QuantizedLinear', 'QuantizedLinear', 'QuantizedLinear'];
+const opTypes = (lowered: LoweredDecoder, range: 'decode' | 'wide' | 'prefill') =>
+  lowered.models.get('block')![range]!.graph.node.map(({opType}) => opType);
+
+describe('weights that stay quantized', () => {
+  const sizes = {hidden: 64, inner: 128};
+  const formatOf = (lowered: LoweredDecoder, part: number, name: string) =>
+    lowered.parts[part]!.weights.find((weight) => weight.name === name)?.packed;
+
+  it.each<[DequantizedOptions, PackedFormat]>([
+    [{codes: 'int8'}, {codes: 'uint8', offsets: 'middle', block: 0, gated: false}],
+    [
+      {codes: 'int8', byOutputs: false},
+      {codes: 'uint8', offsets: 'middle', block: 0, gated: false},
+    ],
+    [
+      {codes: 'int8', zeroPoints: 'middle'},
+      {codes: 'uint8', offsets: 'middle', block: 0, gated: false},
+    ],
+    [
+      {codes: 'int8', zeroPoints: 'random'},
+      {codes: 'uint8', offsets: 'codes', block: 0, gated: false},
+    ],
+    [{codes: 'uint8'}, {codes: 'uint8', offsets: 'codes', block: 0, gated: false}],
+    [
+      {codes: 'uint8', zeroPoints: 'random', byOutputs: false},
+      {codes: 'uint8', offsets: 'codes', block: 0, gated: false},
+    ],
+    [
+      {codes: 'int8', block: 32},
+      {codes: 'uint8', offsets: 'middle', block: 32, gated: false},
+    ],
+    [
+      {codes: 'int8', block: 32, byOutputs: false, zeroPoints: 'random'},
+      {codes: 'uint8', offsets: 'codes', block: 32, gated: false},
+    ],
+    [
+      {codes: 'int4', block: 32},
+      {codes: 'uint4', offsets: 'middle', block: 32, gated: false},
+    ],
+    [
+      {codes: 'int4', block: 64, zeroPoints: 'random'},
+      {codes: 'uint4', offsets: 'codes', block: 64, gated: false},
+    ],
+    [
+      {codes: 'uint4', block: 32, zeroPoints: 'random'},
+      {codes: 'uint4', offsets: 'codes', block: 32, gated: false},
+    ],
+    [
+      {codes: 'uint4', block: 32, zeroPoints: 'middle'},
+      {codes: 'uint4', offsets: 'middle', block: 32, gated: false},
+    ],
+    [{codes: 'int4'}, {codes: 'uint4', offsets: 'middle', block: 64, gated: false}],
+    [{codes: 'float8'}, {codes: 'float8', offsets: 'middle', block: 0, gated: false}],
+    [
+      {codes: 'float8', byOutputs: false},
+      {codes: 'float8', offsets: 'middle', block: 0, gated: false},
+    ],
+  ])('DequantizeLinear: %o', async (dequantized, format) => {
+    const model = exportedDecoder({style: 'genai', ...sizes, dequantized});
+    const lowered = await lowerDecoder(model);
+    expect(opTypes(lowered, 'decode')).toEqual(QUANTIZED_BLOCK);
+    expect(formatOf(lowered, 1, 'qkv')).toEqual(format);
+    expect(formatOf(lowered, 1, 'gate_up')).toEqual({...format, gated: true});
+    expect(lowered.models.get('prologue')!.decode.graph.node.map(({opType}) => opType)).toEqual(['QuantizedEmbed']);
+    expect(await largestError(model, lowered, EXPORTED_TOKENS)).toBeLessThan(1e-5);
+    const dense = await lowerDecoder(model, {dequantize: true});
+    expect(opTypes(dense, 'decode')).toEqual(BLOCK);
+    expect(dense.weights.every(({packed}) => packed === undefined)).toBe(true);
+    expect(await largestError(model, dense, EXPORTED_TOKENS)).toBeLessThan(1e-5);
+  });
+
+  it('MatMulNBits in blocks of 32, beside floats', async () => {
+    const model = exportedDecoder({style: 'genai', ...sizes, quantized: true, blockSize: 32, biases: true});
+    const lowered = await lowerDecoder(model);
+    expect(opTypes(lowered, 'decode')).toEqual(QUANTIZED_BLOCK);
+    expect(opTypes(lowered, 'wide')).toEqual(QUANTIZED_BLOCK);
+    expect(opTypes(lowered, 'prefill').filter((opType) => opType === 'Unpack')).toHaveLength(4);
+    expect(formatOf(lowered, 1, 'qkv')).toEqual({codes: 'uint4', offsets: 'codes', block: 32, gated: false});
+    expect(lowered.models.get('prologue')!.decode.graph.node.map(({opType}) => opType)).toEqual(['Embed']);
+    expect(lowered.models.get('epilogue')!.decode.graph.node.map(({opType}) => opType)).toEqual(['Linear']);
+    expect(await largestError(model, lowered, EXPORTED_TOKENS)).toBeLessThan(1e-5);
+  });
+
+  it('blocks that no kernel takes are floats, as are products that are quantized in two ways', async () => {
+    const sixteen = await lowerDecoder(exportedDecoder({style: 'genai', quantized: true}));
+    expect(opTypes(sixteen, 'wide').filter((opType) => opType === 'Gemm')).toHaveLength(4);
+    const config = tinyConfig({hiddenSize: 128, intermediateSize: 256, headDim: 64});
+    const type = (name: string): TensorType => (/v_proj/.test(name) ? 'Q8_0' : 'Q4_1');
+    const mixed = buildDecoder(config, randomTensors(config, {type}), {dtype: 'fp32'});
+    const lowered = await lowerDecoder(mixed);
+    expect(opTypes(lowered, 'decode')).toEqual(['Linear', ...QUANTIZED_BLOCK.slice(1)]);
+    // TensorRT's product and ours side by side.
+    expect(opTypes(lowered, 'wide')).toEqual(expect.arrayContaining(['Gemm', 'QuantizedLinear']));
+    expect(await largestError(mixed, lowered)).toBeLessThan(1e-5);
+  });
+
+  it('an embedding that is the head too is one packed matrix', async () => {
+    const config = tinyConfig({hiddenSize: 128, intermediateSize: 256, headDim: 64, tieWordEmbeddings: true});
+    for (const type of ['Q4_0', 'Q4_1', 'Q8_0'] as const) {
+      const lowered = await lowerDecoder(buildDecoder(config, randomTensors(config, {type: () => type}), {dtype: 'fp32'}));
+      const {table} = lowered.sequence[0]!.weights;
+      expect(lowered.sequence.at(-1)!.weights.head).toBe(table);
+      expect(lowered.weights[table!]!.packed).toMatchObject({codes: type === 'Q8_0' ? 'uint8' : 'uint4', block: 32, gated: false});
+    }
+  });
+
+  it('packs gates and ups for one product alone', async () => {
+    const lowered = await lowerDecoder(exportedDecoder({style: 'genai', ...sizes, quantized: true, blockSize: 32}));
+    const gateUp = lowered.weights[lowered.sequence[1]!.weights.gate_up!]!;
+    expect(gateUp).toMatchObject({shape: [256, 64], packed: {gated: true}});
+    const block = lowered.models.get('block')!;
+    for (const range of ['decode', 'wide', 'prefill'] as const) {
+      const input = block[range]!.graph.input.find(({name}) => name === 'gate_up')!;
+      expect(tensorInfo(input)).toMatchObject({type: DataType.INT32, dims: [weightByteLength(gateUp) / 4]});
+    }
+  });
+
+  it.each<[string, DequantizedOptions, string]>([
+    ['4-bit codes that lie across', {codes: 'uint4', block: 32, byOutputs: false}, 'for which there is no kernel'],
+    ['float8 in blocks', {codes: 'float8', block: 32}, 'for which there is no kernel'],
+    ['small blocks of signed codes', {codes: 'int8', block: 16}, 'for which there is no kernel'],
+  ])('refuses %s', async (_, dequantized, message) => {
+    await expect(lowerDecoder(exportedDecoder({style: 'genai', ...sizes, dequantized}))).rejects.toThrow(message);
   });
 });
 
@@ -331,7 +460,7 @@ describe.skipIf(!existsSync(SMOLLM2))('SmolLM2-135M-Instruct, Q4_1', () => {
     const model = await readModel(SMOLLM2);
     const lowered = await lowerDecoder(model);
     expect(lowered.parts.map(({name}) => name)).toEqual(['prologue', 'block', 'epilogue']);
-    expect(lowered.models.get('block')!.decode.graph.node.map(({opType}) => opType)).toEqual(BLOCK);
+    expect(opTypes(lowered, 'decode')).toEqual(QUANTIZED_BLOCK);
     // 'The capital of': few tokens, as plain loops are slow.
     const error = await largestError(model, lowered, [[504, 3575], [], [282]]);
     expect(error).toBeLessThan(1e-4);

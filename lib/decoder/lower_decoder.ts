@@ -15,7 +15,7 @@ import {Model, tensorsOf} from '../onnx/model.js';
 import {GraphProtoSchema, ModelProtoSchema, NodeProtoSchema} from '../onnx/onnx_pb.js';
 import {integer} from '../options.js';
 import {cutIntoBlocks, type Section, signature} from './blocks.js';
-import {emitSection, type NamedWeight} from './emit.js';
+import {type EmitOptions, emitSection, type NamedWeight} from './emit.js';
 import type {ByRange, DecoderPart, DecoderShape, Execution, LoweredDecoder} from './lowered_decoder.js';
 import type {OperatorOf, RowsGraph, Weight} from './rows_graph.js';
 import {loadSources} from './translate/constants.js';
@@ -27,6 +27,8 @@ export interface LowerOptions {
   type?: 'float16' | 'bfloat16';
   /** Positions of rotary tables that the graph does not hold but computes. Default 4096. */
   maxPositions?: number;
+  /** Whether quantized weights become floats of `type` when they are loaded. Default false: they stay as they are. */
+  dequantize?: boolean;
   signal?: AbortSignal;
 }
 
@@ -38,7 +40,10 @@ const PAGE_SIZE = 64;
  * Throws OptionError; UnsupportedError that names the node which cannot be lowered, and why; FormatError (ERR_ONNX) for a
  * graph that makes no sense; AbortError.
  */
-export async function lowerDecoder(model: Model, {type, signal, ...options}: LowerOptions = {}): Promise<LoweredDecoder> {
+export async function lowerDecoder(
+  model: Model,
+  {type, dequantize = false, signal, ...options}: LowerOptions = {},
+): Promise<LoweredDecoder> {
   if (type !== undefined && type !== 'float16' && type !== 'bfloat16') throw new OptionError('type', "'float16' or 'bfloat16'", type);
   const maxPositions = integer('maxPositions', options.maxPositions ?? 4096, {min: 1});
   throwIfAborted(signal);
@@ -49,7 +54,7 @@ export async function lowerDecoder(model: Model, {type, signal, ...options}: Low
   const {graph, logits} = translate(copy);
   const sections = cutIntoBlocks(graph, logits, copy.label);
   const shape = shapeOf(graph, sections, {type: type ?? typeOf(model), maxPositions, label: copy.label});
-  return assemble(graph, sections, shape);
+  return assemble(graph, sections, {shape, dequantize});
 }
 
 /** Changes `model` to the few forms that `translate` knows; it computes the same. */
@@ -133,15 +138,17 @@ function shapeOf(graph: RowsGraph, sections: readonly Section[], {type, maxPosit
   };
 }
 
-function assemble(graph: RowsGraph, sections: readonly Section[], shape: DecoderShape): LoweredDecoder {
+type PartOptions = Omit<EmitOptions, 'range'>;
+
+function assemble(graph: RowsGraph, sections: readonly Section[], options: PartOptions): LoweredDecoder {
   const parts: DecoderPart[] = [];
   const sequence: Execution[] = [];
   const models = new Map<string, ByRange<Model>>();
   const names = new Map<string, string>();
   const weights = new WeightTable();
   for (const section of sections) {
-    const decode = emitSection(graph, section, shape, 'decode');
-    const key = signature(graph, section);
+    const decode = emitSection(graph, section, {...options, range: 'decode'});
+    const key = JSON.stringify([signature(graph, section), decode.weights.map(({packed}) => packed)]);
     let name = names.get(key);
     if (name === undefined) {
       const alike = parts.filter(({kind}) => kind === section.kind).length;
@@ -150,9 +157,9 @@ function assemble(graph: RowsGraph, sections: readonly Section[], shape: Decoder
       parts.push({
         name,
         kind: section.kind,
-        weights: decode.weights.map(({name: input, type, shape: dims}) => ({name: input, type, shape: dims})),
+        weights: decode.weights.map(({weight: _, ...input}) => input),
       });
-      models.set(name, modelsOf(graph, section, shape, decode.model));
+      models.set(name, modelsOf(graph, section, options, decode.model));
     }
     const layer = section.values.map((value) => graph.as(value, 'Attention')?.layer).find((each) => each !== undefined);
     sequence.push({
@@ -161,13 +168,13 @@ function assemble(graph: RowsGraph, sections: readonly Section[], shape: Decoder
       weights: Object.fromEntries(decode.weights.map((weight) => [weight.name, weights.add(weight)])),
     });
   }
-  return {shape, parts, sequence, weights: weights.refs, models};
+  return {shape: options.shape, parts, sequence, weights: weights.refs, models};
 }
 
 /** A prologue looks rows up, and an epilogue is for the rows whose logits are wanted, which are few in every step. */
-function modelsOf(graph: RowsGraph, section: Section, shape: DecoderShape, decode: Model): ByRange<Model> {
+function modelsOf(graph: RowsGraph, section: Section, options: PartOptions, decode: Model): ByRange<Model> {
   if (section.kind !== 'block') return {decode};
-  const emit = (range: 'wide' | 'prefill') => emitSection(graph, section, shape, range).model;
+  const emit = (range: 'wide' | 'prefill') => emitSection(graph, section, {...options, range}).model;
   return {decode, wide: emit('wide'), prefill: emit('prefill')};
 }
 
@@ -178,10 +185,10 @@ class WeightTable {
   /** Tables are the same object in each layer: spares their keys. */
   readonly #known = new Map<Weight, number>();
 
-  add({weight, type, shape}: NamedWeight): number {
+  add({weight, type, shape, packed}: NamedWeight): number {
     const known = this.#known.get(weight);
-    if (known !== undefined && this.refs[known]!.type === type) return known;
-    const ref: WeightRef = {type, shape, rows: weight.rows};
+    if (known !== undefined && packed === undefined && this.refs[known]!.type === type) return known;
+    const ref: WeightRef = {type, shape, rows: weight.rows, ...(packed === undefined ? {} : {packed})};
     const key = weightKey(ref);
     let place = this.#places.get(key);
     if (place === undefined) {

@@ -1,6 +1,7 @@
 /** What a decoder is lowered to: a few small models without weights, and the order in which they run with which weights. */
 
 import type {Model} from '../onnx/model.js';
+import type {PackedFormat} from './packed_format.js';
 import type {WeightRef, WeightType} from './weight_ref.js';
 
 /** Rows of one step of several sequences, of many ('wide'), or chunks of prompts: the same values by other kernels. */
@@ -38,8 +39,10 @@ export interface DecoderShape {
 
 export interface WeightInput {
   name: string;
+  /** Of its elements: the model takes a weight that is `packed` as int32 [words]. */
   type: WeightType;
   shape: readonly number[];
+  packed?: PackedFormat;
 }
 
 export interface DecoderPart {

@@ -36,9 +36,17 @@ describe('rows one after another', () => {
 
 describe('codes', () => {
   // Rows of five in blocks of two: three blocks, the last one half empty.
-  const shared = {kind: 'quantized', rows: 2, columns: 5, blockSize: 2, scales: floats(1, 2, 3, 4, 5, 6), scaleType: 'float32'} as const;
-  const eight = {...shared, bits: 8, codes: bytes(128, 129, 130, 131, 132, 0, 1, 2, 3, 4, 5, 0)} as const;
-  const four = {...shared, bits: 4, codes: bytes(0x98, 0xba, 0x0c, 0x10, 0x32, 0x04)} as const;
+  const shared = {
+    kind: 'quantized',
+    rows: 2,
+    columns: 5,
+    blockSize: 2,
+    transposed: false,
+    scales: floats(1, 2, 3, 4, 5, 6),
+    scaleType: 'float32',
+  } as const;
+  const eight = {...shared, codeType: 'uint8', codes: bytes(128, 129, 130, 131, 132, 0, 1, 2, 3, 4, 5, 0)} as const;
+  const four = {...shared, codeType: 'uint4', codes: bytes(0x98, 0xba, 0x0c, 0x10, 0x32, 0x04)} as const;
 
   it.each<[string, WeightRows, number[]]>([
     ['8 bits, symmetric', eight, [0, 1, 4, 6, 12, -127 * 4, -126 * 4, -125 * 5, -124 * 5, -123 * 6]],

@@ -4,7 +4,15 @@ import {open} from 'node:fs/promises';
 
 import {FormatError, UnsupportedError} from '../errors.js';
 import {bfloat16ToFloat32, float16ToFloat32, float32ToFloat16} from '../import/numeric/float16.js';
-import type {DenseRows, QuantizedRows, StoredBytes, WeightRef, WeightRows, WeightType} from './weight_ref.js';
+import {
+  codeBits,
+  type DenseRows,
+  type QuantizedRows,
+  type StoredBytes,
+  type WeightRef,
+  type WeightRows,
+  type WeightType,
+} from './weight_ref.js';
 
 /**
  * Little-endian bytes, weightByteLength() of them. Throws FormatError (ERR_ONNX) for a file that ends too soon,
@@ -41,31 +49,51 @@ async function denseFloats({rows, columns, type, transposed, data}: DenseRows): 
 }
 
 async function dequantize(part: QuantizedRows): Promise<Float32Array> {
-  const {rows, columns, bits, blockSize, scaleType, zeroPoints} = part;
+  const {rows, columns, codeType, blockSize, transposed, scaleType, zeroPoints} = part;
+  const bits = codeBits(codeType);
   const blocks = Math.ceil(columns / blockSize);
   const codes = await readStored(part.codes);
   const scales = decode(await readStored(part.scales), scaleType);
   const zeroBytes = zeroPoints && (await readStored(zeroPoints.data));
   const zeroFloats = zeroPoints && zeroPoints.type !== 'codes' ? decode(zeroBytes!, zeroPoints.type) : undefined;
   const zeroRowBytes = Math.ceil((blocks * bits) / 8);
-  const codeAt = (bytes: Uint8Array, index: number): number =>
+  const bitsAt = (bytes: Uint8Array, index: number): number =>
     bits === 8 ? bytes[index]! : (bytes[index >> 1]! >> (4 * (index & 1))) & 15;
+  const middle = 2 ** (bits - 1);
+  const isSigned = codeType === 'int4' || codeType === 'int8';
+  // Signed codes as unsigned ones, whose zero point is the middle too.
+  const codeAt = (index: number): number => {
+    const found = bitsAt(codes, index);
+    return codeType === 'float8' ? e4m3ToFloat(found) : isSigned ? found ^ middle : found;
+  };
+  const numberOf = (row: number, block: number): number => (transposed ? block * rows + row : row * blocks + block);
   const zeroAt = (row: number, block: number): number => {
-    if (zeroFloats) return zeroFloats[row * blocks + block]!;
-    return zeroBytes ? codeAt(zeroBytes, (row * zeroRowBytes * 8) / bits + block) : 2 ** (bits - 1);
+    if (zeroFloats) return zeroFloats[numberOf(row, block)]!;
+    if (!zeroBytes) return codeType === 'float8' ? 0 : middle;
+    const zero = transposed ? zeroBytes[numberOf(row, block)]! : bitsAt(zeroBytes, (row * zeroRowBytes * 8) / bits + block);
+    return isSigned ? zero ^ middle : zero;
   };
   const values = new Float32Array(rows * columns);
   for (let row = 0; row < rows; row++) {
     for (let block = 0; block < blocks; block++) {
-      const scale = scales[row * blocks + block]!;
+      const scale = scales[numberOf(row, block)]!;
       const zero = zeroAt(row, block);
       const end = Math.min((block + 1) * blockSize, columns);
       for (let column = block * blockSize; column < end; column++) {
-        values[row * columns + column] = Math.fround(codeAt(codes, row * blocks * blockSize + column) - zero) * scale;
+        const code = codeAt(transposed ? column * rows + row : row * blocks * blockSize + column);
+        values[row * columns + column] = Math.fround(code - zero) * scale;
       }
     }
   }
   return values;
+}
+
+/** Four bits of exponent and three of mantissa, without infinities: IEEE-like but that 0x7f alone, with any sign, is not a number. */
+function e4m3ToFloat(bits: number): number {
+  const sign = bits & 0x80 ? -1 : 1;
+  const [exponent, mantissa] = [(bits >> 3) & 15, bits & 7];
+  if ((bits & 0x7f) === 0x7f) return Number.NaN;
+  return sign * (exponent === 0 ? (mantissa / 8) * 2 ** -6 : (1 + mantissa / 8) * 2 ** (exponent - 7));
 }
 
 async function readStored(stored: StoredBytes): Promise<Uint8Array> {

@@ -1,5 +1,7 @@
 /** How a weight of a lowered decoder is made from the files of its model: nothing is copied before it is needed. */
 
+import {type PackedFormat, packedBytes} from './packed_format.js';
+
 /** Types that weights are stored in, and made in: the decoder's hidden type for most, float32 for the rotary tables. */
 export type WeightType = 'float16' | 'bfloat16' | 'float32';
 
@@ -16,38 +18,46 @@ export interface DenseRows {
   readonly data: StoredBytes;
 }
 
+/** Codes of elements: int4 and int8 are two's complement, float8 is E4M3 without infinities. */
+export type CodeType = 'uint4' | 'int4' | 'uint8' | 'int8' | 'float8';
+
 /**
- * Codes in blocks along the columns, as com.microsoft MatMulNBits stores them: an element is
- * `(code - zeroPoint) * scale`, in float32.
+ * Codes in blocks along the columns, as com.microsoft MatMulNBits stores them, or as ONNX's DequantizeLinear takes them: an
+ * element is `(code - zeroPoint) * scale`, in float32.
  */
 export interface QuantizedRows {
   readonly kind: 'quantized';
   readonly rows: number;
   readonly columns: number;
-  readonly bits: 4 | 8;
-  /** Elements of a row that share a scale; a row's last block may have fewer, and is stored whole. */
+  readonly codeType: CodeType;
+  /** Elements of a row that share a scale; a row's last block may have fewer, and is stored whole. `columns`: all of a row. */
   readonly blockSize: number;
-  /** [rows, blocks, blockSize * bits / 8]; of two 4-bit codes in a byte the first has the low bits. */
+  /** Whether codes are stored as [columns, rows], scales and zero points as [blocks, rows]; blocks are whole then. */
+  readonly transposed: boolean;
+  /** [rows, blocks, blockSize] of code bits; of two 4-bit codes in a byte the first has the low bits. */
   readonly codes: StoredBytes;
   /** [rows, blocks]. */
   readonly scales: StoredBytes;
   readonly scaleType: WeightType;
   /**
-   * Floats [rows, blocks], or codes [rows, ceil(blocks * bits / 8)], packed as those of the elements. Without them the
-   * zero point is 2^(bits-1).
+   * Floats [rows, blocks]; or codes [rows, ceil(blocks * bits / 8)] of the same type, packed as those of the elements;
+   * transposed a byte each. Without them the zero point is the middle: 2^(bits-1) of unsigned codes, else 0.
    */
   readonly zeroPoints?: {readonly type: WeightType | 'codes'; readonly data: StoredBytes};
 }
 
 export type WeightRows = DenseRows | QuantizedRows;
 
-/** A tensor, row-major. */
+/** A tensor, row-major, or packed for kernels that take it quantized. */
 export interface WeightRef {
+  /** Of its elements: of packed ones once they are unpacked. */
   readonly type: WeightType;
   /** [outer, inner], or one size. */
   readonly shape: readonly number[];
   /** One after another; those of a vector have one column. */
   readonly rows: readonly WeightRows[];
+  /** How it lies in memory where it stays quantized: all of its rows are codes of this kind then. */
+  readonly packed?: PackedFormat;
 }
 
 /** Rows that no file holds. `bytes`: little-endian. */
@@ -61,32 +71,45 @@ export function elementBytes(type: WeightType): number {
   return ELEMENT_BYTES[type];
 }
 
+const CODE_BITS: Readonly<Record<CodeType, 4 | 8>> = {uint4: 4, int4: 4, uint8: 8, int8: 8, float8: 8};
+
+export function codeBits(type: CodeType): 4 | 8 {
+  return CODE_BITS[type];
+}
+
 export interface QuantizedLayout {
   rows: number;
   columns: number;
-  bits: 4 | 8;
+  codeType: CodeType;
   blockSize: number;
+  transposed: boolean;
   scaleType: WeightType;
   zeroType: WeightType | 'codes' | undefined;
 }
 
 /** Bytes that each part of QuantizedRows has. */
-export function quantizedLengths({rows, columns, bits, blockSize, scaleType, zeroType}: QuantizedLayout): {
+export function quantizedLengths({rows, columns, codeType, blockSize, transposed, scaleType, zeroType}: QuantizedLayout): {
   codes: number;
   scales: number;
   zeroPoints: number;
 } {
   const blocks = Math.ceil(columns / blockSize);
+  const bits = codeBits(codeType);
   return {
     codes: (rows * blocks * blockSize * bits) / 8,
     scales: rows * blocks * elementBytes(scaleType),
     zeroPoints:
-      zeroType === 'codes' ? rows * Math.ceil((blocks * bits) / 8) : zeroType === undefined ? 0 : rows * blocks * elementBytes(zeroType),
+      zeroType === 'codes'
+        ? rows * (transposed ? blocks : Math.ceil((blocks * bits) / 8))
+        : zeroType === undefined
+          ? 0
+          : rows * blocks * elementBytes(zeroType),
   };
 }
 
 /** Bytes of the tensor, once made. */
-export function weightByteLength({shape, type}: WeightRef): number {
+export function weightByteLength({shape, type, packed}: WeightRef): number {
+  if (packed !== undefined) return packedBytes(packed, shape[0]!, shape[1]!);
   return shape.reduce((product, size) => product * size, 1) * elementBytes(type);
 }
 

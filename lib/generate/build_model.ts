@@ -29,6 +29,8 @@ export interface BuildModelOptions {
   maxBatch?: number;
   /** As of `loadModel`. Default false. */
   deterministic?: boolean;
+  /** As of `loadModel`, which then takes it from the folder. Default false. */
+  dequantize?: boolean;
   signal?: AbortSignal;
   /** Phase 'build', in engines; nothing where all are in the cache. */
   onProgress?: OnProgress;
@@ -53,6 +55,7 @@ const OPTIONS: readonly (keyof BuildModelOptions)[] = [
   'maxContext',
   'maxBatch',
   'deterministic',
+  'dequantize',
   'signal',
   'onProgress',
 ];
@@ -65,7 +68,7 @@ const OPTIONS: readonly (keyof BuildModelOptions)[] = [
 export async function buildModel(source: string, options: BuildModelOptions = {}): Promise<BuildModelResult> {
   if (typeof source !== 'string' || source === '') throw new OptionError('source', 'the path of a folder or an ONNX file', source);
   check(options);
-  const {output, device = 0, type, maxBatch = DEFAULT_MAX_BATCH, deterministic = false, signal, onProgress} = options;
+  const {output, device = 0, type, maxBatch = DEFAULT_MAX_BATCH, deterministic = false, dequantize = false, signal, onProgress} = options;
   throwIfAborted(signal);
   const start = performance.now();
   const {modelPath, folder: modelFolder, config} = await openModelFolder(source);
@@ -81,7 +84,17 @@ export async function buildModel(source: string, options: BuildModelOptions = {}
     replaceable: {what: "a decoder's engine folder, to replace it", test: isDecoderFolder},
   };
   const prepare = (plans?: string) =>
-    prepareDecoder(modelPath, {device: environment.device, type, maxContext, maxBatch, deterministic, output: plans, signal, onProgress});
+    prepareDecoder(modelPath, {
+      device: environment.device,
+      type,
+      maxContext,
+      maxBatch,
+      deterministic,
+      dequantize,
+      output: plans,
+      signal,
+      onProgress,
+    });
   const result = (plans: PartPlans): BuildModelResult => ({
     folder: output && resolve(output),
     parts: [...plans].map(([name, ranges]) => ({name, ranges: Object.keys(ranges)})),
@@ -95,7 +108,7 @@ export async function buildModel(source: string, options: BuildModelOptions = {}
   let built: PartPlans = new Map();
   await writeFolder(output, target, async (folder) => {
     const {index, plans} = await prepare(folder);
-    await writeDecoderFolder(folder, resolve(output), {modelPath, index, plans, maxContext, maxBatch, deterministic});
+    await writeDecoderFolder(folder, resolve(output), {modelPath, index, plans, maxContext, maxBatch, deterministic, dequantize});
     built = plans;
   });
   return result(built);

@@ -14,16 +14,18 @@ export interface ModelOptions {
   maxContext?: number;
   maxBatch?: number;
   deterministic?: boolean;
+  dequantize?: boolean;
   kvCacheType?: KvCacheType;
 }
 
 /** Throws OptionError. */
-export function checkModelOptions({device, type, maxContext, maxBatch, deterministic, kvCacheType}: ModelOptions): void {
+export function checkModelOptions({device, type, maxContext, maxBatch, deterministic, dequantize, kvCacheType}: ModelOptions): void {
   if (device !== undefined) integer('device', device, {min: 0, max: 1023});
   if (type !== undefined) oneOf('type', type, ['float16', 'bfloat16']);
   if (maxContext !== undefined) integer('maxContext', maxContext, {min: 1});
   if (maxBatch !== undefined) integer('maxBatch', maxBatch, {min: 1});
   if (deterministic !== undefined) boolean('deterministic', deterministic);
+  if (dequantize !== undefined) boolean('dequantize', dequantize);
   if (kvCacheType !== undefined) oneOf('kvCacheType', kvCacheType, KV_CACHE_TYPES);
 }
 

@@ -33,6 +33,11 @@ export interface LoadOptions {
   device?: number;
   /** What TensorRT computes in. Default: bfloat16 where the model's weights are, else float16. */
   type?: 'float16' | 'bfloat16';
+  /**
+   * On TensorRT: weights of 8 and 4 bits become floats of `type` when they are loaded, which takes two to four times the memory
+   * and time of each step, to compare with. Default false: they stay as they are stored, but for forms that no kernel takes.
+   */
+  dequantize?: boolean;
   /** Tokens a sequence may hold, prompt and reply together. Default: what the model was trained for, at most 8192. */
   maxContext?: number;
   /** Requests that run at once; further ones wait. Default 8. */
@@ -83,7 +88,7 @@ export interface LoadOptions {
 const PREFILL_CHUNK = 128;
 
 /** Options that mean nothing to the other backend. */
-const OPTIONS_OF = {cpu: ['threads', 'accuracyLevel'], tensorrt: ['device', 'type', 'placement', 'offloadFolder']} as const;
+const OPTIONS_OF = {cpu: ['threads', 'accuracyLevel'], tensorrt: ['device', 'type', 'dequantize', 'placement', 'offloadFolder']} as const;
 
 /** What a language model is made of. */
 export interface OpenedModel {
@@ -134,10 +139,10 @@ export async function openModel(source: string, options: LoadOptions, found?: ()
   found?.();
   const tokenizer = await loadTokenizer(folder);
   throwIfAborted(signal);
-  const {maxBatch = DEFAULT_MAX_BATCH, deterministic = false} = options;
+  const {maxBatch = DEFAULT_MAX_BATCH, deterministic = false, dequantize = false} = options;
   const limits = engines
     ? checkLimits(engines.manifest, options)
-    : {maxContext: contextLimit(config, options.maxContext), maxBatch, deterministic};
+    : {maxContext: contextLimit(config, options.maxContext), maxBatch, deterministic, dequantize};
   const name = options.name ?? basename(folder);
   return {
     name,
@@ -191,7 +196,7 @@ function checkOptions(options: LoadOptions): void {
 
 async function loadBackend(
   modelPath: string,
-  {deterministic, ...limits}: ModelLimits & {deterministic: boolean},
+  {deterministic, dequantize, ...limits}: ModelLimits & {deterministic: boolean; dequantize: boolean},
   engines: DecoderFolder | undefined,
   options: LoadOptions,
 ): Promise<Backend> {
@@ -217,6 +222,7 @@ async function loadBackend(
           ...limits,
           type,
           deterministic,
+          dequantize,
           placement,
           offloadFolder,
           signal,

@@ -6,6 +6,7 @@ import {pageBytes} from '../backend/tensorrt/cache_pages.js';
 import {checkLimits, type DecoderFolder, findDecoderFolder, planFolder} from '../backend/tensorrt/decoder_manifest.js';
 import {stepLimits} from '../backend/tensorrt/step_limits.js';
 import type {LoweredDecoder} from '../decoder/lowered_decoder.js';
+import {type QuantizedWeights, quantizedWeights} from '../decoder/quantized_weights.js';
 import {readManifest} from '../engine/manifest.js';
 import {OptionError, throwIfAborted} from '../errors.js';
 import {abortSignal, boolean, callback, noOthers, object} from '../options.js';
@@ -75,6 +76,8 @@ export interface ModelPlan {
   layers: number;
   maxContext: number;
   maxBatch: number;
+  /** What stays as the files quantize it, and what does not. */
+  quantized: QuantizedWeights;
   /** In the order they run. */
   blocks: PlannedBlock[];
   /** Bytes of the GPU. */
@@ -116,6 +119,7 @@ const OPTIONS: readonly (keyof PlanModelOptions)[] = [
   'maxContext',
   'maxBatch',
   'deterministic',
+  'dequantize',
   'placement',
   'offloadFolder',
   'model',
@@ -144,16 +148,17 @@ export async function planModel(source: string, options: PlanModelOptions = {}):
     throw new OptionError('model', "left out where the source is not a decoder's engine folder", options.model);
   }
   const {modelPath, config} = await openModelFolder(engines === undefined ? source : (options.model ?? engines.modelPath));
-  const {maxContext, maxBatch, deterministic} = engines
+  const {maxContext, maxBatch, deterministic, dequantize} = engines
     ? checkLimits(engines.manifest, options)
     : {
         maxContext: contextLimit(config, options.maxContext),
         maxBatch: options.maxBatch ?? DEFAULT_MAX_BATCH,
         deterministic: options.deterministic ?? false,
+        dequantize: options.dequantize ?? false,
       };
   // Not before it is needed: what lowers is much to load.
   const {lowerModel} = await import('../backend/tensorrt/prepare.js');
-  const lowered = await lowerModel(modelPath, {maxContext, type: options.type, signal});
+  const lowered = await lowerModel(modelPath, {maxContext, type: options.type, dequantize, signal});
   const scratchBytes = engines && (await scratchOf(engines));
   const described = await planningMachine({...options, ...checked});
   throwIfAborted(signal);
@@ -179,6 +184,7 @@ export async function planModel(source: string, options: PlanModelOptions = {}):
     layers: lowered.shape.layers,
     maxContext,
     maxBatch,
+    quantized: quantizedWeights(lowered),
     blocks: blocksOf(demand.weights, memory),
     gpu: {
       ...machine.gpu,

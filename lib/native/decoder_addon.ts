@@ -14,15 +14,17 @@ export type NativePiece =
   | {
       form: 'quantized';
       rows: number;
-      /** [rows, blocks, blockSize * bits / 8]. */
+      /** [rows, blocks, blockSize] of code bits; transposed [columns, rows]. */
       values: NativeSource;
-      bits: 4 | 8;
+      codes: 'uint4' | 'int4' | 'uint8' | 'int8' | 'float8';
+      /** The matrix's columns, or more: a row has one scale. */
       blockSize: number;
+      transposed: boolean;
+      /** [rows, blocks]; transposed [blocks, rows]. */
       scales: NativeSource;
       scaleType: NativeFloatType;
-      /** Packed codes, or numbers of a type; left out: `zeroPoint` everywhere. */
+      /** Packed codes, transposed a byte each, or numbers of a type; left out: the middle of the codes everywhere. */
       zeroPoints?: {type: NativeFloatType | 'codes'; values: NativeSource};
-      zeroPoint: number;
     };
 
 /** Dense and row-major; a vector has one column, and as many rows as elements. */
@@ -31,6 +33,14 @@ export interface NativeMatrix {
   type: NativeFloatType;
   columns: number;
   pieces: readonly NativePiece[];
+  /** Where it stays quantized for kernels that take it so: `bytes` is how large it is packed, so that no two opinions go unnoticed. */
+  packed?: {
+    codes: 'uint4' | 'uint8' | 'float8';
+    offsets: 'middle' | 'codes' | 'floating';
+    block: number;
+    gated: boolean;
+    bytes: number;
+  };
 }
 
 /** Where the weights of a run are between steps. */

@@ -1,7 +1,9 @@
 import {expect, it} from 'vitest';
-
+import {randomTensors, tinyConfig} from '../../test/support/random_checkpoint.js';
 import {tinyLoweredDecoder} from '../../test/support/tiny_lowered_decoder.js';
+import {lowerDecoder} from '../decoder/lower_decoder.js';
 import {weightByteLength} from '../decoder/weight_ref.js';
+import {buildDecoder} from '../import/graph/decoder.js';
 import {decoderWeights} from './decoder_weights.js';
 
 it('weighs each run by what it alone takes', async () => {
@@ -31,4 +33,20 @@ it('reads in a step all of a layer and of the head, and rows of tables', async (
   expect(layer!.readBytes).toBeGreaterThanOrEqual(bytes(1));
   expect(epilogue!.readBytes).toBeGreaterThanOrEqual(bytes(3));
   expect(epilogue!.readBytes - bytes(3)).toBeLessThan(256 * used(3).length);
+});
+
+it('counts weights that stay quantized as they are packed, and what prompts unpack of them', async () => {
+  const config = tinyConfig({hiddenSize: 128, intermediateSize: 256, headDim: 64});
+  const model = buildDecoder(config, randomTensors(config, {type: () => 'Q4_0'}), {dtype: 'fp16'});
+  const [quantized, dense] = await Promise.all([lowerDecoder(model), lowerDecoder(model, {dequantize: true})]);
+  const layers = [quantized, dense].map((lowered) => decoderWeights(lowered).runs[1]!);
+  const [packed, floats] = layers as [(typeof layers)[0], (typeof layers)[0]];
+  // 4.5 bits an element and not 16, beside norms of halves.
+  expect(packed.bytes / floats.bytes).toBeLessThan(4.7 / 16);
+  expect(packed.readBytes).toBe(packed.bytes);
+  expect(packed.elements).toBe(floats.elements);
+  // Of gates and ups, the largest.
+  expect(packed.unpackedBytes).toBe(512 * 128 * 2);
+  expect(floats.unpackedBytes).toBe(0);
+  expect(packed.storedBytes).toBe(floats.storedBytes);
 });

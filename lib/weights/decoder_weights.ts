@@ -1,6 +1,7 @@
 /** What the weights of a decoder's runs weigh: the units that are placed in VRAM, RAM or on disk. */
 
 import type {DecoderIndex, DecoderPart, Execution} from '../decoder/lowered_decoder.js';
+import {passingBytes} from '../decoder/packed_format.js';
 import {type StoredBytes, type WeightRef, type WeightRows, weightByteLength} from '../decoder/weight_ref.js';
 
 export interface RunWeights {
@@ -15,6 +16,9 @@ export interface RunWeights {
   own: readonly OwnWeight[];
   /** Bytes of them, as they lie in memory. */
   bytes: number;
+  /** Elements of its matrices, and bytes of the largest of those that are packed, once it is not: prompts' products take it so. */
+  elements: number;
+  unpackedBytes: number;
   /** Bytes of them in the model's files, where they may be quantized. */
   storedBytes: number;
   /** Bytes of VRAM that making the largest of them from what is stored takes; 0 if all are stored as they are wanted. */
@@ -57,6 +61,8 @@ export function decoderWeights({parts, sequence, weights}: DecoderIndex): Decode
       ...(execution.layer === undefined ? {} : {layer: execution.layer}),
       own: own.map((weight) => ({weight, bytes: size([weight], weightByteLength), storedBytes: size([weight], storedBytes)})),
       bytes: size(own, weightByteLength),
+      elements: own.reduce((sum, weight) => sum + elementsOf(weights[weight]!), 0),
+      unpackedBytes: Math.max(0, ...own.map((weight) => unpackedBytes(weights[weight]!))),
       storedBytes: size(own, storedBytes),
       stagingBytes: Math.max(0, ...own.map((weight) => stagingBytes(weights[weight]!))),
       readBytes: size(readInStep(kind, execution), (weight) => weightByteLength(weight)),
@@ -64,6 +70,14 @@ export function decoderWeights({parts, sequence, weights}: DecoderIndex): Decode
   });
   const shared = [...users].flatMap(([weight, count]) => (count > 1 ? [weight] : []));
   return {runs, sharedBytes: size(shared, weightByteLength)};
+}
+
+function elementsOf({shape}: WeightRef): number {
+  return shape.length === 2 ? shape[0]! * shape[1]! : 0;
+}
+
+function unpackedBytes({packed, ...weight}: WeightRef): number {
+  return packed === undefined ? 0 : weightByteLength(weight);
 }
 
 /** Of embeddings and of tables of rotations a step reads a row. */
@@ -77,9 +91,10 @@ function storedBytes({rows}: WeightRef): number {
 }
 
 /** As native/weights reads pieces that need conversion: each whole, its parts aligned. */
-function stagingBytes({type, rows}: WeightRef): number {
+function stagingBytes({type, rows, packed}: WeightRef): number {
   const converted = rows.filter((part) => part.kind === 'quantized' || part.transposed || part.type !== type);
-  return Math.max(0, ...converted.map((part) => partsOf(part).reduce((sum, stored) => sum + aligned(sizeOf(stored)), 0)));
+  const passing = (part: WeightRows) => (part.kind === 'quantized' && packed === undefined ? passingBytes(part) : 0);
+  return Math.max(0, ...converted.map((part) => partsOf(part).reduce((sum, stored) => sum + aligned(sizeOf(stored)), passing(part))));
 }
 
 function partsOf(part: WeightRows): StoredBytes[] {

@@ -16,6 +16,8 @@ function decoder(layers: number, bytes: (layer: number) => number = () => 10 * M
     kind,
     ...(kind === 'block' ? {layer: index - 1} : {}),
     bytes: size,
+    elements: size / 2,
+    unpackedBytes: 0,
     storedBytes: stagingBytes === 0 ? size : size / 4,
     stagingBytes,
     readBytes: size,

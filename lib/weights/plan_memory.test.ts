@@ -32,6 +32,8 @@ const run = (index: number, kind: RunWeights['kind'], bytes: number): RunWeights
   kind,
   own: [],
   bytes,
+  elements: bytes / 2,
+  unpackedBytes: 0,
   storedBytes: bytes,
   stagingBytes: 0,
   readBytes: bytes,

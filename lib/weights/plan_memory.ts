@@ -72,10 +72,10 @@ export function planMemory(demand: MemoryDemand): MemoryPlan {
 
 /**
  * Bytes that the engines of prompts compute in, as if a layer kept all that it computes of the longest piece; TensorRT
- * uses memory again, and takes some for its kernels.
+ * uses memory again, and takes some for its kernels. `unpackedBytes`: of the largest weight that is made floats for a product.
  */
-export function estimatedScratchBytes(layerOutputs: number, {prefillRows}: StepLimits): number {
-  return layerOutputs * prefillRows * 2;
+export function estimatedScratchBytes(layerOutputs: number, {prefillRows}: StepLimits, unpackedBytes: number): number {
+  return layerOutputs * prefillRows * 2 + unpackedBytes;
 }
 
 /** Whether so little is there because the user said so. */
@@ -90,7 +90,7 @@ function planned(demand: MemoryDemand): MemoryPlan {
   const wanted = maxBatch * pagesPerSequence;
   const taken = {
     steps: stepBytes(shape, steps, pagesPerSequence),
-    scratch: mappedBytes(demand.scratchBytes ?? estimatedScratchBytes(outputsOf(shape, weights), steps)),
+    scratch: mappedBytes(demand.scratchBytes ?? estimatedScratchBytes(outputsOf(shape, weights), steps, unpackedBytesOf(weights))),
   };
   const runtime = Math.min(RUNTIME_BYTES, free.gpuBytes * RUNTIME_SHARE);
   const reserved = Math.max(Math.min(RESERVED, free.gpuBytes * RESERVED_SHARE), taken.steps + taken.scratch + runtime);
@@ -158,5 +158,9 @@ function largestContext(asked: number, pageSize: number, fits: (maxContext: numb
 
 /** Elements that the products of a layer give for a row, as its weights tell: each has at least the hidden size of columns. */
 function outputsOf({hiddenSize}: DecoderShape, {runs}: DecoderWeights): number {
-  return Math.max(0, ...runs.map(({kind, bytes}) => (kind === 'block' ? bytes / 2 / hiddenSize : 0)));
+  return Math.max(0, ...runs.map(({kind, elements}) => (kind === 'block' ? elements / hiddenSize : 0)));
+}
+
+function unpackedBytesOf({runs}: DecoderWeights): number {
+  return Math.max(0, ...runs.map(({kind, unpackedBytes}) => (kind === 'block' ? unpackedBytes : 0)));
 }

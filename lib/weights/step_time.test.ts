@@ -12,6 +12,8 @@ const run = (index: number, kind: RunWeights['kind'], bytes: number, storedBytes
   kind,
   own: [],
   bytes,
+  elements: bytes / 2,
+  unpackedBytes: 0,
   storedBytes,
   stagingBytes: storedBytes === bytes ? 0 : storedBytes,
   readBytes: kind === 'prologue' ? 0 : bytes,

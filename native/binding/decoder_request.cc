@@ -3,6 +3,7 @@
 #include <memory>
 #include <stdexcept>
 
+#include "../tensorrt/plugins/packed_matrix.h"
 #include "build_request.h"
 #include "unwrap.h"
 
@@ -48,6 +49,15 @@ weights::Source sourceOf(const Napi::Object& object) {
   return source;
 }
 
+weights::StoredCodes storedCodes(const std::string& name) {
+  if (name == "uint4") return weights::StoredCodes::uint4;
+  if (name == "int4") return weights::StoredCodes::int4;
+  if (name == "uint8") return weights::StoredCodes::uint8;
+  if (name == "int8") return weights::StoredCodes::int8;
+  if (name == "float8") return weights::StoredCodes::float8;
+  throw std::invalid_argument("codes are 'uint4', 'int4', 'uint8', 'int8' or 'float8'");
+}
+
 weights::Piece pieceOf(const Napi::Object& object) {
   weights::Piece piece;
   piece.rows = static_cast<std::int64_t>(byteCount(object.Get("rows")));
@@ -60,15 +70,22 @@ weights::Piece pieceOf(const Napi::Object& object) {
   }
   piece.form = weights::Form::quantized;
   piece.stored = elementType(textOf(object, "scaleType"));
-  piece.bits = integerOf(object, "bits");
-  piece.block = integerOf(object, "blockSize");
+  piece.codes = storedCodes(textOf(object, "codes"));
+  piece.block = static_cast<std::int64_t>(byteCount(object.Get("blockSize")));
+  piece.otherWay = object.Get("transposed").ToBoolean();
   piece.scales = sourceOf(objectOf(object, "scales"));
-  piece.zeroPoint = integerOf(object, "zeroPoint");
   if (object.Get("zeroPoints").IsUndefined()) return piece;
   const Napi::Object zeroPoints = objectOf(object, "zeroPoints");
   piece.zeroPoints = sourceOf(objectOf(zeroPoints, "values"));
   if (const std::string type = textOf(zeroPoints, "type"); type != "codes") piece.zeroPointType = elementType(type);
   return piece;
+}
+
+kernels::QuantizedFormat formatOf(const Napi::Object& object) {
+  return {.codes = tensorrt::plugins::codeTypeNamed(textOf(object, "codes")),
+          .offsets = tensorrt::plugins::offsetsNamed(textOf(object, "offsets")),
+          .block = integerOf(object, "block"),
+          .gated = object.Get("gated").ToBoolean() ? 1 : 0};
 }
 
 weights::Matrix matrixOf(const Napi::Object& object) {
@@ -77,6 +94,15 @@ weights::Matrix matrixOf(const Napi::Object& object) {
                          .columns = static_cast<std::int64_t>(byteCount(object.Get("columns"))),
                          .pieces = {}};
   forEach(object, "pieces", [&](const Napi::Object& piece) { matrix.pieces.push_back(pieceOf(piece)); });
+  if (!object.Get("packed").IsUndefined()) {
+    const Napi::Object packed = objectOf(object, "packed");
+    matrix.packed = formatOf(packed);
+    // Plans were built for as many: both sides must lay it out alike.
+    if (matrix.bytes() != byteCount(packed.Get("bytes")))
+      throw std::invalid_argument(matrix.name + ": is packed in " + std::to_string(matrix.bytes()) + " bytes, not " +
+                                  std::to_string(byteCount(packed.Get("bytes"))));
+  }
+  weights::check(matrix);
   return matrix;
 }
 

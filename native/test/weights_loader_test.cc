@@ -103,19 +103,17 @@ TEST(weights_are_brought_into_the_form_that_is_wanted) {
   transposed.stored = ElementType::float32;
   weights::Piece cast = plain(all(file, 12, 12), 1);
   cast.stored = ElementType::float32;
-  weights::Piece codes = plain(all(folder.write("codes", {"\x21\x03", 2}), 2), 1);
+  weights::Piece codes = plain(all(folder.write("codes", {"\xA9\x0B", 2}), 2), 1);
   codes.form = weights::Form::quantized;
   codes.stored = ElementType::float32;
-  codes.bits = 4;
   codes.block = 2;
   codes.scales = all(file, 8, 0);
-  codes.zeroPoint = 1;
   matrix.pieces = {transposed, cast, codes};
   const auto store = load(test::memory(), {matrix});
   CHECK(read<std::uint16_t>(*store, 0, 12) ==
         std::vector<std::uint16_t>({0x3C00, 0x4200, 0x4500, 0x4000, 0x4400, 0x4600, 0x4400, 0x4500, 0x4600,
-                                    // (1 - 1) * 1, (2 - 1) * 1, (3 - 1) * 2
-                                    0, 0x3C00, 0x4400}));
+                                    // (9 - 8) * 1, (10 - 8) * 1, (11 - 8) * 2
+                                    0x3C00, 0x4000, 0x4600}));
 }
 
 TEST(weights_that_cannot_be_read_are_an_error_and_leave_nothing) {

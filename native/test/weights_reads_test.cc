@@ -156,7 +156,6 @@ TEST(quantized_weights_come_from_disk_as_they_come_to_stay) {
   weights::Piece piece;
   piece.form = weights::Form::quantized;
   piece.rows = 8;
-  piece.bits = 4;
   piece.block = 16;
   piece.values = {.path = folder.write("codes", codes), .offset = 0, .bytes = codes.size(), .inlined = nullptr};
   piece.scales = {.path = {}, .offset = 0, .bytes = scales->size(), .inlined = scales};

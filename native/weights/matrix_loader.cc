@@ -48,6 +48,7 @@ MatrixLoader::MatrixLoader(const tensorrt::DeviceMemory& memory, const kernels::
 }
 
 void MatrixLoader::toDevice(const Matrix& matrix, CUdeviceptr to) {
+  if (matrix.packed) return pack(matrix, to);
   for (const Piece& piece : matrix.pieces) {
     if (readyAsStored(matrix, piece)) {
       copyToDevice(piece.values, to);
@@ -59,6 +60,11 @@ void MatrixLoader::toDevice(const Matrix& matrix, CUdeviceptr to) {
 }
 
 void MatrixLoader::toHost(const Matrix& matrix, const HostBlock& to, std::uint64_t offset) {
+  if (matrix.packed) {
+    const cuda::DeviceBlock made = memory_.device->allocate(static_cast<std::size_t>(matrix.bytes()), stream_);
+    pack(matrix, made.address());
+    return weights::copyToHost(stream_, to, offset, made.address(), matrix.bytes());
+  }
   for (const Piece& piece : matrix.pieces) {
     const std::uint64_t bytes = bytesOf(matrix, piece);
     if (readyAsStored(matrix, piece)) {
@@ -72,13 +78,24 @@ void MatrixLoader::toHost(const Matrix& matrix, const HostBlock& to, std::uint64
   }
 }
 
+void MatrixLoader::pack(const Matrix& matrix, CUdeviceptr to) {
+  clear(stream_, matrix, to);
+  for (const Piece& piece : matrix.pieces) convert(matrix, piece, to);
+}
+
 void MatrixLoader::convert(const Matrix& matrix, const Piece& piece, CUdeviceptr to) {
   // They go back to the pool in the order of the stream.
   const cuda::DeviceBlock values = staged(piece.values);
   const cuda::DeviceBlock scales = staged(piece.scales);
   const cuda::DeviceBlock zeroPoints = staged(piece.zeroPoints);
+  const auto bytes = static_cast<std::size_t>(passingBytes(matrix, piece));
+  const cuda::DeviceBlock passing = bytes == 0 ? cuda::DeviceBlock() : memory_.device->allocate(bytes, stream_);
   convertPiece(kernels_, stream_, matrix, piece,
-               {.values = values.address(), .scales = scales.address(), .zeroPoints = zeroPoints.address()}, to);
+               {.values = values.address(),
+                .scales = scales.address(),
+                .zeroPoints = zeroPoints.address(),
+                .passing = passing.address()},
+               to);
 }
 
 cuda::DeviceBlock MatrixLoader::staged(const Source& source) {

@@ -45,6 +45,7 @@ class MatrixLoader {
     bool used = false;
   };
 
+  void pack(const Matrix& matrix, CUdeviceptr to);
   void convert(const Matrix& matrix, const Piece& piece, CUdeviceptr to);
   cuda::DeviceBlock staged(const Source& source);
   void copyToDevice(const Source& source, CUdeviceptr to);

@@ -68,6 +68,13 @@ void add(Digest& digest, const Source& source) {
   digest.add(status.st_mtim.tv_nsec);
 }
 
+void add(Digest& digest, const kernels::QuantizedFormat& format) {
+  digest.add(format.codes);
+  digest.add(format.offsets);
+  digest.add(format.block);
+  digest.add(format.gated);
+}
+
 }  // namespace
 
 std::uint64_t offloadBytes(const BlockLayout& layout) noexcept {
@@ -76,21 +83,23 @@ std::uint64_t offloadBytes(const BlockLayout& layout) noexcept {
 
 std::string offloadPath(const std::string& folder, std::span<const Matrix> matrices, const BlockLayout& layout) {
   Digest digest;
-  // Of the layout and of this list.
-  digest.add(1);
+  // Of the layout, of the packed form and of this list.
+  digest.add(2);
   for (const PlacedWeight& placed : layout.weights) {
     const Matrix& matrix = matrices[placed.weight];
     digest.add(placed.offset);
     digest.add(matrix.type);
     digest.add(matrix.columns);
+    digest.add(matrix.packed.has_value());
+    if (matrix.packed) add(digest, *matrix.packed);
     for (const Piece& piece : matrix.pieces) {
       digest.add(piece.form);
       digest.add(piece.stored);
       digest.add(piece.rows);
-      digest.add(piece.bits);
+      digest.add(piece.codes);
       digest.add(piece.block);
+      digest.add(piece.otherWay);
       digest.add(piece.zeroPointType ? static_cast<int>(*piece.zeroPointType) : -1);
-      digest.add(piece.zeroPoint);
       for (const Source* source : {&piece.values, &piece.scales, &piece.zeroPoints}) add(digest, *source);
     }
   }

@@ -246,13 +246,16 @@ bool Prefetcher::queueRead(const StreamedBlock& block) {
         const CUdeviceptr to = (copy->staged ? staging_ : block.address) + copy->to;
         cuda::check(cuda::driver().cuMemcpyHtoDAsync(to, bytes->data() + copy->from, copy->bytes, stream_.handle()),
                     "cuMemcpyHtoDAsync", stream_.name());
+      } else if (const auto* clearing = std::get_if<Clearing>(&step)) {
+        clear(stream_, *clearing->matrix, block.address + clearing->at);
       } else {
         const Conversion& conversion = std::get<Conversion>(step);
         const Piece& piece = *conversion.piece;
         convertPiece(*kernels_, stream_, *conversion.matrix, piece,
                      {.values = staging_ + conversion.values,
                       .scales = piece.scales.bytes > 0 ? staging_ + conversion.scales : 0,
-                      .zeroPoints = piece.zeroPoints.bytes > 0 ? staging_ + conversion.zeroPoints : 0},
+                      .zeroPoints = piece.zeroPoints.bytes > 0 ? staging_ + conversion.zeroPoints : 0,
+                      .passing = staging_ + conversion.passing},
                      block.address + conversion.out);
       }
     }

@@ -1,6 +1,7 @@
 #include "read_plan.h"
 
 #include <algorithm>
+#include <set>
 #include <tuple>
 
 #include "convert_piece.h"
@@ -34,11 +35,15 @@ class Planner {
     add(piece.values, true, 0);
     add(piece.scales, true, scales);
     add(piece.zeroPoints, true, zeroPoints);
-    plan_.stagingBytes = std::max(plan_.stagingBytes, zeroPoints + aligned(piece.zeroPoints.bytes));
+    const std::uint64_t passing = zeroPoints + aligned(piece.zeroPoints.bytes);
+    plan_.stagingBytes = std::max(plan_.stagingBytes, passing + passingBytes(*placed.matrix, piece));
     // A piece without bytes is none.
-    if (!plan_.chunks.empty())
-      plan_.chunks.back().steps.emplace_back(
-          Conversion{placed.matrix, placed.piece, 0, scales, zeroPoints, placed.offset});
+    if (plan_.chunks.empty()) return;
+    auto& steps = plan_.chunks.back().steps;
+    // Pieces come in the order of their files: any may be the first.
+    if (placed.matrix->packed && cleared_.insert(placed.matrix).second)
+      steps.emplace_back(Clearing{placed.matrix, placed.offset});
+    steps.emplace_back(Conversion{placed.matrix, placed.piece, 0, scales, zeroPoints, passing, placed.offset});
   }
 
   void add(const Source& source, bool staged, std::uint64_t to) {
@@ -69,6 +74,7 @@ class Planner {
   }
 
   const std::size_t chunkBytes_;
+  std::set<const Matrix*> cleared_;
   ReadPlan plan_;
 };
 
@@ -78,11 +84,8 @@ ReadPlan planReads(std::span<const Matrix> matrices, const BlockLayout& layout, 
   std::vector<PlacedPiece> pieces;
   for (const PlacedWeight& placed : layout.weights) {
     const Matrix& matrix = matrices[placed.weight];
-    std::uint64_t offset = placed.offset;
-    for (const Piece& piece : matrix.pieces) {
-      pieces.push_back({&matrix, &piece, offset});
-      offset += static_cast<std::uint64_t>(piece.rows * matrix.columns) * elementBytes(matrix.type);
-    }
+    for (const Piece& piece : matrix.pieces)
+      pieces.push_back({&matrix, &piece, placed.offset + (matrix.packed ? 0 : matrix.offset(piece))});
   }
   std::ranges::stable_sort(
       pieces, {}, [](const PlacedPiece& each) { return std::tie(each.piece->values.path, each.piece->values.offset); });

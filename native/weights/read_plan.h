@@ -32,8 +32,16 @@ struct Conversion {
   std::uint64_t values;
   std::uint64_t scales;
   std::uint64_t zeroPoints;
-  // Offset in the place.
+  std::uint64_t passing;
+  // Offset in the place; as convertPiece() takes it.
   std::uint64_t out;
+};
+
+// Of memory for a packed matrix.
+struct Clearing {
+  const Matrix* matrix;
+  // Offset in the place.
+  std::uint64_t at;
 };
 
 // A read, and what is done with what was read.
@@ -43,7 +51,7 @@ struct ReadChunk {
   std::size_t bytes = 0;
   // Instead of a file.
   std::shared_ptr<const std::vector<std::byte>> inlined;
-  std::vector<std::variant<ChunkCopy, Conversion>> steps;
+  std::vector<std::variant<ChunkCopy, Clearing, Conversion>> steps;
 };
 
 struct ReadPlan {

@@ -139,6 +139,7 @@ describe('refuses', () => {
     [{maxContext: 201}, 'maxContext must be at most 200, which the engines were built for'],
     [{maxBatch: 5}, 'maxBatch must be at most 4, which the engines were built for'],
     [{type: 'float16'}, 'type must be left out'],
+    [{dequantize: true}, 'dequantize must be left out or false with engines that were built so'],
   ])('%j', async (options, message) => {
     await expect(load(engines(), options)).rejects.toThrow(message);
   });

@@ -67,6 +67,8 @@ it.each<[keyof LoadOptions, LoadOptions]>([
   ['device', {backend: 'cpu', device: 0}],
   ['type', {backend: 'cpu', type: 'float16'}],
   ['type', {type: 'float32' as never}],
+  ['dequantize', {dequantize: 'fp16' as never}],
+  ['dequantize', {backend: 'cpu', dequantize: true}],
   ['deterministic', {deterministic: 1 as never}],
   ['deterministic', {backend: 'cpu', deterministic: 'yes' as never}],
   ['kvCacheType', {kvCacheType: 'fp4' as never}],

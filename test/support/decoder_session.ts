@@ -16,7 +16,9 @@ export class DecoderSession implements AsyncDisposable {
 
   /** Takes the model by its contract: input_ids, attention_mask, position_ids where it has them, past_key_values.N. */
   static async create(model: Model, cacheDims: readonly [kvHeads: number, headSize: number]): Promise<DecoderSession> {
-    const options: ort.InferenceSession.SessionOptions = {intraOpNumThreads: 2, logSeverityLevel: 3};
+    // Codes become floats for products, whose other factor is not rounded to 8 bits.
+    const extra = {session: {disable_quant_qdq: '1'}};
+    const options: ort.InferenceSession.SessionOptions = {intraOpNumThreads: 2, logSeverityLevel: 3, extra};
     const session = model.path
       ? await ort.InferenceSession.create(model.path, options)
       : await ort.InferenceSession.create(await serialize(model), options);

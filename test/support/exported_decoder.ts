@@ -14,6 +14,13 @@ export interface ExportOptions {
   style: 'genai' | 'plain';
   /** Products of the blocks in MatMulNBits, 4 bits with zero points. genai alone. */
   quantized?: boolean;
+  /** Block size of `quantized`. Default 16; then also without zero points. */
+  blockSize?: number;
+  /** Products of the blocks and the embedding of codes that DequantizeLinear takes. */
+  dequantized?: DequantizedOptions;
+  /** Elements of hidden rows, and between the products of an MLP. Default 32 and 48. */
+  hidden?: number;
+  inner?: number;
   /** Attention rotates by itself (do_rotary), so that positions are no input. genai alone. */
   rotatingAttention?: boolean;
   /** One product makes q, k and v. genai alone. */
@@ -53,8 +60,25 @@ export interface ExportOptions {
   softcap?: number;
 }
 
-const HIDDEN = 32;
-const INNER = 48;
+/** How DequantizeLinear has a product's weight. */
+export interface DequantizedOptions {
+  codes: 'int8' | 'uint8' | 'int4' | 'uint4' | 'float8';
+  /** Inputs that share a scale. Left out: an output has one. */
+  block?: number;
+  /** Stored as [outputs, inputs], with a Transpose behind; else as the product takes it. Default true. */
+  byOutputs?: boolean;
+  /** 'none' is left out: zero. Default 'none'. */
+  zeroPoints?: 'none' | 'middle' | 'random';
+}
+
+const CODES = {
+  int8: {type: DataType.INT8, bits: 8, middle: 0, reach: 127},
+  uint8: {type: DataType.UINT8, bits: 8, middle: 128, reach: 127},
+  int4: {type: DataType.INT4, bits: 4, middle: 0, reach: 7},
+  uint4: {type: DataType.UINT4, bits: 4, middle: 8, reach: 7},
+  float8: {type: DataType.FLOAT8E4M3FN, bits: 8, middle: 0, reach: 448},
+} as const;
+
 export const EXPORTED_VOCABULARY = 40;
 const POSITIONS = 64;
 const MICROSOFT = 'com.microsoft';
@@ -64,19 +88,24 @@ export function exportedDecoder(options: ExportOptions): Model {
 }
 
 class Export {
-  readonly b = GraphBuilder.create({name: 'exported', opsets: {'': 17, [MICROSOFT]: 1}, irVersion: 8});
+  readonly b: GraphBuilder = GraphBuilder.create({name: 'exported', opsets: {'': 17, [MICROSOFT]: 1}, irVersion: 8});
   readonly heads: number;
   readonly kvHeads: number;
   readonly size: number;
   readonly rotary: number;
   draws = 0;
   readonly type: DataType;
+  readonly hidden: number;
+  readonly inner: number;
 
   constructor(readonly options: ExportOptions) {
     this.heads = options.heads ?? 4;
     this.kvHeads = options.kvHeads ?? 2;
     this.size = options.headSize ?? 16;
     this.rotary = options.rotarySize ?? this.size;
+    this.hidden = options.hidden ?? 32;
+    this.inner = options.inner ?? 48;
+    if (options.dequantized) this.b = GraphBuilder.create({name: 'exported', opsets: {'': 21, [MICROSOFT]: 1}, irVersion: 10});
     this.type = options.half ? DataType.FLOAT16 : DataType.FLOAT;
   }
 
@@ -93,19 +122,19 @@ class Export {
     }
     const context = style === 'plain' ? this.#plainContext() : this.#genaiContext();
 
-    let hidden = b.op('Gather', [this.weight('embed', [EXPORTED_VOCABULARY, HIDDEN]), 'input_ids']);
+    let hidden = b.op('Gather', [this.#table(), 'input_ids']);
     if (options.embeddingScale) hidden = b.op('Mul', [hidden, this.numbers('embed_scale', [options.embeddingScale], [])]);
     for (let layer = 0; layer < layers; layer++) {
       const normed = this.norm(`${layer}.input_norm`, hidden);
       const attended = context(layer, normed);
       const post = (name: string, x: string) => (options.postNorms ? this.norm(`${layer}.${name}`, x) : x);
-      hidden = b.op('Add', [hidden, post('attention_post_norm', this.linear(`${layer}.o`, attended, this.heads * this.size, HIDDEN))]);
+      hidden = b.op('Add', [hidden, post('attention_post_norm', this.linear(`${layer}.o`, attended, this.heads * this.size, this.hidden))]);
       const middle = this.norm(`${layer}.post_norm`, hidden);
-      const gate = this.activation(this.linear(`${layer}.gate`, middle, HIDDEN, INNER));
-      const gated = b.op('Mul', [gate, this.linear(`${layer}.up`, middle, HIDDEN, INNER)]);
-      hidden = b.op('Add', [hidden, post('mlp_post_norm', this.linear(`${layer}.down`, gated, INNER, HIDDEN))]);
+      const gate = this.activation(this.linear(`${layer}.gate`, middle, this.hidden, this.inner));
+      const gated = b.op('Mul', [gate, this.linear(`${layer}.up`, middle, this.hidden, this.inner)]);
+      hidden = b.op('Add', [hidden, post('mlp_post_norm', this.linear(`${layer}.down`, gated, this.inner, this.hidden))]);
     }
-    const logits = b.op('MatMul', [this.norm('norm', hidden), this.weight('head', [HIDDEN, EXPORTED_VOCABULARY])]);
+    const logits = b.op('MatMul', [this.norm('norm', hidden), this.weight('head', [this.hidden, EXPORTED_VOCABULARY])]);
     const cap = options.logitsCap;
     if (cap === undefined) b.op('Identity', [logits], {output: 'logits'});
     else {
@@ -150,25 +179,74 @@ class Export {
 
   linear(name: string, x: string, inner: number, outer: number, bias = false): string {
     const {b} = this;
-    const product = this.options.quantized ? this.quantized(name, x, inner, outer) : b.op('MatMul', [x, this.weight(name, [inner, outer])]);
+    const product = this.options.quantized ? this.quantized(name, x, inner, outer) : b.op('MatMul', [x, this.#factor(name, inner, outer)]);
     return bias ? b.op('Add', [this.numbers(`${name}.bias`, this.random(outer, 0.5)), product]) : product;
+  }
+
+  #table(): string {
+    const {dequantized} = this.options;
+    // Zero points of an embedding's would be a form of their own.
+    return dequantized
+      ? this.dequantized('embed', EXPORTED_VOCABULARY, this.hidden, {...dequantized, byOutputs: true})
+      : this.weight('embed', [EXPORTED_VOCABULARY, this.hidden]);
+  }
+
+  #factor(name: string, inner: number, outer: number): string {
+    const {dequantized} = this.options;
+    if (dequantized === undefined) return this.weight(name, [inner, outer]);
+    const made = this.dequantized(name, outer, inner, dequantized);
+    return dequantized.byOutputs === false ? made : this.b.op('Transpose', [made], {attributes: {perm: ints([1, 0])}});
+  }
+
+  /** [outer, inner], or stored the other way. */
+  dequantized(
+    name: string,
+    outer: number,
+    inner: number,
+    {codes, block, byOutputs = true, zeroPoints = 'none'}: DequantizedOptions,
+  ): string {
+    const {b} = this;
+    const {type, bits, middle, reach} = CODES[codes];
+    const blocks = block === undefined ? 1 : inner / block;
+    const dims = byOutputs ? [outer, inner] : [inner, outer];
+    const scaleDims = block === undefined ? [outer] : byOutputs ? [outer, blocks] : [blocks, outer];
+    const random = (count: number) => Uint8Array.from({length: count}, () => uniform(9, this.draws++) * 256);
+    const codeBytes = random((outer * inner * bits) / 8);
+    // 0x7f and 0xff are not numbers.
+    const stored = codes === 'float8' ? codeBytes.map((byte) => ((byte & 0x7f) > 0x70 ? byte & 0x8f : byte)) : codeBytes;
+    const scales = this.numbers(
+      `${name}.scales`,
+      this.random(outer * blocks, 0.4 / reach / Math.sqrt(inner), 2 / reach / Math.sqrt(inner)),
+      scaleDims,
+    );
+    const inputs = [b.initializer(`${name}.codes`, type, dims, stored), scales];
+    if (zeroPoints !== 'none') {
+      const zeroBytes = Math.ceil((outer * blocks * bits) / 8);
+      const whole = bits === 4 ? middle * 17 : middle;
+      const zeros = zeroPoints === 'middle' ? new Uint8Array(zeroBytes).fill(whole) : random(zeroBytes);
+      inputs.push(b.initializer(`${name}.zeros`, type, scaleDims, zeros));
+    }
+    const axis = block === undefined ? (byOutputs ? 0 : 1) : byOutputs ? 1 : 0;
+    const attributes = {axis: int(axis), ...(block === undefined ? {} : {block_size: int(block)})};
+    return b.op('DequantizeLinear', inputs, {attributes});
   }
 
   quantized(name: string, x: string, inner: number, outer: number): string {
     const {b} = this;
-    const blocks = Math.ceil(inner / 16);
+    const {blockSize = 16} = this.options;
+    const blocks = Math.ceil(inner / blockSize);
     const bytes = (count: number) => Uint8Array.from({length: count}, () => uniform(9, this.draws++) * 256);
-    const codes = b.initializer(`${name}.qweight`, DataType.UINT8, [outer, blocks, 8], bytes(outer * blocks * 8));
+    const codes = b.initializer(`${name}.qweight`, DataType.UINT8, [outer, blocks, blockSize / 2], bytes((outer * blocks * blockSize) / 2));
     const scales = b.float32(`${name}.scales`, this.random(outer * blocks, 0.05, 0.05), [outer * blocks]);
     const zeroBytes = outer * Math.ceil(blocks / 2);
     const zeros = b.initializer(`${name}.qzeros`, DataType.UINT8, [zeroBytes], bytes(zeroBytes));
     return b.op('MatMulNBits', [x, codes, scales, zeros], {
       domain: MICROSOFT,
-      attributes: {K: int(inner), N: int(outer), bits: int(4), block_size: int(16), accuracy_level: int(0)},
+      attributes: {K: int(inner), N: int(outer), bits: int(4), block_size: int(blockSize), accuracy_level: int(0)},
     });
   }
 
-  norm(name: string, x: string, size = HIDDEN): string {
+  norm(name: string, x: string, size = this.hidden): string {
     const {b} = this;
     let weight = this.weight(name, [size]);
     if (this.options.style === 'genai') {
@@ -209,7 +287,7 @@ class Export {
     const {heads, kvHeads, size} = this;
     const {biases = false} = this.options;
     const product = (part: 'q' | 'k' | 'v', count: number) =>
-      this.linear(`${layer}.${part}`, normed, HIDDEN, count * size, typeof biases === 'boolean' ? biases : biases.includes(part));
+      this.linear(`${layer}.${part}`, normed, this.hidden, count * size, typeof biases === 'boolean' ? biases : biases.includes(part));
     return [product('q', heads), product('k', kvHeads), product('v', kvHeads)];
   }
 
@@ -244,7 +322,7 @@ class Export {
       const past = ['key', 'value'].map((part) => `past_key_values.${layer}.${part}`);
       let made: string[];
       if (options.packed) {
-        made = [this.linear(`${layer}.qkv`, normed, HIDDEN, (this.heads + 2 * this.kvHeads) * this.size), '', ''];
+        made = [this.linear(`${layer}.qkv`, normed, this.hidden, (this.heads + 2 * this.kvHeads) * this.size), '', ''];
       } else {
         const [query, key, value] = this.project(layer, normed);
         made = options.rotatingAttention

@@ -103,7 +103,8 @@ export class LoweredInterpreter {
       );
     };
     switch (node.domain === '' ? node.opType : `${node.domain}.${node.opType}`) {
-      case 'tensorrt_node.Embed': {
+      case 'tensorrt_node.Embed':
+      case 'tensorrt_node.QuantizedEmbed': {
         const {width, values: table} = rows(1);
         const tokens = ints(node.input[0]!);
         const made = new Float32Array(tokens.length * width);
@@ -124,7 +125,11 @@ export class LoweredInterpreter {
         set(0, width, values);
         return;
       }
-      case 'tensorrt_node.Linear': {
+      case 'tensorrt_node.Unpack':
+        set(0, rows(0).width, rows(0).values);
+        return;
+      case 'tensorrt_node.Linear':
+      case 'tensorrt_node.QuantizedLinear': {
         const [norm, bias, residual] = optionalInputs(node, ['has_norm', 'has_bias', 'has_residual']);
         const x = rows(0);
         const epsilon = floatAttribute(node, 'epsilon', 0);

@@ -28,7 +28,7 @@ export async function writeDecoderFolder(
     index,
     plans,
     ...limits
-  }: Pick<DecoderManifest, 'maxContext' | 'maxBatch' | 'deterministic'> & {
+  }: Pick<DecoderManifest, 'maxContext' | 'maxBatch' | 'deterministic' | 'dequantize'> & {
     modelPath: string;
     index: DecoderIndex;
     plans: ReadonlyMap<string, ByRange<unknown>>;
@@ -40,7 +40,7 @@ export async function writeDecoderFolder(
   await writeFile(join(folder, INDEX_FILE), json);
   const files = await Promise.all(filesOf(index.weights).map(async (file) => ({file: nameOf(file), bytes: (await stat(file)).size})));
   const manifest: DecoderManifest = {
-    formatVersion: 1,
+    formatVersion: 2,
     kind: 'decoder',
     model: {file: relative(place, resolve(modelPath)).replaceAll(sep, '/'), sha256: await sha256Of(modelPath)},
     files,

@@ -10,7 +10,7 @@ import {FormatError, OptionError} from '../../errors.js';
 
 export interface DecoderManifest {
   /** Of this file. */
-  formatVersion: 1;
+  formatVersion: 2;
   kind: 'decoder';
   /** The ONNX file: its path from this folder, and its hash; its external data is not in that. */
   model: {file: string; sha256: string};
@@ -22,6 +22,8 @@ export interface DecoderManifest {
   maxContext: number;
   maxBatch: number;
   deterministic: boolean;
+  /** Whether quantized weights are floats for them. */
+  dequantize: boolean;
   package: string;
 }
 
@@ -67,12 +69,15 @@ export async function isDecoderFolder(folder: string): Promise<boolean> {
 
 /** Throws OptionError for what the engines were not built for; gives the limits that were not asked for. */
 export function checkLimits(
-  {maxContext, maxBatch, deterministic}: DecoderManifest,
-  asked: {maxContext?: number; maxBatch?: number; deterministic?: boolean; type?: string},
-): {maxContext: number; maxBatch: number; deterministic: boolean} {
+  {maxContext, maxBatch, deterministic, dequantize}: DecoderManifest,
+  asked: {maxContext?: number; maxBatch?: number; deterministic?: boolean; dequantize?: boolean; type?: string},
+): {maxContext: number; maxBatch: number; deterministic: boolean; dequantize: boolean} {
   const builtFor = (value: number) => `at most ${value}, which the engines were built for`;
   if (deterministic && asked.deterministic === false) {
     throw new OptionError('deterministic', 'left out or true with engines that were built for it', asked.deterministic);
+  }
+  if (asked.dequantize !== undefined && asked.dequantize !== dequantize) {
+    throw new OptionError('dequantize', `left out or ${dequantize} with engines that were built so`, asked.dequantize);
   }
   if (asked.type !== undefined) throw new OptionError('type', 'left out with engines, which were built for one', asked.type);
   if ((asked.maxContext ?? 0) > maxContext) throw new OptionError('maxContext', builtFor(maxContext), asked.maxContext);
@@ -81,14 +86,15 @@ export function checkLimits(
     maxContext: asked.maxContext ?? maxContext,
     maxBatch: asked.maxBatch ?? maxBatch,
     deterministic: asked.deterministic ?? deterministic,
+    dequantize,
   };
 }
 
 function manifestOf(root: JsonField): DecoderManifest {
-  if (root.get('formatVersion').value !== 1) throw root.get('formatVersion').problem('1, the format this version reads,');
+  if (root.get('formatVersion').value !== 2) throw root.get('formatVersion').problem('2, the format this version reads,');
   const model = root.get('model');
   return {
-    formatVersion: 1,
+    formatVersion: 2,
     kind: 'decoder',
     model: {file: pathField(model.get('file')), sha256: sha256Field(model.get('sha256'))},
     files: root
@@ -106,6 +112,7 @@ function manifestOf(root: JsonField): DecoderManifest {
     maxContext: root.get('maxContext').integer(1),
     maxBatch: root.get('maxBatch').integer(1),
     deterministic: root.get('deterministic').boolean(),
+    dequantize: root.get('dequantize').boolean(),
     package: root.get('package').string(),
   };
 }

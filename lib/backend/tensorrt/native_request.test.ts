@@ -75,8 +75,9 @@ describe('the pieces of a weight', () => {
     kind: 'quantized',
     rows: 4,
     columns: 32,
-    bits: 4,
+    codeType: 'uint4',
     blockSize: 32,
+    transposed: false,
     codes: at('q', 0, 64),
     scales: at('q', 64, 8),
     scaleType: 'float16',
@@ -104,14 +105,21 @@ describe('the pieces of a weight', () => {
         form: 'quantized',
         rows: 4,
         values: {path: 'q', offset: 0, bytes: 64},
-        bits: 4,
+        codes: 'uint4',
         blockSize: 32,
+        transposed: false,
         scales: {path: 'q', offset: 64, bytes: 8},
         scaleType: 'float16',
-        zeroPoint: 8,
       },
     ]);
-    expect(piecesOf({...quantized, bits: 8})[0]).toMatchObject({zeroPoint: 128});
+  });
+
+  it('may stay as they are, in as many bytes as kernels take them', () => {
+    const packed = {codes: 'uint4', offsets: 'middle', block: 32, gated: false} as const;
+    const [matrix] = requestOf([{type: 'float16', shape: [4, 32], rows: [quantized], packed}]).weights;
+    // A tile of one unit, and its scales.
+    expect(matrix).toMatchObject({type: 'float16', columns: 32, packed: {...packed, bytes: 512 + 256}});
+    expect(requestOf([{type: 'float16', shape: [4, 32], rows: [quantized]}]).weights[0]).not.toHaveProperty('packed');
   });
 
   it('or where the file says', () => {

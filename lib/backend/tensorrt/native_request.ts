@@ -1,7 +1,8 @@
 /** What the native decoder is asked to load: a lowered decoder, its plans and its limits, in the addon's terms. */
 
 import type {ByRange, DecoderIndex} from '../../decoder/lowered_decoder.js';
-import type {StoredBytes, WeightRef, WeightRows} from '../../decoder/weight_ref.js';
+import {weightNames} from '../../decoder/quantized_weights.js';
+import {type StoredBytes, type WeightRef, type WeightRows, weightByteLength} from '../../decoder/weight_ref.js';
 import type {NativeDecoderRequest, NativeMatrix, NativePiece, NativeSource, NativeTier} from '../../native/decoder_addon.js';
 import type {Tier} from '../../weights/placement_option.js';
 
@@ -56,19 +57,15 @@ export function nativeRequest(
   };
 }
 
-/** For errors: where a weight is first used. */
-function weightNames(sequence: DecoderIndex['sequence']): Map<number, string> {
-  const names = new Map<number, string>();
-  for (const {part, layer, weights} of sequence) {
-    for (const [name, weight] of Object.entries(weights)) {
-      if (!names.has(weight)) names.set(weight, layer === undefined ? `${part}.${name}` : `layer ${layer}, ${name}`);
-    }
-  }
-  return names;
-}
-
-function matrixOf({type, shape, rows}: WeightRef, name: string): NativeMatrix {
-  return {name, type, columns: shape[1] ?? 1, pieces: rows.map(pieceOf)};
+function matrixOf(weight: WeightRef, name: string): NativeMatrix {
+  const {type, shape, rows, packed} = weight;
+  return {
+    name,
+    type,
+    columns: shape[1] ?? 1,
+    pieces: rows.map(pieceOf),
+    ...(packed === undefined ? {} : {packed: {...packed, bytes: weightByteLength(weight)}}),
+  };
 }
 
 function pieceOf(part: WeightRows): NativePiece {
@@ -76,17 +73,17 @@ function pieceOf(part: WeightRows): NativePiece {
     const {rows, type, transposed, data} = part;
     return {form: transposed ? 'transposed' : 'plain', rows, stored: type, values: sourceOf(data)};
   }
-  const {rows, bits, blockSize, codes, scales, scaleType, zeroPoints} = part;
+  const {rows, codeType, blockSize, transposed, codes, scales, scaleType, zeroPoints} = part;
   return {
     form: 'quantized',
     rows,
     values: sourceOf(codes),
-    bits,
+    codes: codeType,
     blockSize,
+    transposed,
     scales: sourceOf(scales),
     scaleType,
     ...(zeroPoints === undefined ? {} : {zeroPoints: {type: zeroPoints.type, values: sourceOf(zeroPoints.data)}}),
-    zeroPoint: 2 ** (bits - 1),
   };
 }
 

@@ -24,6 +24,8 @@ export interface PrepareOptions {
   deterministic?: boolean;
   /** Hidden type. Default: bfloat16 where the model's weights are, else float16. */
   type?: 'float16' | 'bfloat16';
+  /** Whether quantized weights become floats of that type. Default false. */
+  dequantize?: boolean;
   /** An existing folder that is given an engine folder for each plan, as planFolder names it. */
   output?: string;
   /** Looks at what the model was lowered to before anything is built, and may throw. */
@@ -58,10 +60,10 @@ export async function prepareDecoder(modelPath: string, options: PrepareOptions)
 /** Throws as prepareDecoder does before it builds. */
 export async function lowerModel(
   modelPath: string,
-  {maxContext, type, signal}: Pick<PrepareOptions, 'maxContext' | 'type' | 'signal'>,
+  {maxContext, type, dequantize, signal}: Pick<PrepareOptions, 'maxContext' | 'type' | 'dequantize' | 'signal'>,
 ): Promise<LoweredDecoder> {
   const model = await readModel(modelPath, {signal});
-  const lowered = await lowerDecoder(model, {type, maxPositions: maxContext, signal});
+  const lowered = await lowerDecoder(model, {type, maxPositions: maxContext, dequantize, signal});
   checkShape(lowered.shape, maxContext, modelPath);
   return lowered;
 }

@@ -49,6 +49,8 @@ export interface TensorrtBackendOptions extends ModelLimits {
   deterministic?: boolean;
   /** Hidden type. Default: bfloat16 where the model's weights are, else float16. */
   type?: 'float16' | 'bfloat16';
+  /** Whether quantized weights become floats of that type when they are loaded. Default false. */
+  dequantize?: boolean;
   /** Where weights are. Default: in VRAM what fits, the rest in RAM, what does not fit there on disk. */
   placement?: CheckedPlacement;
   /** Where weights that are streamed from disk are kept in the form that steps take. Default: they are made of the model's files each time. */

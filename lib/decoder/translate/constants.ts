@@ -8,8 +8,9 @@ import type {NodeProto, TensorProto} from '../../onnx/onnx_pb.js';
 import {BytesSource, FileSource} from '../../onnx/tensor_source.js';
 import {decode} from '../materialize.js';
 import type {DenseRows, StoredBytes, WeightRows, WeightType} from '../weight_ref.js';
+import {dequantizedMatrix} from './dequantize_linear.js';
 
-const WEIGHT_TYPES: ReadonlyMap<number, WeightType> = new Map([
+export const WEIGHT_TYPES: ReadonlyMap<number, WeightType> = new Map([
   [DataType.FLOAT16, 'float16'],
   [DataType.BFLOAT16, 'bfloat16'],
   [DataType.FLOAT, 'float32'],
@@ -22,6 +23,8 @@ export interface ConstantRowsOf {
   rows: number;
   columns: number;
   parts: readonly WeightRows[];
+  /** Whether the parts are rows of its transpose: scales along the other dimension. */
+  across?: boolean;
 }
 
 /** Reads the constants of one graph. `loadSources` must have run on the model. */
@@ -65,6 +68,13 @@ export class Constants {
     return this.floats(name)?.[0];
   }
 
+  /** The bytes of a constant that are in memory, as those of zero points are after loadSources; undefined for any other. */
+  loaded(name: string): Uint8Array | undefined {
+    const tensor = this.tensor(name);
+    const source = tensor && this.model.source(tensor);
+    return source instanceof BytesSource ? source.bytes : undefined;
+  }
+
   /** Where a tensor's bytes are. */
   bytes(tensor: TensorProto): StoredBytes {
     const source = this.model.source(tensor);
@@ -101,6 +111,8 @@ export class Constants {
           if (inner.rank !== 2) return inner;
           return (intsAttribute(node, 'perm') ?? [1, 0])[0] === 0 ? inner : (transposed(inner) ?? refuse('of more than one piece'));
         }
+        case 'DequantizeLinear':
+          return dequantizedMatrix(this, node, taker);
         case 'Concat':
           return this.#concat(node, taker) ?? refuse('along the inner dimension');
       }
@@ -125,13 +137,15 @@ export class Constants {
     const inner = node.input.map((each) => this.matrix(each, taker)!);
     const {rank, columns} = inner[0]!;
     const axis = intAttribute(node, 'axis', 0);
-    if ((axis < 0 ? axis + rank : axis) !== 0 || inner.some((each) => each.rank !== rank || each.columns !== columns)) return undefined;
+    if ((axis < 0 ? axis + rank : axis) !== 0 || inner.some((each) => each.rank !== rank || each.columns !== columns || each.across))
+      return undefined;
     return {rank, columns, rows: inner.reduce((sum, {rows}) => sum + rows, 0), parts: inner.flatMap(({parts}) => parts)};
   }
 }
 
 /** Undefined where that would not be rows one after another. */
-export function transposed({rank, rows, columns, parts}: ConstantRowsOf): ConstantRowsOf | undefined {
+export function transposed({rank, rows, columns, parts, across}: ConstantRowsOf): ConstantRowsOf | undefined {
+  if (parts.every(({kind}) => kind === 'quantized')) return {rank, rows: columns, columns: rows, parts, across: !across};
   const part = parts[0];
   if (parts.length !== 1 || part?.kind !== 'dense') return undefined;
   return {
@@ -142,11 +156,16 @@ export function transposed({rank, rows, columns, parts}: ConstantRowsOf): Consta
   };
 }
 
-/** Takes bytes into memory that are neither there nor in a file: of tensors that a model made here computes when asked. */
+/**
+ * Takes bytes into memory that are neither there nor in a file, of tensors that a model made here computes when asked; and
+ * zero points of DequantizeLinear, whose values decide how its codes are taken.
+ */
 export async function loadSources(model: Model): Promise<void> {
+  const zeroPoints = new Set(model.graph.node.flatMap(({opType, input}) => (opType === 'DequantizeLinear' && input[2] ? [input[2]] : [])));
   for (const tensor of model.graph.initializer) {
     const source = tensor.dataType === DataType.STRING ? undefined : model.source(tensor);
-    if (source === undefined || source instanceof BytesSource || source instanceof FileSource) continue;
+    if (source === undefined || source instanceof BytesSource) continue;
+    if (source instanceof FileSource && !zeroPoints.has(tensor.name)) continue;
     model.setSource(tensor, new BytesSource(await model.readTensorData(tensor)));
   }
 }

@@ -6,13 +6,13 @@ import type {NodeProto} from '../../onnx/onnx_pb.js';
 import type {Weight} from '../rows_graph.js';
 import {transposed} from './constants.js';
 import {matMulNBitsRows} from './quantized.js';
-import {flat, type Traced, type Translation, weightOf, weightOfRows} from './translation.js';
+import {flat, type Traced, type Translation, weightOfRows} from './translation.js';
 
 export function matMul(t: Translation, node: NodeProto, inputs: readonly (Traced | undefined)[]): Traced {
   const stored = t.constants.matrix(node.input[1]!, describe(node));
   if (stored === undefined || inputs[0] === undefined) return t.refuse(node, 'is a product of two values, and no attention that is known');
   const weight = transposed(stored) ?? t.refuse(node, 'its weight is of more than one piece');
-  return linear(t, node, inputs[0], weightOf(weight));
+  return linear(t, node, inputs[0], t.weightOf(node, weight));
 }
 
 export function gemm(t: Translation, node: NodeProto, inputs: readonly (Traced | undefined)[]): Traced {
@@ -22,7 +22,7 @@ export function gemm(t: Translation, node: NodeProto, inputs: readonly (Traced |
   const stored = t.constants.matrix(node.input[1]!, describe(node));
   if (stored === undefined) return t.refuse(node, `'${node.input[1]}' is not a constant`);
   const weight = intAttribute(node, 'transB', 0) ? stored : (transposed(stored) ?? t.refuse(node, 'its weight is of more than one piece'));
-  return linear(t, node, inputs[0], weightOf(weight), node.input[2] ? t.weight(node, node.input[2]) : undefined);
+  return linear(t, node, inputs[0], t.weightOf(node, weight), node.input[2] ? t.weight(node, node.input[2]) : undefined);
 }
 
 export function matMulNBits(t: Translation, node: NodeProto, inputs: readonly (Traced | undefined)[]): Traced {

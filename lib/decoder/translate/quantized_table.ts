@@ -41,7 +41,7 @@ function match(t: Translation, matcher: Matcher, last: NodeProto): QuantizedTabl
   const blockSize = columns / Number(scaleTable.dims[1]);
   if (matcher.ints(last.input[1])?.at(-1) !== columns) return undefined;
   const names = [table.name, scaleTable.name, zeroTable.name] as const;
-  return {last, rows: quantizedRows(t, last, {rows, columns, blockSize, bits: 4}, names), gathers: [codes, zeros, scales]};
+  return {last, rows: quantizedRows(t, last, {rows, columns, blockSize, codeType: 'uint4'}, names), gathers: [codes, zeros, scales]};
 }
 
 /** Numbers of the blocks of the tokens' rows, with a dimension for the elements of a block. */

@@ -64,12 +64,13 @@ export class Translation {
   /** A constant as a weight [outer, inner], or a vector. */
   weight(node: NodeProto, name: string): Weight {
     const found = this.constants.matrix(name, describe(node));
-    return found ? weightOf(found) : this.refuse(node, `'${name}' is not a constant`);
+    return found ? this.weightOf(node, found) : this.refuse(node, `'${name}' is not a constant`);
   }
-}
 
-export function weightOf({rank, rows, columns, parts}: ConstantRowsOf): Weight {
-  return {outer: rows, inner: rank === 1 ? 0 : columns, rows: parts};
+  weightOf(node: NodeProto, {rank, rows, columns, parts, across}: ConstantRowsOf): Weight {
+    if (across) this.refuse(node, 'its weight has scales along the outputs of a channel, not along what is summed');
+    return {outer: rows, inner: rank === 1 ? 0 : columns, rows: parts};
+  }
 }
 
 export function weightOfRows(rows: QuantizedRows): Weight {

@@ -12,8 +12,8 @@ import {removeUnused} from './remove_unused.js';
 /** Weights are left to whoever reads them. */
 const MAX_BYTES = 1 << 20;
 
-/** Other arrangements of the same bytes are read as well as the bytes, and from the file. */
-const ARRANGES: ReadonlySet<string> = new Set(['Transpose', 'Cast', 'Identity', 'Concat']);
+/** Other arrangements of the same bytes are read as well as the bytes, and from the file; so are codes with their scales. */
+const ARRANGES: ReadonlySet<string> = new Set(['Transpose', 'Cast', 'Identity', 'Concat', 'DequantizeLinear']);
 const SMALL_BYTES = 256;
 
 const TYPES: ReadonlyMap<ort.Tensor.Type, DataType> = new Map<ort.Tensor.Type, DataType>([

@@ -3,20 +3,24 @@
 // an activation y [rows, outer / 2] is activation(first half) * second half of the product. Attributes: has_norm int
 // (0), has_bias int (0), has_residual int (0) say which of the optional inputs are there; epsilon float (0), of the
 // norm; activation string ('none'), or one of GatedActivation's, without a residual; output_float32 int (0).
+// QuantizedLinear is the same with a packed weight, for any number of rows; its attribute gated is 1 where there is an
+// activation.
 #pragma once
 
 #include <optional>
 
 #include "operator.h"
+#include "packed_matrix.h"
 
 namespace tensorrt_node::tensorrt::plugins {
 
 class Linear final : public Operator {
  public:
   static OperatorType type();
-  explicit Linear(const Fields& fields);
+  static OperatorType quantizedType();
+  explicit Linear(const Fields& fields, std::optional<PackedMatrix> packed = std::nullopt);
 
-  const char* name() const noexcept override { return "Linear"; }
+  const char* name() const noexcept override { return packed_ ? "QuantizedLinear" : "Linear"; }
   std::unique_ptr<Operator> clone() const override { return std::make_unique<Linear>(*this); }
   void save(SavedFields& fields) const override;
   Signature signature(std::size_t inputs) const override;
@@ -27,9 +31,12 @@ class Linear final : public Operator {
   void enqueue(const Launch& launch) const override;
 
  private:
+  // Of the weight.
+  std::int64_t outer(const Shapes& shapes) const noexcept;
   std::size_t biasInput() const noexcept { return hasNorm_ ? 3 : 2; }
   std::size_t residualInput() const noexcept { return biasInput() + (hasBias_ ? 1 : 0); }
 
+  std::optional<PackedMatrix> packed_;
   bool hasNorm_;
   float epsilon_;
   std::optional<kernels::Activation> activation_;

@@ -15,8 +15,9 @@
 
 namespace tensorrt_node::tensorrt::plugins {
 
-// Of a tensor's elements. `hidden` is float16 or bfloat16, the same for all of an operator.
-enum class Element { hidden, float32, int32, int64 };
+// Of a tensor's elements. `hidden` is float16 or bfloat16, the same for all of an operator: the type of those of its
+// inputs that are hidden; without such it must say which.
+enum class Element { hidden, float16, bfloat16, float32, int32, int64 };
 
 struct Signature {
   std::vector<Element> inputs;

@@ -31,6 +31,10 @@ bool fits(DataType type, Element wanted, DataType hidden) noexcept {
   switch (wanted) {
     case Element::hidden:
       return isHidden(type) && type == hidden;
+    case Element::float16:
+      return type == DataType::kHALF;
+    case Element::bfloat16:
+      return type == DataType::kBF16;
     case Element::float32:
       return type == DataType::kFLOAT;
     case Element::int32:
@@ -43,6 +47,10 @@ bool fits(DataType type, Element wanted, DataType hidden) noexcept {
 
 DataType dataType(Element element, DataType hidden) noexcept {
   switch (element) {
+    case Element::float16:
+      return DataType::kHALF;
+    case Element::bfloat16:
+      return DataType::kBF16;
     case Element::float32:
       return DataType::kFLOAT;
     case Element::int32:

@@ -17,6 +17,7 @@
 #include "linear.h"
 #include "plugin.h"
 #include "rms_norm.h"
+#include "unpack.h"
 
 namespace tensorrt_node::tensorrt::plugins {
 namespace {
@@ -47,8 +48,8 @@ void registerOperators(const Libraries& libraries) {
   nvinfer1::IPluginRegistry* const registry = registryOf();
   if (registry == nullptr) throw TensorrtError("getPluginRegistry", log.explain("TensorRT has no plugin registry"));
   keepThisLibrary();
-  for (const auto& type :
-       {Embed::type(), RmsNorm::type(), GatedActivation::type(), Linear::type(), Attention::type()}) {
+  for (const auto& type : {Embed::type(), Embed::quantizedType(), RmsNorm::type(), GatedActivation::type(),
+                           Linear::type(), Linear::quantizedType(), Unpack::type(), Attention::type()}) {
     // Those that an earlier call registered before it failed.
     if (registry->getCreator(type.name, kVersion, kNamespace) != nullptr) continue;
     if (!registry->registerCreator(creators().emplace_back(type), kNamespace))
