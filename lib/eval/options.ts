@@ -16,7 +16,7 @@ const OWN_LOAD_OPTIONS = ['signal', 'onProgress', 'maxBatch', 'monitor', 'name']
 export function checkEvaluateOptions(source: string, options: EvaluateOptions): CheckedEvaluateOptions {
   noOthers('options', object('options', options), NAMES);
   const {against, text = SAMPLE_TEXT, maxTokens, window, stride, load = {}, logits, signal, onProgress} = options;
-  const {againstLoad = load.backend === undefined ? {} : {backend: load.backend}} = options;
+  const {againstLoad = whereOf(load)} = options;
   checkLoad('load', source, load);
   if (against !== undefined) checkLoad('againstLoad', path('against', against), againstLoad);
   else if (options.againstLoad !== undefined) throw new OptionError('againstLoad', 'left out without against', options.againstLoad);
@@ -29,6 +29,12 @@ export function checkEvaluateOptions(source: string, options: EvaluateOptions): 
   abortSignal(signal);
   if (onProgress !== undefined) callback('onProgress', onProgress);
   return {...options, text, load, againstLoad};
+}
+
+/** What says where a model runs, and not how exactly. */
+function whereOf(load: EvaluationLoadOptions): EvaluationLoadOptions {
+  const {backend, device, threads} = object('load', load);
+  return {...(backend !== undefined && {backend}), ...(device !== undefined && {device}), ...(threads !== undefined && {threads})};
 }
 
 function checkLoad(option: 'load' | 'againstLoad', source: string, load: EvaluationLoadOptions): void {

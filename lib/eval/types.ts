@@ -23,7 +23,7 @@ export interface EvaluateOptions {
    */
   stride?: number;
   load?: EvaluationLoadOptions;
-  /** The same for the original. Default: the CPU backend or TensorRT as `load` chooses, all else loadModel's defaults. */
+  /** The same for the original. Default: `backend`, `device` and `threads` of `load`, all else loadModel's defaults. */
   againstLoad?: EvaluationLoadOptions;
   /**
    * A file for the original's logits, 4 bytes for each token of the vocabulary and each scored one of the text. What an
