@@ -52,12 +52,12 @@ void addToHessian(const Kernels& kernels, CUstream stream, const float* inputs, 
                  .keep = first ? 0.0F : 1.0F});
 }
 
-void factorHessian(const Kernels& kernels, CUstream stream, float* hessian, float* factor, float* diagonal,
-                   std::int32_t size, float damping, std::int32_t* failures) {
+void factorHessian(const Kernels& kernels, CUstream stream, const ReverseHessianParameters& hessian, float* upper,
+                   float* diagonal, std::int32_t* failures) {
+  const int size = hessian.size;
+  float* const factor = hessian.reversed;
   require(size > 0 && size <= 65535, "factorHessian: 1 to 65535 inputs");
-  const ReverseHessianParameters reverse{hessian, factor, diagonal, size, damping};
-  kernels.launch(stream, "hessian_diagonal", {}, diagonalThreads, reverse);
-  kernels.launch(stream, "reverse_hessian", rows(size), hessianThreads, reverse);
+  kernels.launch(stream, "reverse_hessian", rows(size), hessianThreads, hessian);
   for (int first = 0; first < size; first += choleskyColumns) {
     const int width = std::min(choleskyColumns, size - first);
     const CholeskyParameters panel{factor, size, first, width, failures};
@@ -83,7 +83,7 @@ void factorHessian(const Kernels& kernels, CUstream stream, float* hessian, floa
                    .factor = -1,
                    .keep = 1});
   }
-  kernels.launch(stream, "unit_upper", rows(size), hessianThreads, UnitUpperParameters{factor, hessian, size});
+  kernels.launch(stream, "unit_upper", rows(size), hessianThreads, UnitUpperParameters{factor, upper, diagonal, size});
 }
 
 void gptq(const Kernels& kernels, CUstream stream, const GptqParameters& parameters) {

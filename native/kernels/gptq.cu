@@ -30,14 +30,13 @@ __device__ float clamped(float value, float low, float high) {
   return fminf(fmaxf(value, low), high);
 }
 
-// One row's values of the columns at hand.
+// One row's values of the columns at hand, of which a block's scale is chosen.
 class Row {
  public:
-  __device__ explicit Row(const GptqParameters& parameters) : p(parameters) {}
+  __device__ Row(const GptqParameters& parameters, const float (&weight)[registers]) : p(parameters), costs(weight) {}
 
   float values[registers];
 
-  // Of a block that begins with a lane's column.
   __device__ Scale choose(int begin, int end) const {
     float smallest = 0;
     float largest = 0;
@@ -53,10 +52,6 @@ class Row {
                                           : withZeroPoint(begin, end, smallest, largest);
   }
 
-  __device__ float rounded(float scale) const {
-    return __half2float(__float2half_rn(scale * p.scaling)) / p.scaling;
-  }
-
  private:
   struct Products {
     float valueCode;
@@ -68,8 +63,11 @@ class Row {
     const int column = static_cast<int>(threadIdx.x) % 32 + 32 * i;
     return column >= begin && column < end;
   }
+  __device__ float rounded(float scale) const {
+    return __half2float(__float2half_rn(scale * p.scaling)) / p.scaling;
+  }
 
-  // Sums of value * code and code * code, of codes less their zero.
+  // Sums of cost * value * code and cost * code * code, of codes less their zero.
   __device__ Products products(int begin, int end, float inverse, float low, float high) const {
     Products sum{0, 0};
 #pragma unroll
@@ -78,8 +76,8 @@ class Row {
       if (32 * i >= end || 32 * i + 32 <= begin) continue;
       if (!has(i, begin, end)) continue;
       const float code = clamped(nearestInteger(values[i] * inverse), low, high);
-      sum.valueCode += values[i] * code;
-      sum.codeCode += code * code;
+      sum.valueCode += costs[i] * values[i] * code;
+      sum.codeCode += costs[i] * code * code;
     }
     return {reduceWarp(sum.valueCode, Add{}), reduceWarp(sum.codeCode, Add{})};
   }
@@ -123,6 +121,7 @@ class Row {
   }
 
   const GptqParameters& p;
+  const float (&costs)[registers];
 };
 
 struct Code {
@@ -170,38 +169,53 @@ extern "C" __global__ void __launch_bounds__(gptqWarps * 32) gptq(const __grid_c
   const long long begin = row * p.columns + p.first;
   const int blocks = p.block == 0 ? 1 : divideUp(p.columns, p.block);
 
-  Row target(p);
   float weights[registers];
+  float targets[registers];
+  float costs[registers];
   float lost[registers] = {};
 #pragma unroll
   for (int i = 0; i < registers; ++i) {
     const int column = lane + 32 * i;
     weights[i] = column < width ? p.weights[begin + column] : 0;
-    target.values[i] = column < width ? p.targets[begin + column] : 0;
+    targets[i] = column < width ? p.targets[begin + column] : 0;
+    costs[i] = column < width ? p.diagonal[p.first + column] : 0;
   }
+  // What is lost in a column, of those after it.
+  const auto makeUp = [&](float(&values)[registers], int column, float loss) {
+#pragma unroll
+    for (int i = 0; i < registers; ++i)
+      if (32 * i + 31 > column) values[i] += loss * upper[column * gptqColumns + lane + 32 * i];
+  };
+  const auto valueAt = [](const float(&values)[registers], int column) {
+    float value = 0;
+#pragma unroll
+    for (int i = 0; i < registers; ++i)
+      if (column / 32 == i) value = __shfl_sync(0xFFFFFFFF, values[i], column % 32);
+    return value;
+  };
   Scale scale{p.block == 0 ? p.scales[row] : 0, 0};
+  for (int column = 0; column < width; ++column) {
+    if (p.block != 0 && column % p.block == 0) {
+      const int end = min(column + p.block, width);
+      // For the weights that would be best if the block's own were not rounded.
+      Row best(p, costs);
 #pragma unroll
-  for (int i = 0; i < registers; ++i) {
-    for (int from = 0; from < 32 && 32 * i + from < width; ++from) {
-      const int column = 32 * i + from;
-      if (p.block != 0 && column % p.block == 0) {
-        scale = target.choose(column, min(column + p.block, width));
-        if (lane == 0) {
-          const long long at = row * blocks + (p.first + column) / p.block;
-          p.scales[at] = scale.value;
-          if (p.zeroPoints != nullptr) p.zeroPoints[at] = static_cast<std::uint8_t>(static_cast<int>(scale.zero));
-        }
+      for (int i = 0; i < registers; ++i) best.values[i] = targets[i];
+      for (int at = column; at < end; ++at) makeUp(best.values, at, valueAt(weights, at) - valueAt(best.values, at));
+      scale = best.choose(column, end);
+      if (lane == 0) {
+        const long long at = row * blocks + (p.first + column) / p.block;
+        p.scales[at] = scale.value;
+        if (p.zeroPoints != nullptr) p.zeroPoints[at] = static_cast<std::uint8_t>(static_cast<int>(scale.zero));
       }
-      const Code code = nearestCode(p, scale, __shfl_sync(0xFFFFFFFF, target.values[i], from));
-      const float loss = __shfl_sync(0xFFFFFFFF, weights[i], from) - code.value;
-      if (lane == from) {
-        p.codes[begin + column] = code.bits;
-        lost[i] = loss;
-      }
-#pragma unroll
-      for (int after = i; after < registers; ++after)
-        target.values[after] += loss * upper[column * gptqColumns + lane + 32 * after];
     }
+    const Code code = nearestCode(p, scale, valueAt(targets, column));
+    const float loss = valueAt(weights, column) - code.value;
+    if (lane == column % 32) p.codes[begin + column] = code.bits;
+#pragma unroll
+    for (int i = 0; i < registers; ++i)
+      if (lane + 32 * i == column) lost[i] = loss;
+    makeUp(targets, column, loss);
   }
 #pragma unroll
   for (int i = 0; i < registers; ++i) p.lost[row * gptqColumns + lane + 32 * i] = lost[i];

@@ -17,12 +17,12 @@ void matrixProduct(const Kernels& kernels, CUstream stream, const MatrixProductP
 void addToHessian(const Kernels& kernels, CUstream stream, const float* inputs, std::int32_t rows, std::int32_t size,
                   float* hessian, bool first);
 
-// Of a Hessian [size, size], of which the lower triangle is there: U [size, size] of U * D * transpose(U), unit upper
-// triangular, above the diagonal, in place of it. `damping`, of the diagonal's mean, is added to the diagonal first.
-// `factor` [size, size] and `diagonal` [size] are room for it. `failures`, 0 before, is raised where the Hessian is not
-// positive definite all the same.
-void factorHessian(const Kernels& kernels, CUstream stream, float* hessian, float* factor, float* diagonal,
-                   std::int32_t size, float damping, std::int32_t* failures);
+// Of a Hessian [size, size], of which the lower triangle is there: U and D of U * D * transpose(U), unit upper
+// triangular, above the diagonal of `upper`, and diagonal [size]. `damping` is added to the diagonal first, and rows
+// and columns are put in `order`, if that is not null. `factor` [size, size] is room for it; `upper` may be the
+// Hessian. `failures`, 0 before, is raised where the Hessian is not positive definite all the same.
+void factorHessian(const Kernels& kernels, CUstream stream, const ReverseHessianParameters& hessian, float* upper,
+                   float* diagonal, std::int32_t* failures);
 
 // All columns: `first` counts nothing, and targets are the weights before.
 void gptq(const Kernels& kernels, CUstream stream, const GptqParameters& parameters);

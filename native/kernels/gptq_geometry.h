@@ -17,7 +17,6 @@ constexpr int choleskyThreads = 256;
 constexpr int choleskyRows = 64;
 
 constexpr int hessianThreads = 256;
-constexpr int diagonalThreads = 1024;
 
 // Columns whose codes are chosen before those after them hear of what was lost.
 constexpr int gptqColumns = 128;

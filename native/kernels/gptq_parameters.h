@@ -26,11 +26,11 @@ struct MatrixProductParameters {
 
 // Damps a Hessian and turns it over, so that its last row and column come first.
 struct ReverseHessianParameters {
-  const float* hessian;  // [size, size], of which the lower triangle is read
-  float* reversed;       // [size, size], of which the lower triangle is written
-  float* diagonal;       // [size]: what the diagonal is once it is damped
+  const float* hessian;       // [size, size], of which the lower triangle is read
+  float* reversed;            // [size, size], of which the lower triangle is written
+  const std::int32_t* order;  // [size]: which row comes when; null: as they are
   std::int32_t size;
-  float damping;  // of the diagonal's mean
+  float damping;  // added to the diagonal
 };
 
 // Columns [first, first + width) of the lower triangular factor L of a matrix L * transpose(L), in its place; columns
@@ -44,10 +44,11 @@ struct CholeskyParameters {
   std::int32_t* failures;
 };
 
-// U of U * D * transpose(U), unit upper triangular, of a matrix whose reversed factor is there.
+// U and D of U * D * transpose(U), unit upper triangular and diagonal, of a matrix whose reversed factor is there.
 struct UnitUpperParameters {
   const float* factor;  // [size, size], lower triangular
   float* upper;         // [size, size], of which what is above the diagonal is written
+  float* diagonal;      // [size]
   std::int32_t size;
 };
 
@@ -64,6 +65,7 @@ struct GptqParameters {
   const float* weights;      // [rows, columns]
   float* targets;            // [rows, columns]: the weights, with what was lost in columns before `first` made up for
   const float* upper;        // [columns, columns]: of the Hessian, UnitUpperParameters
+  const float* diagonal;     // [columns], likewise: what an error costs
   float* lost;               // [rows, gptqColumns]: the weights less what their codes stand for
   std::uint8_t* codes;       // [rows, columns], one a byte
   float* scales;             // [rows, blocks]; given where a row has one, else chosen

@@ -2,7 +2,6 @@
 // matrix with its rows and columns in reversed order, reversed again and scaled (Chee et al. 2023, QuIP, show that the
 // feedback of GPTQ is that of U, which spares the inverse).
 #include "device/intrinsics.cuh"
-#include "device/reduce.cuh"
 #include "geometry.h"
 #include "gptq_geometry.h"
 #include "gptq_parameters.h"
@@ -23,22 +22,6 @@ __device__ long long columnOfThread() {
 
 }  // namespace
 
-// One block: the diagonal, damped. Of inputs that were always zero nothing is known: each stands for itself.
-extern "C" __global__ void __launch_bounds__(diagonalThreads)
-    hessian_diagonal(const __grid_constant__ ReverseHessianParameters p) {
-  __shared__ float scratch[32];
-  letSuccessorBegin();
-  waitForPredecessor();
-  const long long next = static_cast<long long>(p.size) + 1;
-  float sum = 0;
-  for (int i = threadIdx.x; i < p.size; i += diagonalThreads) sum += p.hessian[i * next];
-  const float added = p.damping * reduceBlock(sum, scratch, Add{}) / static_cast<float>(p.size);
-  for (int i = threadIdx.x; i < p.size; i += diagonalThreads) {
-    const float value = p.hessian[i * next];
-    p.diagonal[i] = value > 0 ? value + added : 1;
-  }
-}
-
 extern "C" __global__ void __launch_bounds__(hessianThreads)
     reverse_hessian(const __grid_constant__ ReverseHessianParameters p) {
   letSuccessorBegin();
@@ -46,9 +29,13 @@ extern "C" __global__ void __launch_bounds__(hessianThreads)
   const long long row = rowOfBlock();
   const long long column = columnOfThread();
   if (column > row) return;
-  const long long last = p.size - 1;
-  p.reversed[row * p.size + column] =
-      column == row ? p.diagonal[last - row] : p.hessian[(last - column) * p.size + last - row];
+  const int last = p.size - 1;
+  const int mine = static_cast<int>(last - row);
+  const int other = static_cast<int>(last - column);
+  const int a = p.order == nullptr ? mine : p.order[mine];
+  const int b = p.order == nullptr ? other : p.order[other];
+  const float value = p.hessian[static_cast<long long>(max(a, b)) * p.size + min(a, b)];
+  p.reversed[row * p.size + column] = column == row ? value + p.damping : value;
 }
 
 // One block: the square on the diagonal.
@@ -120,8 +107,12 @@ extern "C" __global__ void __launch_bounds__(hessianThreads) unit_upper(const __
   waitForPredecessor();
   const long long row = rowOfBlock();
   const long long column = columnOfThread();
-  if (column <= row || column >= p.size) return;
+  if (column < row || column >= p.size) return;
   const long long last = p.size - 1;
   const float* const from = p.factor + (last - column);
-  p.upper[row * p.size + column] = from[(last - row) * p.size] / from[(last - column) * p.size];
+  const float root = from[(last - column) * p.size];
+  if (column == row)
+    p.diagonal[row] = root * root;
+  else
+    p.upper[row * p.size + column] = from[(last - row) * p.size] / root;
 }

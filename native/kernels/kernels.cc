@@ -88,7 +88,6 @@ constexpr std::array sources{
     Source{"convert", "convert", false, false},
     Source{"convert", "dequantize", false, false},
     Source{"matrix_product", "matrix_product", false, false},
-    Source{"hessian", "hessian_diagonal", false, false},
     Source{"hessian", "reverse_hessian", false, false},
     Source{"hessian", "cholesky_diagonal", false, false},
     Source{"hessian", "cholesky_below", false, false},

@@ -73,21 +73,13 @@ Matrix hessianOf(const std::vector<float>& inputs, int rows, int size) {
   return hessian;
 }
 
-void damp(Matrix& hessian, int size, double damping) {
-  double sum = 0;
-  for (int i = 0; i < size; ++i) sum += hessian[at(i, i, size)];
-  for (int i = 0; i < size; ++i) {
-    double& value = hessian[at(i, i, size)];
-    value = value > 0 ? value + damping * sum / size : 1;
-  }
-}
-
-// By elimination from the last column on.
+// By elimination from the last column on; the diagonal has D.
 Matrix unitUpper(Matrix hessian, int size) {
   Matrix upper(hessian.size());
   for (int column = size - 1; column >= 0; --column) {
     const double pivot = hessian[at(column, column, size)];
-    for (int row = 0; row <= column; ++row) upper[at(row, column, size)] = hessian[at(row, column, size)] / pivot;
+    upper[at(column, column, size)] = pivot;
+    for (int row = 0; row < column; ++row) upper[at(row, column, size)] = hessian[at(row, column, size)] / pivot;
     for (int row = 0; row < column; ++row)
       for (int other = 0; other < column; ++other)
         hessian[at(row, other, size)] -= upper[at(row, column, size)] * pivot * upper[at(other, column, size)];
@@ -97,38 +89,62 @@ Matrix unitUpper(Matrix hessian, int size) {
 
 struct Factored {
   float* upper;
+  float* diagonal;
   int failures;
 };
 
-Factored factor(Gpu& gpu, const std::vector<float>& inputs, int rows, int size, float damping) {
+Factored factor(Gpu& gpu, const std::vector<float>& inputs, int rows, int size, float damping,
+                const std::vector<std::int32_t>& order = {}) {
   auto* const hessian = static_cast<float*>(gpu.empty(at(size, 0, size) * sizeof(float)));
   // In two pieces, as calibration comes.
   const float* const all = gpu.put(inputs);
   const int first = rows / 3;
   addToHessian(gpu.kernels(), gpu.stream(), all, first, size, hessian, true);
   addToHessian(gpu.kernels(), gpu.stream(), all + at(first, 0, size), rows - first, size, hessian, false);
-  auto* const room = static_cast<float*>(gpu.empty(at(size, 0, size) * sizeof(float)));
   auto* const diagonal = static_cast<float*>(gpu.empty(static_cast<std::size_t>(size) * sizeof(float)));
   std::int32_t* const failures = gpu.put(std::vector<std::int32_t>{0});
-  factorHessian(gpu.kernels(), gpu.stream(), hessian, room, diagonal, size, damping, failures);
-  return {hessian, gpu.take<std::int32_t>(failures, 1)[0]};
+  factorHessian(gpu.kernels(), gpu.stream(),
+                {.hessian = hessian,
+                 .reversed = static_cast<float*>(gpu.empty(at(size, 0, size) * sizeof(float))),
+                 .order = order.empty() ? nullptr : gpu.put(order),
+                 .size = size,
+                 .damping = damping},
+                hessian, diagonal, failures);
+  return {hessian, diagonal, gpu.take<std::int32_t>(failures, 1)[0]};
 }
 
-void testFactor(Gpu& gpu, int rows, int size) {
-  const std::string name = text("hessian", rows, size);
-  if (!wanted(name)) return;
-  const float damping = 0.01F;
-  const auto inputs = inputsOf(rows, size);
-  const Factored factored = factor(gpu, inputs, rows, size, damping);
+constexpr float damping = 3;
+
+Matrix dampedHessian(const std::vector<float>& inputs, int rows, int size) {
   Matrix hessian = hessianOf(inputs, rows, size);
-  damp(hessian, size, static_cast<double>(damping));
+  for (int i = 0; i < size; ++i) hessian[at(i, i, size)] += static_cast<double>(damping);
+  return hessian;
+}
+
+void testFactor(Gpu& gpu, int rows, int size, bool ordered = false) {
+  const std::string name = text("hessian", rows, size, ordered ? "in another order" : "as it is");
+  if (!wanted(name)) return;
+  const auto inputs = inputsOf(rows, size);
+  std::vector<std::int32_t> order;
+  for (int i = 0; ordered && i < size; ++i) order.push_back(i);
+  std::shuffle(order.begin(), order.end(), randomness);
+  const Factored factored = factor(gpu, inputs, rows, size, damping, order);
+  Matrix hessian = dampedHessian(inputs, rows, size);
+  if (ordered) {
+    const Matrix plain = hessian;
+    for (int row = 0; row < size; ++row)
+      for (int column = 0; column < size; ++column)
+        hessian[at(row, column, size)] = plain[at(order[static_cast<std::size_t>(row)],
+                                                  order[static_cast<std::size_t>(column)], size)];
+  }
   const Matrix upper = unitUpper(hessian, size);
   const auto found = gpu.take<float>(factored.upper, upper.size());
+  const auto diagonal = gpu.take<float>(factored.diagonal, static_cast<std::size_t>(size));
   std::vector<float> actual;
   Matrix expected;
   for (int row = 0; row < size; ++row)
-    for (int column = row + 1; column < size; ++column) {
-      actual.push_back(found[at(row, column, size)]);
+    for (int column = row; column < size; ++column) {
+      actual.push_back(row == column ? diagonal[static_cast<std::size_t>(row)] : found[at(row, column, size)]);
       expected.push_back(upper[at(row, column, size)]);
     }
   compare(name, actual, expected, 5e-5);
@@ -202,7 +218,8 @@ struct Quantized {
   }
 };
 
-Quantized quantized(Gpu& gpu, const GptqCase& c, const std::vector<float>& weights, const float* upper) {
+Quantized quantized(Gpu& gpu, const GptqCase& c, const std::vector<float>& weights, const float* upper,
+                    const float* diagonal) {
   const int blocks = c.block == 0 ? 1 : (c.columns + c.block - 1) / c.block;
   std::vector<float> scales(at(c.rows, 0, blocks));
   for (int row = 0; c.block == 0 && row < c.rows; ++row) {
@@ -218,6 +235,7 @@ Quantized quantized(Gpu& gpu, const GptqCase& c, const std::vector<float>& weigh
        {.weights = gpu.put(weights),
         .targets = gpu.put(weights),
         .upper = upper,
+        .diagonal = diagonal,
         .lost = static_cast<float*>(gpu.empty(at(c.rows, 0, gptqColumns) * sizeof(float))),
         .codes = codes,
         .scales = scalesThere,
@@ -294,14 +312,13 @@ void testGptqCase(Gpu& gpu, const GptqCase& c) {
     if (c.rows > 1) weights[at(1, i, c.columns)] = 0;
     if (i < 16) weights[at(0, i, c.columns)] = 0;
   }
-  const Factored factored = factor(gpu, inputs, samples, c.columns, 0.01F);
-  const Quantized made = quantized(gpu, c, weights, factored.upper);
-  Matrix hessian = hessianOf(inputs, samples, c.columns);
-  damp(hessian, c.columns, 0.01);
+  const Factored factored = factor(gpu, inputs, samples, c.columns, damping);
+  const Quantized made = quantized(gpu, c, weights, factored.upper, factored.diagonal);
+  const Matrix hessian = dampedHessian(inputs, samples, c.columns);
   testCodes(name, made, c, weights, unitUpper(hessian, c.columns));
   // Without feedback each column is rounded on its own.
   const std::vector<float> none(at(c.columns, 0, c.columns));
-  const double plain = lossOf(quantized(gpu, c, weights, gpu.put(none)), c, weights, hessian);
+  const double plain = lossOf(quantized(gpu, c, weights, gpu.put(none), factored.diagonal), c, weights, hessian);
   const double loss = lossOf(made, c, weights, hessian);
   verdict(name + " loses less than rounding", loss < 0.8 * plain,
           std::to_string(loss) + " instead of " + std::to_string(plain));
@@ -318,6 +335,7 @@ void testGptq(Gpu& gpu) {
   for (const int size : {1, 5, 64, 65, 200}) testFactor(gpu, 2 * size + 1, size);
   // Fewer samples than inputs.
   testFactor(gpu, 30, 130);
+  testFactor(gpu, 200, 90, true);
   testIndefinite(gpu);
   for (const bool search : {false, true}) {
     testGptqCase(gpu, {9, 200, GptqCodes::symmetric, 4, 32, search});

@@ -44,26 +44,21 @@ std::vector<Touch> touches(const MatrixProductParameters& p) {
           writes(p.c, bytesOf(p.m, p.cStride, p.n))};
 }
 
-void hessianDiagonal(const ReverseHessianParameters& p) {
-  double sum = 0;
-  for (std::int32_t i = 0; i < p.size; ++i) sum += static_cast<double>(p.hessian[at(i, i, p.size)]);
-  const auto added = static_cast<float>(static_cast<double>(p.damping) * sum / p.size);
-  for (std::int32_t i = 0; i < p.size; ++i) {
-    const float value = p.hessian[at(i, i, p.size)];
-    p.diagonal[i] = value > 0 ? value + added : 1;
-  }
-}
-
 void reverseHessian(const ReverseHessianParameters& p) {
   const std::int32_t last = p.size - 1;
+  const auto original = [&](std::int32_t place) { return p.order == nullptr ? place : p.order[place]; };
   for (std::int32_t row = 0; row < p.size; ++row)
-    for (std::int32_t column = 0; column <= row; ++column)
-      p.reversed[at(row, column, p.size)] =
-          column == row ? p.diagonal[last - row] : p.hessian[at(last - column, last - row, p.size)];
+    for (std::int32_t column = 0; column <= row; ++column) {
+      const auto [least, most] = std::minmax(original(last - row), original(last - column));
+      p.reversed[at(row, column, p.size)] = p.hessian[at(most, least, p.size)] + (row == column ? p.damping : 0);
+    }
 }
 
 std::vector<Touch> touches(const ReverseHessianParameters& p) {
-  return {reads(p.hessian, bytesOf(p.size, p.size, p.size)), writes(p.diagonal, bytesOf(1, p.size, p.size))};
+  std::vector<Touch> all{reads(p.hessian, bytesOf(p.size, p.size, p.size)),
+                         writes(p.reversed, bytesOf(p.size, p.size, p.size))};
+  if (p.order != nullptr) all.push_back(reads(p.order, at(1, 0, p.size) * sizeof(std::int32_t)));
+  return all;
 }
 
 void choleskyDiagonal(const CholeskyParameters& p) {
@@ -102,21 +97,31 @@ std::vector<Touch> touches(const CholeskyParameters& p) {
 
 void unitUpper(const UnitUpperParameters& p) {
   const std::int32_t last = p.size - 1;
-  for (std::int32_t row = 0; row < p.size; ++row)
+  const auto factor = [&](std::int32_t row, std::int32_t column) {
+    return p.factor[at(last - row, last - column, p.size)];
+  };
+  for (std::int32_t row = 0; row < p.size; ++row) {
+    p.diagonal[row] = factor(row, row) * factor(row, row);
     for (std::int32_t column = row + 1; column < p.size; ++column)
-      p.upper[at(row, column, p.size)] =
-          p.factor[at(last - row, last - column, p.size)] / p.factor[at(last - column, last - column, p.size)];
+      p.upper[at(row, column, p.size)] = factor(row, column) / factor(column, column);
+  }
 }
 
 std::vector<Touch> touches(const UnitUpperParameters& p) {
   const std::size_t bytes = bytesOf(p.size, p.size, p.size);
-  return {reads(p.factor, bytes), writes(p.upper, bytes)};
+  return {reads(p.factor, bytes), writes(p.upper, bytes), writes(p.diagonal, at(1, 0, p.size) * sizeof(float))};
 }
 
 namespace {
 
 std::int64_t blocksOf(const GptqParameters& p) {
   return p.block == 0 ? 1 : (p.columns + p.block - 1) / p.block;
+}
+
+// What is lost in a column, of those after it.
+void makeUp(const GptqParameters& p, std::vector<float>& values, std::int32_t column, float lost) {
+  for (std::size_t after = static_cast<std::size_t>(column) + 1; after < values.size(); ++after)
+    values[after] += lost * p.upper[at(p.first + column, p.first + static_cast<std::int64_t>(after), p.columns)];
 }
 
 quantize::Format formatOf(const GptqParameters& p) {
@@ -144,8 +149,11 @@ void gptq(const GptqParameters& p) {
     quantize::Scale scale{p.block == 0 ? p.scales[row] : 0, 0};
     for (std::int32_t column = 0; column < width; ++column) {
       if (p.block != 0 && column % p.block == 0) {
-        const auto count = static_cast<std::size_t>(std::min(p.block, width - column));
-        scale = chooser.choose(std::span<const float>(wanted).subspan(static_cast<std::size_t>(column), count));
+        const std::int32_t end = std::min(column + p.block, width);
+        std::vector<float> best = wanted;
+        for (std::int32_t i = column; i < end; ++i) makeUp(p, best, i, weights[i] - best[static_cast<std::size_t>(i)]);
+        scale = chooser.choose({best.data() + column, best.data() + end},
+                               {p.diagonal + p.first + column, p.diagonal + p.first + end});
         const std::size_t block = at(row, (p.first + column) / p.block, blocksOf(p));
         p.scales[block] = scale.value;
         if (p.zeroPoints != nullptr) p.zeroPoints[block] = static_cast<std::uint8_t>(scale.zero);
@@ -153,9 +161,7 @@ void gptq(const GptqParameters& p) {
       const std::uint8_t code = quantize::nearestCode(format, scale, wanted[static_cast<std::size_t>(column)]);
       p.codes[at(row, p.first + column, p.columns)] = code;
       lost[column] = weights[column] - quantize::valueOf(format, scale, code);
-      for (std::int32_t after = column + 1; after < width; ++after)
-        wanted[static_cast<std::size_t>(after)] +=
-            lost[column] * p.upper[at(p.first + column, p.first + after, p.columns)];
+      makeUp(p, wanted, column, lost[column]);
     }
   }
 }
@@ -163,9 +169,12 @@ void gptq(const GptqParameters& p) {
 std::vector<Touch> touches(const GptqParameters& p) {
   const std::size_t count = at(p.rows, 0, p.columns);
   const std::size_t blocks = at(p.rows, 0, blocksOf(p));
-  std::vector<Touch> all{reads(p.weights, count * sizeof(float)), reads(p.targets, count * sizeof(float)),
+  std::vector<Touch> all{reads(p.weights, count * sizeof(float)),
+                         reads(p.targets, count * sizeof(float)),
                          reads(p.upper, at(p.columns, 0, p.columns) * sizeof(float)),
-                         writes(p.lost, at(p.rows, 0, gptqColumns) * sizeof(float)), writes(p.codes, count)};
+                         reads(p.diagonal, at(1, 0, p.columns) * sizeof(float)),
+                         writes(p.lost, at(p.rows, 0, gptqColumns) * sizeof(float)),
+                         writes(p.codes, count)};
   all.push_back(p.block == 0 ? reads(p.scales, blocks * sizeof(float)) : writes(p.scales, blocks * sizeof(float)));
   if (p.zeroPoints != nullptr) all.push_back(writes(p.zeroPoints, blocks));
   return all;

@@ -77,7 +77,6 @@ std::vector<Reference> all() {
   made.push_back(reference<QuantizedPackParameters, &packQuantized>("pack_codes"));
   made.push_back(reference<QuantizedPackParameters, &nothing<QuantizedPackParameters>>("pack_scales"));
   made.push_back(reference<MatrixProductParameters, &matrixProduct>("matrix_product"));
-  made.push_back(reference<ReverseHessianParameters, &hessianDiagonal>("hessian_diagonal"));
   made.push_back(reference<ReverseHessianParameters, &reverseHessian>("reverse_hessian"));
   made.push_back(reference<CholeskyParameters, &choleskyDiagonal>("cholesky_diagonal"));
   made.push_back(reference<CholeskyParameters, &choleskyBelow>("cholesky_below"));

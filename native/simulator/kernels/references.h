@@ -66,7 +66,6 @@ std::vector<Touch> touches(const QuantizedPackParameters& p);
 void matrixProduct(const MatrixProductParameters& p);
 std::vector<Touch> touches(const MatrixProductParameters& p);
 
-void hessianDiagonal(const ReverseHessianParameters& p);
 void reverseHessian(const ReverseHessianParameters& p);
 std::vector<Touch> touches(const ReverseHessianParameters& p);
 
