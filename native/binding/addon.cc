@@ -6,6 +6,7 @@
 #include "engine_object.h"
 #include "errors.h"
 #include "file_lock.h"
+#include "gpu_hessian_object.h"
 #include "gpu_memory.h"
 #include "instance.h"
 #include "objects.h"
@@ -40,6 +41,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   exports.Set("stopProfiler", Napi::Function::New<stopProfiler>(env, "stopProfiler"));
   exports.Set("takeActivities", Napi::Function::New<takeActivities>(env, "takeActivities"));
   defineQuantize(env, exports);
+  exports.Set(GpuHessianObject::kName, GpuHessianObject::define(env));
   exports.Set(DeviceObject::kName, DeviceObject::define(env));
   exports.Set(StreamObject::kName, StreamObject::define(env));
   exports.Set(EventObject::kName, EventObject::define(env));

@@ -1,86 +1,21 @@
 // Typed arrays in, typed arrays filled. Arguments are checked in lib/quantize; sizes once more where they are used.
 #include "quantize.h"
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
-#include <span>
-#include <stdexcept>
 #include <string>
-#include <utility>
 
 #include "../quantize/gptq.h"
 #include "../quantize/hessian.h"
 #include "../quantize/matrix.h"
 #include "../quantize/round_to_nearest.h"
 #include "../quantize/scaled_columns.h"
-#include "errors.h"
-#include "instance.h"
+#include "quantize_arguments.h"
 
 namespace tensorrt_node::binding {
 namespace {
 
 using namespace quantize;
-
-std::span<std::byte> bytesIn(const Napi::Object& object, const char* name) {
-  const Napi::Value value = object.Get(name);
-  if (!value.IsTypedArray()) return {};
-  const auto array = value.As<Napi::TypedArray>();
-  return {static_cast<std::byte*>(array.ArrayBuffer().Data()) + array.ByteOffset(), array.ByteLength()};
-}
-
-std::span<float> floatsIn(const Napi::Object& object, const char* name) {
-  const std::span<std::byte> bytes = bytesIn(object, name);
-  return {reinterpret_cast<float*>(bytes.data()), bytes.size() / sizeof(float)};
-}
-
-std::int64_t integerIn(const Napi::Object& object, const char* name) {
-  return object.Get(name).As<Napi::Number>().Int64Value();
-}
-
-std::string wordIn(const Napi::Object& object, const char* name) {
-  return object.Get(name).As<Napi::String>().Utf8Value();
-}
-
-bool flagIn(const Napi::Object& object, const char* name) {
-  return object.Get(name).ToBoolean();
-}
-
-FloatType floatType(const std::string& word) {
-  if (word == "float32") return FloatType::float32;
-  if (word == "float16") return FloatType::float16;
-  if (word == "bfloat16") return FloatType::bfloat16;
-  throw std::invalid_argument(word + " is no type of floats");
-}
-
-CodeKind codeKind(const std::string& word) {
-  if (word == "symmetric") return CodeKind::symmetric;
-  if (word == "zeroPoints") return CodeKind::zeroPoints;
-  if (word == "int8Rows") return CodeKind::int8Rows;
-  if (word == "float8Rows") return CodeKind::float8Rows;
-  throw std::invalid_argument(word + " is no kind of codes");
-}
-
-Format formatIn(const Napi::Object& object) {
-  const auto format = object.Get("format").As<Napi::Object>();
-  return {.kind = codeKind(wordIn(format, "kind")),
-          .bits = static_cast<int>(integerIn(format, "bits")),
-          .block = integerIn(format, "block"),
-          .scales = floatType(wordIn(format, "scales")),
-          .search = flagIn(format, "search")};
-}
-
-QuantizedRows rowsIn(const Napi::Object& object) {
-  return {bytesIn(object, "codes"), bytesIn(object, "scales"), bytesIn(object, "zeroPoints")};
-}
-
-Threads threadsIn(const Napi::Object& object) {
-  const std::span<std::byte> stop = bytesIn(object, "stop");
-  return {static_cast<unsigned>(integerIn(object, "threads")),
-          // JavaScript writes it with Atomics.
-          stop.empty() ? nullptr : reinterpret_cast<const std::atomic<std::int32_t>*>(stop.data())};
-}
 
 DenseMatrix denseIn(const Napi::Object& object) {
   return {bytesIn(object, "data"), floatType(wordIn(object, "type")), integerIn(object, "outer"),
@@ -102,20 +37,6 @@ BlockMatrix blocksIn(const Napi::Object& object) {
           .inner = integerIn(object, "inner"),
           .bits = static_cast<int>(integerIn(object, "bits")),
           .block = integerIn(object, "block")};
-}
-
-// Runs what `prepare` makes of the first argument on a thread; the argument, and with it all arrays, is kept meanwhile.
-template <typename Prepare>
-Napi::Value onThread(const Napi::CallbackInfo& info, Prepare&& prepare) {
-  const Napi::Env env = info.Env();
-  return guarded(env, [&]() -> Napi::Value {
-    const auto argument = info[0].As<Napi::Object>();
-    std::function<void()> work = prepare(argument);
-    return Instance::of(env).run(argument, [work = std::move(work)]() -> Instance::MakeValue {
-      work();
-      return [](Napi::Env made) { return made.Undefined(); };
-    });
-  });
 }
 
 Napi::Value quantizeRows(const Napi::CallbackInfo& info) {
@@ -165,18 +86,15 @@ Napi::Value mirrorHessian(const Napi::CallbackInfo& info) {
 
 Napi::Value factorizeHessian(const Napi::CallbackInfo& info) {
   return onThread(info, [](const Napi::Object& object) {
-    return [hessian = floatsIn(object, "hessian"), size = integerIn(object, "size"),
-            damping = object.Get("damping").As<Napi::Number>().FloatValue(),
-            threads = threadsIn(object)] { factorize(hessian, size, damping, threads); };
+    return
+        [hessian = floatsIn(object, "hessian"), size = integerIn(object, "size"), damping = realIn(object, "damping"),
+         threads = threadsIn(object)] { factorize(hessian, size, damping, threads); };
   });
 }
 
 Napi::Value gptqRows(const Napi::CallbackInfo& info) {
   return onThread(info, [](const Napi::Object& object) {
-    const std::span<std::byte> order = bytesIn(object, "order");
-    return [weights = GptqWeights{floatsIn(object, "values"), integerIn(object, "outer"), integerIn(object, "inner")},
-            factor = floatsIn(object, "factor"),
-            places = std::span(reinterpret_cast<const std::int32_t*>(order.data()), order.size() / 4),
+    return [weights = gptqWeightsIn(object), factor = floatsIn(object, "factor"), places = integersIn(object, "order"),
             format = formatIn(object), rows = rowsIn(object),
             threads = threadsIn(object)] { gptq(weights, factor, places, format, rows, threads); };
   });

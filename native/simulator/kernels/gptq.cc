@@ -49,7 +49,7 @@ void reverseHessian(const ReverseHessianParameters& p) {
   const auto original = [&](std::int32_t place) { return p.order == nullptr ? place : p.order[place]; };
   for (std::int32_t row = 0; row < p.size; ++row)
     for (std::int32_t column = 0; column <= row; ++column) {
-      const auto [least, most] = std::minmax(original(last - row), original(last - column));
+      const auto [least, most] = std::minmax({original(last - row), original(last - column)});
       p.reversed[at(row, column, p.size)] = p.hessian[at(most, least, p.size)] + (row == column ? p.damping : 0);
     }
 }
