@@ -17,6 +17,10 @@ namespace {
 using cuda::check;
 using cuda::driver;
 
+// Of a multiprocessor's memory that is shared memory: the rest is cache, through which weights come. The same for all
+// kernels of a step, as only those that divide it alike run side by side.
+constexpr int stepSharedPercent = 44;
+
 struct Source {
   std::string_view image;
   std::string_view function;
@@ -26,9 +30,7 @@ struct Source {
   bool sized;
   // And so are these.
   std::vector<std::string> (*shapes)() = nullptr;
-  // Of a multiprocessor's memory that is shared memory: the rest is cache, through which weights come. The same for all
-  // kernels of a step, as only those that divide it alike run side by side.
-  int sharedPercent = 44;
+  int sharedPercent = stepSharedPercent;
 };
 
 template <typename Sizes>

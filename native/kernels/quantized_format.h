@@ -46,6 +46,11 @@ struct QuantizedRow {
   std::int32_t row;
 };
 
+// The block of a row that an element is in.
+constexpr std::int64_t quantizedBlock(const QuantizedFormat& format, std::int64_t inner) {
+  return format.block == 0 ? 0 : inner >> (format.block == 32 ? 5 : format.block == 64 ? 6 : 7);
+}
+
 // Sizes of a packed matrix, and where its parts begin, in bytes.
 struct QuantizedLayout {
   std::int64_t tiles;
@@ -70,6 +75,7 @@ constexpr QuantizedLayout quantizedLayout(const QuantizedFormat& format, std::in
   const std::int64_t rows = format.gated != 0 ? outer / 2 : outer;
   const std::int64_t tileRows = format.gated != 0 ? quantizedTile / 2 : quantizedTile;
   const std::int64_t unit = quantizedUnit(format.codes);
+  static_assert(quantizedUnit(CodeType::uint4) == 64 && quantizedUnit(CodeType::uint8) == 32);
   layout.tiles = (rows + tileRows - 1) / tileRows;
   layout.units = (inner + unit - 1) / unit;
   layout.blocks = format.block == 0 ? 1 : (inner + format.block - 1) / format.block;
@@ -128,11 +134,12 @@ struct QuantizedCodePlace {
   std::int32_t shift;
 };
 constexpr QuantizedCodePlace quantizedCodePlace(CodeType codes, int row, std::int64_t inner) {
-  const int unit = quantizedUnit(codes);
-  const int at = static_cast<int>(inner % unit);
+  // Shifts instead of divisions, for device code.
+  const int shift = codes == CodeType::uint4 ? 6 : 5;
+  const int at = static_cast<int>(inner & ((1 << shift) - 1));
   const int lane = row % 8 * 4 + at % 32 / 8;
   const int code = at % 8;
-  const std::int64_t begin = inner / unit * quantizedUnitBytes + lane * 16;
+  const std::int64_t begin = (inner >> shift) * quantizedUnitBytes + lane * 16;
   if (codes == CodeType::uint4) {
     const int nibble = code / 2 + code % 2 * 4;
     return {begin + at / 32 * 8 + row / 8 * 4 + nibble / 2, nibble % 2 * 4};

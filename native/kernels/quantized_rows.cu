@@ -13,7 +13,7 @@ struct Affine {
 
 __device__ inline Affine affineOf(const QuantizedFormat& format, const QuantizedLayout& layout, const char* packed,
                                   std::int64_t tile, int row, std::int64_t inner) {
-  const std::int64_t block = format.block == 0 ? 0 : inner / format.block;
+  const std::int64_t block = quantizedBlock(format, inner);
   const int place = quantizedScalePlace(row);
   const auto halfAt = [&](std::uint64_t part) {
     const char* const from = packed + part + (tile * layout.blocks + block) * layout.scaleBytes;

@@ -56,10 +56,6 @@ class Places {
   const std::int64_t outer_;
 };
 
-std::int64_t blockOf(const QuantizedFormat& format, std::int64_t column) {
-  return format.block == 0 ? 0 : column / format.block;
-}
-
 class Packed {
  public:
   Packed(const void* memory, const QuantizedFormat& format, std::int64_t outer, std::int64_t inner)
@@ -70,7 +66,7 @@ class Packed {
     int shift = 0;
     const std::uint8_t byte = bytes_[places_.code(row, column, shift)];
     const int code = byte >> shift & ((1 << bits) - 1);
-    const std::int64_t block = blockOf(format_, column);
+    const std::int64_t block = quantizedBlock(format_, column);
     const float scale = halfAt(places_.scale(row, block));
     if (format_.codes == CodeType::float8) return float8Value(code) * scale;
     if (format_.offsets == Offsets::floating)
