@@ -22,7 +22,9 @@ export function quantizeCommand(): Command {
     .option('--bits <n>', '4 or 8 (default: 4)', number)
     .addOption(new Option('--block <n>', 'weights that share a scale (default: 32)').choices(['32', '64', '128', 'channel']))
     .addOption(new Option('--type <type>', 'fp8 is E4M3 by channel').choices(['int', 'fp8']))
-    .addOption(new Option('--method <method>', 'gptq and awq look at what a text does in the model').choices(['rtn', 'awq', 'gptq']))
+    .addOption(
+      new Option('--method <method>', 'gptq and awq look at what a text does in the model').choices(['rtn', 'awq', 'gptq', 'awq+gptq']),
+    )
     .option('--symmetric', 'zero is the middle code (default with 8 bits)')
     .option('--no-symmetric', 'zero has a code of each block (default with 4 bits)')
     .option('--keep <patterns>', "layers to leave as they are: 'lm_head,*.down_proj'; repeatable", patterns)

@@ -19,9 +19,10 @@ export interface QuantizeOptions {
   /**
    * 'rtn', the default: each block is rounded on its own, and no text is needed. 'gptq': errors are made up for by the
    * weights that come after, as a calibration text's activations tell (Frantar et al. 2022). 'awq': channels with large
-   * activations are scaled up before they are rounded (Lin et al. 2023). Both are for language models.
+   * activations are scaled up before they are rounded (Lin et al. 2023). 'awq+gptq': scaled up, and then as 'gptq'. All three
+   * are for language models.
    */
-  method?: 'rtn' | 'awq' | 'gptq';
+  method?: 'rtn' | 'awq' | 'gptq' | 'awq+gptq';
   /** Whether zero is the middle code, or has a code of each block's own. Default true at 8 bits, false at 4. */
   symmetric?: boolean;
   /**
@@ -29,13 +30,13 @@ export interface QuantizeOptions {
    * that fits nothing is an error.
    */
   keep?: readonly string[];
-  /** Bits of the product that makes the logits: 4, 8, or 16 for as it is. Default: `bits`. A table that is also the embedding is one with it. */
+  /** Bits of the product that makes the logits: 4, 8, or 16 for as it is. Default 8. A table that is also the embedding is one with it. */
   headBits?: 4 | 8 | 16;
   /** Bits of an embedding of its own, which is read by the row and takes no time. Default 16, as it is. */
   embeddingBits?: 4 | 8 | 16;
   /** Of a checkpoint: what the model computes in, and the type of what stays dense. Default as `importModel`'s. */
   dtype?: 'fp16' | 'fp32';
-  /** For 'awq' and 'gptq': a text file, or .jsonl with a `text` or `messages` a line. Default: some pages of English in the package. */
+  /** For all methods but 'rtn': a text file, or .jsonl with a `text` or `messages` a line. Default: some pages of English in the package. */
   calibration?: string;
   /** Most sequences taken of the calibration text. Default 128. */
   samples?: number;
@@ -76,13 +77,13 @@ export function checkOptions(source: unknown, out: unknown, options: QuantizeOpt
   if (block !== 'channel') oneNumber('block', block, [32, 64, 128], "32, 64, 128 or 'channel'");
   if (type === 'fp8' && block !== 'channel') throw new OptionError('block', "'channel' with type 'fp8'", block);
   if (block === 'channel' && bits === 4) throw new OptionError('block', '32, 64 or 128 with 4 bits', block);
-  const method = oneOf('method', options.method ?? 'rtn', ['rtn', 'awq', 'gptq']);
+  const method = oneOf('method', options.method ?? 'rtn', ['rtn', 'awq', 'gptq', 'awq+gptq']);
   const symmetric = boolean('symmetric', options.symmetric ?? bits === 8);
   if (block === 'channel' && !symmetric) throw new OptionError('symmetric', "true with block 'channel'", symmetric);
   if (options.dtype !== undefined) oneOf('dtype', options.dtype, ['fp16', 'fp32']);
   for (const name of ['calibration', 'samples', 'sequenceLength', 'damping', 'actOrder'] as const) {
     const gptqOnly = name === 'damping' || name === 'actOrder';
-    if (options[name] === undefined || method === 'gptq' || (method === 'awq' && !gptqOnly)) continue;
+    if (options[name] === undefined || method.includes('gptq') || (method === 'awq' && !gptqOnly)) continue;
     throw new OptionError(name, `left out with method '${method}'`, options[name]);
   }
   abortSignal(options.signal);
@@ -95,7 +96,7 @@ export function checkOptions(source: unknown, out: unknown, options: QuantizeOpt
     method,
     symmetric,
     keep: patterns(options.keep ?? []),
-    headBits: oneNumber('headBits', options.headBits ?? bits, [4, 8, 16]),
+    headBits: oneNumber('headBits', options.headBits ?? 8, [4, 8, 16]),
     embeddingBits: oneNumber('embeddingBits', options.embeddingBits ?? 16, [4, 8, 16]),
     samples: integer('samples', options.samples ?? 128, {min: 1}),
     sequenceLength: integer('sequenceLength', options.sequenceLength ?? 512, {min: 8}),

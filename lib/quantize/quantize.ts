@@ -6,10 +6,12 @@ import {join, resolve} from 'node:path';
 import {OptionError, throwIfAborted} from '../errors.js';
 import {IMPORTED, packageVersion} from '../import/import.js';
 import {onAbort} from '../on_abort.js';
+import type {Model} from '../onnx/model.js';
 import {writeModel} from '../onnx/write.js';
 import {checkTarget, writeFolder} from '../target_folder.js';
 import {awqSolver} from './calibration/awq.js';
 import {gptqSolver} from './calibration/gptq.js';
+import type {LayerSolver} from './calibration/layer_solver.js';
 import {readSamples} from './calibration/samples.js';
 import {StoredMatrices, type StoredMatrix} from './calibration/stored_matrices.js';
 import {chooseFormats} from './choose_formats.js';
@@ -23,7 +25,7 @@ import {findWeights, type Weight} from './weights.js';
 export interface QuantizeResult {
   /** The folder written, absolute. */
   path: string;
-  method: 'rtn' | 'awq' | 'gptq';
+  method: CheckedOptions['method'];
   /** Of the source's weights, and of model.onnx and model.onnx_data. */
   bytes: {before: number; after: number};
   /** Matrices, and how many numbers are in them. */
@@ -63,6 +65,9 @@ export async function quantizeModel(source: string, out: string, options: Quanti
   try {
     const target = {option: 'out', overwrite, source, replaceable: IMPORTED};
     await checkTarget(out, target);
+    if (checked.method !== 'rtn' && !opened.language) {
+      throw new OptionError('method', "'rtn' for what is no language model: nothing else reads a text", checked.method);
+    }
     const weights = findWeights(opened.model);
     const formats = chooseFormats(weights, checked);
     if (formats.size === 0) throw new OptionError('source', 'a model with matrices to quantise that are not all kept', source);
@@ -114,7 +119,7 @@ async function calibratedMatrices(
     const samples = await readSamples(await opened.tokenizer(), options);
     const {calibrate} = await import('./calibration/calibrate.js');
     const byName = new Map([...formats].map(([{name}, format]) => [name, format]));
-    const solver = method === 'gptq' ? gptqSolver(options) : awqSolver(opened.model);
+    const solver = solverOf(opened.model, options);
     const store = (name: string, rows: QuantizedRows) => stored.add(name, byName.get(name)!, rows);
     await calibrate(await opened.runnable(), {
       ...options,
@@ -130,6 +135,11 @@ async function calibratedMatrices(
     await stored[Symbol.asyncDispose]();
     throw error;
   }
+}
+
+function solverOf(model: Model, options: CheckedOptions): LayerSolver {
+  if (options.method === 'awq') return awqSolver(model);
+  return options.method === 'gptq' ? gptqSolver(options) : awqSolver(model, gptqSolver(options));
 }
 
 /** The others, each rounded while it is written. */

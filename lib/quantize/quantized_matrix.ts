@@ -33,19 +33,20 @@ export function roundedMatrix(reader: WeightReader, rounding: Rounding): Quantiz
   const bytes = rowBytes(format, inner);
   const kept: {scales?: Uint8Array; zeroPoints?: Uint8Array} = {};
 
-  async function* codes(): AsyncGenerator<Uint8Array> {
+  async function* codes(told = true): AsyncGenerator<Uint8Array> {
     const scales = new Uint8Array(outer * bytes.scales);
     const zeroPoints = new Uint8Array(outer * bytes.zeroPoints);
     for await (const {first, rows} of ahead(roundedSlices(reader, rounding))) {
       scales.set(rows.scales, first * bytes.scales);
       zeroPoints.set(rows.zeroPoints, first * bytes.zeroPoints);
+      if (told) rounding.done?.(rows.scales.byteLength / bytes.scales);
       yield rows.codes;
     }
     Object.assign(kept, {scales, zeroPoints});
   }
   /** What was kept, once; whoever asks before the codes, or again, has it made anew. */
   async function* part(name: 'scales' | 'zeroPoints'): AsyncGenerator<Uint8Array> {
-    if (kept[name] === undefined) for await (const _ of codes());
+    if (kept[name] === undefined) for await (const _ of codes(false));
     const found = kept[name]!;
     kept[name] = undefined;
     yield found;
@@ -54,7 +55,7 @@ export function roundedMatrix(reader: WeightReader, rounding: Rounding): Quantiz
     format,
     outer,
     inner,
-    codes: {byteLength: outer * bytes.codes, chunks: codes},
+    codes: {byteLength: outer * bytes.codes, chunks: () => codes()},
     scales: {byteLength: outer * bytes.scales, chunks: () => part('scales')},
     zeroPoints: bytes.zeroPoints > 0 ? {byteLength: outer * bytes.zeroPoints, chunks: () => part('zeroPoints')} : undefined,
   };
@@ -67,9 +68,7 @@ interface RoundedSlice {
 
 async function* roundedSlices(reader: WeightReader, rounding: Rounding): AsyncGenerator<RoundedSlice> {
   for await (const slice of reader.slices(rounding.running)) {
-    const rows = await roundSlice(slice, rounding);
-    rounding.done?.(slice.outer);
-    yield {first: slice.first, rows};
+    yield {first: slice.first, rows: await roundSlice(slice, rounding)};
   }
 }
 

@@ -113,15 +113,13 @@ export function blockReader({codes, scales, zeroPoints, ...layout}: BlockWeight)
   };
 }
 
-/** All of a matrix as float32, [outer, inner]. */
-export async function readFloats(reader: WeightReader, running: Running): Promise<Float32Array<ArrayBuffer>> {
+/** Makes `values` all of a matrix, [outer, inner]. */
+export async function readFloats(reader: WeightReader, running: Running, values: Float32Array): Promise<void> {
   const addon = quantizeAddon();
-  const all = new Float32Array(reader.outer * reader.inner);
   for await (const slice of reader.slices(running)) {
-    const values = all.subarray(slice.first * slice.inner, (slice.first + slice.outer) * slice.inner);
-    await addon.readDenseRows({...running, ...slice, values});
+    const part = values.subarray(slice.first * slice.inner, (slice.first + slice.outer) * slice.inner);
+    await addon.readDenseRows({...running, ...slice, values: part});
   }
-  return all;
 }
 
 /** Parts of a source: from a file as they are asked for, of any other from a copy of it all. */

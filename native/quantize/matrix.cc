@@ -2,8 +2,10 @@
 #include "matrix.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <stdexcept>
+#include <string>
 
 namespace tensorrt_node::quantize {
 namespace {
@@ -62,7 +64,13 @@ void toFloats(const DenseMatrix& matrix, std::span<float> values, const Threads&
   require(values.size() == product(matrix.outer, matrix.inner), "the floats of a matrix have another shape");
   parallelFor(threads, (matrix.outer + kRowsAtATime - 1) / kRowsAtATime, [&](std::int64_t chunk) {
     const std::int64_t first = chunk * kRowsAtATime;
-    readRows(matrix, first, std::min(kRowsAtATime, matrix.outer - first), values.data() + first * matrix.inner);
+    const std::int64_t count = std::min(kRowsAtATime, matrix.outer - first);
+    float* const rows = values.data() + first * matrix.inner;
+    readRows(matrix, first, count, rows);
+    for (std::int64_t at = 0; at < count * matrix.inner; ++at)
+      if (!std::isfinite(rows[at]))
+        throw std::domain_error("row " + std::to_string(first + at / matrix.inner) +
+                                " holds a number that is not finite");
   });
 }
 

@@ -40,7 +40,8 @@ inline constexpr std::int64_t kRowsAtATime = 96;
 // Rows [first, first + count) to `rows`, which has room for count * inner.
 void readRows(const DenseMatrix& matrix, std::int64_t first, std::int64_t count, float* rows);
 
-// All rows, by threads. Throws std::invalid_argument where the bytes do not fit the shape.
+// All rows, by threads. Throws std::invalid_argument where the bytes do not fit the shape, std::domain_error for floats
+// that are not finite.
 void toFloats(const DenseMatrix& matrix, std::span<float> values, const Threads& threads);
 void toFloats(const BlockMatrix& matrix, std::span<float> values, const Threads& threads);
 

@@ -340,6 +340,9 @@ TEST(quantize_refuses_numbers_that_are_none_and_sizes_that_do_not_fit) {
         CHECK_THROWS(roundToNearest(dense(values, 64, 32), format, {}, rows.room(), kThreads), std::domain_error);
     CHECK_CONTAINS(error.what(), "row 5 holds a number that is not finite");
   }
+  std::vector<float> read(values.size());
+  CHECK_CONTAINS(CHECK_THROWS(toFloats(dense(values, 64, 32), read, kThreads), std::domain_error).what(),
+                 "row 5 holds");
   values[5 * 32 + 7] = 1e9F;
   const Format half{CodeKind::symmetric, 4, 32, FloatType::float16, true};
   Rows rows(half, 64, 32);

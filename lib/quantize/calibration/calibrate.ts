@@ -9,7 +9,7 @@ import {splitSkipNorm} from '../../onnx/lower/split_skip_norm.js';
 import type {Model} from '../../onnx/model.js';
 import {backendError} from '../../onnxruntime/backend_error.js';
 import type {OnProgress} from '../../progress.js';
-import {type Format, type QuantizedRows, quantizeAddon, type Running} from '../native.js';
+import {crunched, type Format, type QuantizedRows, quantizeAddon, type Running} from '../native.js';
 import {roundSlice} from '../quantized_matrix.js';
 import {bytesOf, readFloats} from '../weight_reader.js';
 import {findWeights, type Weight} from '../weights.js';
@@ -63,7 +63,7 @@ class Calibration {
     // The end is of use for a head of its own alone.
     if (section.output === undefined && !own.some(wanted)) return;
     const values = new Map<Weight, Float32Array<ArrayBuffer>>();
-    for (const weight of own) values.set(weight, await readFloats(weight.reader, running));
+    for (const weight of own) values.set(weight, await this.#read(weight));
 
     const groups = new Map<string, Layer[]>();
     for (const weight of own.filter(wanted)) {
@@ -84,6 +84,12 @@ class Calibration {
     });
     if (captured.length > 0) await this.#solve(session, groups, values);
     if (section.output !== undefined) await this.#pass(session, values, section.output);
+  }
+
+  async #read({name, reader}: Weight): Promise<Float32Array<ArrayBuffer>> {
+    const values = new Float32Array(reader.outer * reader.inner);
+    await crunched(readFloats(reader, this.options.running, values), this.options.path, name);
+    return values;
   }
 
   /** An embedding has no input to calibrate with. */
@@ -107,12 +113,17 @@ class Calibration {
       const size = layer!.weight.reader.inner;
       gathered.set(input, {hessian: new Float32Array(size * size), size, count: 0});
     }
+    const output = session.section.output;
     for (const given of this.#given) {
-      const results = await this.#run(session, given, values, [...groups.keys()]);
+      const results = await this.#run(session, given, values, [...groups.keys(), ...(output ? [output] : [])]);
+      const hidden = output && floatsOf(results[output]!);
       for (const [input, found] of gathered) {
         const rows = floatsOf(results[input]!);
-        await quantizeAddon().addGram({...running, hessian: found.hessian, size: found.size, rows});
-        found.count += rows.length / found.size;
+        const count = rows.length / found.size;
+        if (hidden && addsToHidden(groups.get(input)!, hidden.length / count)) divideBySize(rows, hidden, count);
+        const call = quantizeAddon().addGram({...running, hessian: found.hessian, size: found.size, rows});
+        await crunched(call, path, groups.get(input)![0]!.weight.name);
+        found.count += count;
       }
     }
     for (const [input, layers] of groups) {
@@ -153,5 +164,25 @@ class Calibration {
   async #store({name}: Weight, rows: QuantizedRows): Promise<void> {
     this.#stored.add(name);
     await this.options.store(name, rows);
+  }
+}
+
+/** Whether products go into the hidden rows as they are, which have this width. */
+function addsToHidden(layers: readonly Layer[], width: number): boolean {
+  return layers.every(({weight}) => weight.reader.outer === width);
+}
+
+/**
+ * Divides each row of `rows` by the size of its row of `hidden`: every layer normalises what it takes, so that an error counts as
+ * much as it is of the row it is added to. Without this the few tokens with enormous activations, such as a text's first, would
+ * count for all others together.
+ */
+function divideBySize(rows: Float32Array, hidden: Float32Array, count: number): void {
+  const [size, width] = [rows.length / count, hidden.length / count];
+  for (let row = 0; row < count; row++) {
+    let sum = 0;
+    for (const value of hidden.subarray(row * width, (row + 1) * width)) sum += value * value;
+    const factor = 1 / Math.sqrt(sum / width + Number.MIN_VALUE);
+    for (let at = row * size; at < (row + 1) * size; at++) rows[at] = rows[at]! * factor;
   }
 }

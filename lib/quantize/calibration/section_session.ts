@@ -42,7 +42,7 @@ const LARGE = 2 ** 18;
 export class SectionSession implements AsyncDisposable {
   private constructor(
     private readonly session: ort.InferenceSession,
-    private readonly section: Section,
+    readonly section: Section,
     private readonly fixed: ReadonlyMap<string, ort.Tensor>,
     /** Inputs of the model itself. */
     private readonly inputs: readonly {name: string; type: DataType; dims: readonly (number | string)[]}[],
