@@ -1,6 +1,6 @@
 /** Lowered decoders, interpreted in plain loops, against the models they come from on ONNX Runtime. */
 
-import {existsSync} from 'node:fs';
+import {existsSync, statSync} from 'node:fs';
 import {fileURLToPath} from 'node:url';
 
 import {toBinary} from '@bufbuild/protobuf';
@@ -253,6 +253,18 @@ describe('weights that stay quantized', () => {
     expect(await largestError(model, lowered, EXPORTED_TOKENS)).toBeLessThan(1e-5);
   });
 
+  it.each<[NonNullable<ExportOptions['gathered']>, PackedFormat]>([
+    ['bytes4', {codes: 'uint4', offsets: 'middle', block: 32, gated: false}],
+    ['bytes8', {codes: 'uint8', offsets: 'middle', block: 32, gated: false}],
+    ['int4', {codes: 'uint4', offsets: 'middle', block: 32, gated: false}],
+    ['uint4', {codes: 'uint4', offsets: 'codes', block: 32, gated: false}],
+  ])('GatherBlockQuantized of %s', async (gathered, format) => {
+    const model = exportedDecoder({style: 'genai', ...sizes, gathered});
+    const lowered = await lowerDecoder(model);
+    expect(formatOf(lowered, 0, 'table')).toEqual(format);
+    expect(await largestError(model, lowered, EXPORTED_TOKENS)).toBeLessThan(1e-5);
+  });
+
   it('blocks that no kernel takes are floats, as are products that are quantized in two ways', async () => {
     const sixteen = await lowerDecoder(exportedDecoder({style: 'genai', quantized: true}));
     expect(opTypes(sixteen, 'wide').filter((opType) => opType === 'Gemm')).toHaveLength(4);
@@ -453,14 +465,18 @@ it.each<ExportOptions>([
   expect(await largestError(model, lowered, EXPORTED_TOKENS)).toBeLessThan(1e-5);
 });
 
+const SMOLLM2_GGUF = fileURLToPath(new URL('../../.models/SmolLM2-135M-Instruct.Q4_1.gguf', import.meta.url));
 const SMOLLM2 = fileURLToPath(new URL('../../.models/SmolLM2-135M-Instruct/model.onnx', import.meta.url));
 
-describe.skipIf(!existsSync(SMOLLM2))('SmolLM2-135M-Instruct, Q4_1', () => {
+describe.skipIf(!existsSync(SMOLLM2) || !existsSync(SMOLLM2_GGUF))('SmolLM2-135M-Instruct, Q4_1', () => {
   it('has the logits that ONNX Runtime has', async () => {
     const model = await readModel(SMOLLM2);
     const lowered = await lowerDecoder(model);
     expect(lowered.parts.map(({name}) => name)).toEqual(['prologue', 'block', 'epilogue']);
     expect(opTypes(lowered, 'decode')).toEqual(QUANTIZED_BLOCK);
+    // All of it but the vocabulary is in the GGUF as it is in memory; rotary tables are of 8192 positions at most.
+    const memory = lowered.weights.reduce((sum, weight) => sum + weightByteLength(weight), 0);
+    expect(memory).toBeLessThan(1.03 * statSync(SMOLLM2_GGUF).size);
     // 'The capital of': few tokens, as plain loops are slow.
     const error = await largestError(model, lowered, [[504, 3575], [], [282]]);
     expect(error).toBeLessThan(1e-4);

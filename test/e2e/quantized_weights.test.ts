@@ -1,8 +1,8 @@
 /** Weights that stay quantized from the file to the kernels, on the simulated driver and TensorRT: the tokens of the CPU backend. */
 
-import {stat} from 'node:fs/promises';
+import {readFile, stat} from 'node:fs/promises';
 
-import {type Progress, TensorrtNodeError} from 'tensorrt-node';
+import {buildModel, loadModel, type Progress, planModel, TensorrtNodeError} from 'tensorrt-node';
 import {beforeAll, describe, expect, it} from 'vitest';
 
 // Of the built package, whose addon and worker threads are loaded as they ship.
@@ -17,6 +17,7 @@ import {writeModel} from '../../lib/onnx/write.js';
 import type {PlacementBlock, Tier} from '../../lib/weights/placement_option.js';
 import {type ExportOptions, exportedDecoder} from '../support/exported_decoder.js';
 import {GREEDY} from '../support/greedy.js';
+import {languageModelFolder} from '../support/language_model_folder.js';
 import {randomTensors, tinyConfig} from '../support/random_checkpoint.js';
 import {temporaryFolder} from '../support/temporary_folder.js';
 import {useSimulatedTensorrt} from './helpers/simulated_tensorrt.js';
@@ -142,4 +143,36 @@ it('keeps weights in no more memory than their files, and tells so as it reads t
   const onDisk = (await stat(folder('large.data'))).size;
   expect(gpuWeights(backend)).toBeLessThan(1.03 * onDisk);
   expect(progress.filter(({phase}) => phase === 'read').at(-1)!.total).toBeLessThan(1.03 * onDisk);
+});
+
+describe('an engine folder', () => {
+  const model = () => folder('chat');
+  const engines = (name: string) => folder(`engines_${name}`);
+  const PROMPT = 'the sea';
+
+  beforeAll(async () => {
+    await languageModelFolder(model(), {type: () => 'Q4_1', hiddenSize: 128, intermediateSize: 256});
+    await buildModel(model(), {output: engines('quantized'), maxContext: 64, maxBatch: 2});
+    await buildModel(model(), {output: engines('floats'), maxContext: 64, maxBatch: 2, dequantize: true});
+  });
+
+  it.each(['quantized', 'floats'])('says of %s how weights are, and is loaded so', async (name) => {
+    const dequantize = name === 'floats';
+    const manifest = JSON.parse(await readFile(folder(`engines_${name}`, 'manifest.json'), 'utf8'));
+    expect(manifest).toMatchObject({formatVersion: 2, dequantize});
+    await using reference = await loadModel(model(), {backend: 'cpu'});
+    await using loaded = await loadModel(engines(name), {backend: 'tensorrt'});
+    const ask = {maxNewTokens: 8, temperature: 0};
+    expect((await loaded.generateText(PROMPT, ask)).tokens).toEqual((await reference.generateText(PROMPT, ask)).tokens);
+    const {quantized} = await planModel(engines(name), {gpuMemory: '8GiB'});
+    if (dequantize) expect(quantized).toMatchObject({bytes: 0, dequantized: expect.arrayContaining(['layer 0, qkv'])});
+    else expect(quantized).toMatchObject({bytes: expect.any(Number), dequantized: []});
+  });
+
+  it('is for what it was built for', async () => {
+    await expect(loadModel(engines('quantized'), {backend: 'tensorrt', dequantize: true})).rejects.toMatchObject({
+      name: 'OptionError',
+      option: 'dequantize',
+    });
+  });
 });

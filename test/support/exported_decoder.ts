@@ -18,6 +18,8 @@ export interface ExportOptions {
   blockSize?: number;
   /** Products of the blocks and the embedding of codes that DequantizeLinear takes. */
   dequantized?: DequantizedOptions;
+  /** The embedding in GatherBlockQuantized, in blocks of 32: as bytes with two codes or one, or of a 4-bit type. */
+  gathered?: 'bytes4' | 'bytes8' | 'int4' | 'uint4';
   /** Elements of hidden rows, and between the products of an MLP. Default 32 and 48. */
   hidden?: number;
   inner?: number;
@@ -105,7 +107,8 @@ class Export {
     this.rotary = options.rotarySize ?? this.size;
     this.hidden = options.hidden ?? 32;
     this.inner = options.inner ?? 48;
-    if (options.dequantized) this.b = GraphBuilder.create({name: 'exported', opsets: {'': 21, [MICROSOFT]: 1}, irVersion: 10});
+    if (options.dequantized || options.gathered)
+      this.b = GraphBuilder.create({name: 'exported', opsets: {'': 21, [MICROSOFT]: 1}, irVersion: 10});
     this.type = options.half ? DataType.FLOAT16 : DataType.FLOAT;
   }
 
@@ -122,7 +125,7 @@ class Export {
     }
     const context = style === 'plain' ? this.#plainContext() : this.#genaiContext();
 
-    let hidden = b.op('Gather', [this.#table(), 'input_ids']);
+    let hidden = this.#embedding();
     if (options.embeddingScale) hidden = b.op('Mul', [hidden, this.numbers('embed_scale', [options.embeddingScale], [])]);
     for (let layer = 0; layer < layers; layer++) {
       const normed = this.norm(`${layer}.input_norm`, hidden);
@@ -181,6 +184,26 @@ class Export {
     const {b} = this;
     const product = this.options.quantized ? this.quantized(name, x, inner, outer) : b.op('MatMul', [x, this.#factor(name, inner, outer)]);
     return bias ? b.op('Add', [this.numbers(`${name}.bias`, this.random(outer, 0.5)), product]) : product;
+  }
+
+  #embedding(): string {
+    const {gathered} = this.options;
+    if (gathered === undefined) return this.b.op('Gather', [this.#table(), 'input_ids']);
+    const {b, hidden} = this;
+    const bits = gathered === 'bytes8' ? 8 : 4;
+    const type = {bytes4: DataType.UINT8, bytes8: DataType.UINT8, int4: DataType.INT4, uint4: DataType.UINT4}[gathered];
+    const bytes = Uint8Array.from({length: (EXPORTED_VOCABULARY * hidden * bits) / 8}, () => uniform(9, this.draws++) * 256);
+    const columns = gathered === 'bytes4' ? hidden / 2 : hidden;
+    const codes = b.initializer('embed.codes', type, [EXPORTED_VOCABULARY, columns], bytes);
+    const scales = b.float32('embed.scales', this.random((EXPORTED_VOCABULARY * hidden) / 32, 0.05, 0.1), [
+      EXPORTED_VOCABULARY,
+      hidden / 32,
+    ]);
+    const isTyped = gathered === 'int4' || gathered === 'uint4';
+    return b.op('GatherBlockQuantized', [codes, 'input_ids', scales], {
+      domain: MICROSOFT,
+      attributes: {block_size: int(32), gather_axis: int(0), quantize_axis: int(1), ...(isTyped ? {} : {bits: int(bits)})},
+    });
   }
 
   #table(): string {
