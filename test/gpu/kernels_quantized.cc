@@ -1,4 +1,5 @@
 // Packed weights of 8 and 4 bits: every format against references in double precision, made of what files hold.
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <string>
@@ -435,7 +436,8 @@ void benchShape(Gpu& gpu, const Shape& s, QuantizedFormat format) {
   const std::string name = text(s.name, formatOf(format));
   if (!wanted("quantized shapes " + name)) return;
   const std::size_t bytes = quantizedBytes(format, s.outer, s.inner);
-  const int copies = copiesOf(static_cast<double>(bytes));
+  // More than the GPU's cache holds, of small ones too.
+  const int copies = static_cast<int>(std::clamp(256e6 / static_cast<double>(bytes), 2.0, 1000.0));
   auto* const weights = static_cast<char*>(zeros(gpu, bytes * copies));
   for (const int rows : {1, 2, 4, 8, 16, 32, 64, 128}) {
     LinearParameters p{};

@@ -154,13 +154,11 @@ class QuantizedChunks {
   __device__ uint2 zeroPoints(const uint4* slot, int block) const {
     constexpr std::uint32_t fixed = fixedOffset<codes, offsets>;
     if (offsets != Offsets::codes || !hasOffsets()) return make_uint2(fixed, fixed);
-    const auto* const bytes = reinterpret_cast<const unsigned char*>(slot + quantizedSlotOffsets(codes));
-    if (codes == CodeType::uint4 && shift_ == 0) {
-      const std::uint32_t both = bytes[block * 8 + group_];
-      return make_uint2(both & 15, both >> 4);
-    }
-    const std::uint32_t both = reinterpret_cast<const std::uint16_t*>(bytes)[block * 8 + group_];
-    return make_uint2(both & 255, both >> 8);
+    // Both are in one byte, or in two that follow each other.
+    const bool halves = codes == CodeType::uint4 && shift_ == 0;
+    const auto* const first = reinterpret_cast<const unsigned char*>(slot + quantizedSlotOffsets(codes)) +
+                              (block * 8 + group_) * (halves ? 1 : 2);
+    return make_uint2(first[0] & (halves ? 15 : 255), first[halves ? 0 : 1] >> (halves ? 4 : 0));
   }
 
   const QuantizedLinearParameters& p;

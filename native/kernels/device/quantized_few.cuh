@@ -162,7 +162,9 @@ class QuantizedFew {
     __syncthreads();
     for (int row = warp_ / ofRow; row < rows_; row += rowStep) {
       float squares = 0;
-      for (int i = 0; i < ofRow; ++i) squares += squares_[row * quantizedWarps + i];
+#pragma unroll
+      for (int i = 0; i < quantizedWarps; ++i)
+        if (i < ofRow) squares += squares_[row * quantizedWarps + i];
       const float factor = rsqrtf(squares / static_cast<float>(p.inner) + p.epsilon);
       const auto normalise = [&](int vector, const Vector<T>& norm) {
         if (vector >= vectors) return;
