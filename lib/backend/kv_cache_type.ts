@@ -19,3 +19,8 @@ export const LARGEST_CODE = {fp8: 15.5, int8: 127} as const;
 
 /** What `most` above is at least, so that both quotients are finite. */
 export const LEAST_MAGNITUDE = 2 ** -64;
+
+/** Of a head's vector of a token on the GPU: elements of two bytes, or codes and a scale. */
+export function cachedVectorBytes({headSize, kvCacheType}: {headSize: number; kvCacheType: KvCacheType}): number {
+  return kvCacheType === 'auto' ? 2 * headSize : headSize + 4;
+}

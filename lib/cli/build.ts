@@ -11,7 +11,7 @@ import {buildDecoder, DECODER_FLAGS, type DecoderFlags, isFolder} from './build_
 import {bytes, type CalibrationFlags, calibrationOptions, layer, list, profile} from './build_flags.js';
 import {formatBytes, formatDuration} from './format.js';
 import {withInterrupt} from './interrupt.js';
-import {number} from './options.js';
+import {kvCacheOption, number} from './options.js';
 import {createProgressDisplay} from './progress.js';
 
 interface Flags extends CalibrationFlags, DecoderFlags, Omit<BuildOptions, 'profiles' | 'layers' | 'calibration' | 'output'> {
@@ -105,6 +105,7 @@ export function buildCommand(): Command {
     .option('--max-batch <n>', 'language models: requests at once, at most', number)
     .option('--deterministic', 'language models: engines for `deterministic` alone, of which there are fewer')
     .option('--dequantize', 'language models: weights of 8 and 4 bits become floats when they are loaded')
+    .addOption(kvCacheOption('language models: '))
     .option('--json', 'write what was built as JSON')
     .addHelpText('after', EXAMPLES)
     .action(build);

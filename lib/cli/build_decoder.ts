@@ -8,12 +8,12 @@ import {withInterrupt} from './interrupt.js';
 import {createProgressDisplay} from './progress.js';
 
 export interface DecoderFlags
-  extends Pick<BuildModelOptions, 'device' | 'type' | 'maxContext' | 'maxBatch' | 'deterministic' | 'dequantize'> {
+  extends Pick<BuildModelOptions, 'device' | 'type' | 'maxContext' | 'maxBatch' | 'deterministic' | 'dequantize' | 'kvCacheType'> {
   json?: boolean;
 }
 
 /** That an ONNX file's build has no use for. */
-export const DECODER_FLAGS: ReadonlySet<string> = new Set(['type', 'maxContext', 'maxBatch', 'deterministic', 'dequantize']);
+export const DECODER_FLAGS: ReadonlySet<string> = new Set(['type', 'maxContext', 'maxBatch', 'deterministic', 'dequantize', 'kvCacheType']);
 
 export async function isFolder(path: string): Promise<boolean> {
   return (await stat(path).catch(() => undefined))?.isDirectory() ?? false;
@@ -21,9 +21,9 @@ export async function isFolder(path: string): Promise<boolean> {
 
 export async function buildDecoder(source: string, output: string | undefined, flags: DecoderFlags): Promise<void> {
   const {buildModel} = await import('../generate/build_model.js');
-  const {device, type, maxContext, maxBatch, deterministic, dequantize} = flags;
+  const {device, type, maxContext, maxBatch, deterministic, dequantize, kvCacheType} = flags;
   using progress = createProgressDisplay();
-  const options = {output, device, type, maxContext, maxBatch, deterministic, dequantize, onProgress: progress.update};
+  const options = {output, device, type, maxContext, maxBatch, deterministic, dequantize, kvCacheType, onProgress: progress.update};
   const result = await withInterrupt((signal) => buildModel(source, {...options, signal}));
   progress[Symbol.dispose]();
   if (flags.json) {

@@ -40,8 +40,11 @@ export function addSamplingOptions(command: Command): Command {
     .option('--stop <text>', 'end the reply before this text; repeatable', (text: string, before: string[] = []) => [...before, text]);
 }
 
-export function kvCacheOption(): Option {
-  return new Option('--kv-cache-type <type>', 'what keys and values are kept in: 8 bits take half of the memory').choices(KV_CACHE_TYPES);
+/** `of`: what stands before it in the help. */
+export function kvCacheOption(of = ''): Option {
+  return new Option('--kv-cache-type <type>', `${of}what keys and values are kept in: 8 bits take half of the memory`).choices(
+    KV_CACHE_TYPES,
+  );
 }
 
 export function loadOptions({backend, device, maxContext, kvCacheType, threads, accuracyLevel}: LoadFlags): LoadFlags {

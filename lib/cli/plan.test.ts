@@ -30,6 +30,7 @@ const layer = (index: number, tier: PlannedBlock['tier'], bytes = 10 * MIB): Pla
 const plan: ModelPlan = {
   model: '/models/chat/model.onnx',
   type: 'float16',
+  kvCacheType: 'auto',
   layers: 4,
   maxContext: 2048,
   maxBatch: 8,

@@ -6,11 +6,15 @@ import type {PlanModelOptions} from '../generate/plan_model.js';
 import type {PlacementLimits} from '../weights/placement_option.js';
 import {UsageError} from './errors.js';
 import {withInterrupt} from './interrupt.js';
-import {number} from './options.js';
+import {kvCacheOption, number} from './options.js';
 import {blocksTable, contextsTable, memoryTable, quantizedLines} from './plan_tables.js';
 import {createProgressDisplay} from './progress.js';
 
-interface Flags extends Pick<PlanModelOptions, 'device' | 'type' | 'offloadFolder' | 'model' | 'deterministic' | 'dequantize' | 'measure'> {
+interface Flags
+  extends Pick<
+    PlanModelOptions,
+    'device' | 'type' | 'offloadFolder' | 'model' | 'deterministic' | 'dequantize' | 'kvCacheType' | 'measure'
+  > {
   context?: number;
   batch?: number;
   placement?: string;
@@ -39,6 +43,7 @@ export function planCommand(): Command {
     .addOption(new Option('--type <name>', 'what TensorRT computes in').choices(['float16', 'bfloat16']))
     .option('--deterministic', 'as of loadModel')
     .option('--dequantize', 'as of loadModel')
+    .addOption(kvCacheOption())
     .option('--model <path>', "with an engine folder: the model's folder or ONNX file, where it is elsewhere")
     .option('--gpu-memory <size>', 'plan for a GPU of so much memory, which need not be here: speeds are assumed')
     .option('--ram <size>', 'plan for so much host memory that may be pinned')
@@ -49,7 +54,22 @@ export function planCommand(): Command {
 }
 
 async function plan(source: string, flags: Flags): Promise<void> {
-  const {context, batch, placement, gpuMemory, ram, device, type, offloadFolder, model, deterministic, dequantize, measure, json} = flags;
+  const {
+    context,
+    batch,
+    placement,
+    gpuMemory,
+    ram,
+    device,
+    type,
+    offloadFolder,
+    model,
+    deterministic,
+    dequantize,
+    kvCacheType,
+    measure,
+    json,
+  } = flags;
   const {planModel} = await import('../generate/plan_model.js');
   using progress = createProgressDisplay();
   const options: PlanModelOptions = {
@@ -64,6 +84,7 @@ async function plan(source: string, flags: Flags): Promise<void> {
     model,
     deterministic,
     dequantize,
+    kvCacheType,
     measure,
     onProgress: progress.update,
   };
@@ -73,8 +94,10 @@ async function plan(source: string, flags: Flags): Promise<void> {
     console.log(JSON.stringify(result, null, 2));
     return;
   }
-  const {maxContext, maxBatch, layers, type: computed} = result;
-  console.error(`${result.model}: ${layers} layers, ${computed}, for ${maxBatch} requests of ${maxContext} tokens`);
+  const {maxContext, maxBatch, layers, type: computed, kvCacheType: cache} = result;
+  console.error(
+    `${result.model}: ${layers} layers, ${computed}${cache === 'auto' ? '' : `, keys and values in ${cache}`}, for ${maxBatch} requests of ${maxContext} tokens`,
+  );
   for (const line of quantizedLines(result)) console.error(line);
   if (result.gpu.name === undefined) console.error('speeds are those of an H100, as the GPU planned for is not looked at');
   process.stdout.write([blocksTable(result), memoryTable(result), contextsTable(result)].join('\n'));

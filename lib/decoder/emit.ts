@@ -398,6 +398,7 @@ class Emitter {
       scale: float(shape.scale),
       softcap: float(shape.softcap),
       decode: int(this.range === 'prefill' ? 0 : 1),
+      ...(this.shape.kvCacheType === 'auto' ? {} : {cache_type: string(this.shape.kvCacheType)}),
     });
   }
 

@@ -2,6 +2,7 @@
 
 import {isDeepStrictEqual} from 'node:util';
 
+import {KV_CACHE_TYPES} from '../backend/kv_cache_type.js';
 import type {JsonField} from '../engine/json_check.js';
 import type {DecoderIndex, DecoderPart, DecoderShape, Execution} from './lowered_decoder.js';
 import {type PackedFormat, packedFormatOf} from './packed_format.js';
@@ -64,6 +65,7 @@ function shapeOf(shape: JsonField): DecoderShape {
     softcap: shape.get('softcap').amount(),
     epsilon: shape.get('epsilon').amount(),
     pageSize: size('pageSize'),
+    kvCacheType: shape.get('kvCacheType').oneOf(KV_CACHE_TYPES),
   };
 }
 

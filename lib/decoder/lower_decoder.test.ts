@@ -14,7 +14,7 @@ import {AbortError, UnsupportedError} from '../errors.js';
 import type {DecoderConfig, TensorType} from '../import/checkpoint.js';
 import {buildDecoder} from '../import/graph/decoder.js';
 import {DataType} from '../onnx/data_type.js';
-import {tensorInfo} from '../onnx/graph.js';
+import {stringAttribute, tensorInfo} from '../onnx/graph.js';
 import {GraphBuilder, int} from '../onnx/graph_builder.js';
 import type {Model} from '../onnx/model.js';
 import {ModelProtoSchema} from '../onnx/onnx_pb.js';
@@ -481,4 +481,19 @@ describe.skipIf(!existsSync(SMOLLM2) || !existsSync(SMOLLM2_GGUF))('SmolLM2-135M
     const error = await largestError(model, lowered, [[504, 3575], [], [282]]);
     expect(error).toBeLessThan(1e-4);
   }, 60_000);
+});
+
+it('tells attention what pages of the cache hold, and nothing where that is the hidden type', async () => {
+  const config = tinyConfig({headDim: 64});
+  const model = buildDecoder(config, randomTensors(config), {dtype: 'fp32'});
+  const cacheTypes = ({models}: LoweredDecoder) => {
+    const {decode, prefill} = models.get('block')!;
+    const attentions = [decode, prefill!].map(({graph}) => graph.node.find(({opType}) => opType === 'Attention')!);
+    return attentions.map((each) => stringAttribute(each, 'cache_type'));
+  };
+  const rounded = await lowerDecoder(model, {kvCacheType: 'fp8'});
+  expect(rounded.shape.kvCacheType).toBe('fp8');
+  expect(cacheTypes(rounded)).toEqual(['fp8', 'fp8']);
+  expect(cacheTypes(await lowerDecoder(model))).toEqual([undefined, undefined]);
+  await expect(lowerDecoder(model, {kvCacheType: 'fp4' as never})).rejects.toMatchObject({option: 'kvCacheType'});
 });

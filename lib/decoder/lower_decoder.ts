@@ -1,6 +1,7 @@
 /** Lowers a decoder's ONNX model to parts that TensorRT builds without weights. */
 
 import {create} from '@bufbuild/protobuf';
+import {KV_CACHE_TYPES, type KvCacheType} from '../backend/kv_cache_type.js';
 
 import {OptionError, throwIfAborted, UnsupportedError} from '../errors.js';
 import {DataType} from '../onnx/data_type.js';
@@ -13,7 +14,7 @@ import {removeUnused} from '../onnx/lower/remove_unused.js';
 import {splitSkipNorm} from '../onnx/lower/split_skip_norm.js';
 import {Model, tensorsOf} from '../onnx/model.js';
 import {GraphProtoSchema, ModelProtoSchema, NodeProtoSchema} from '../onnx/onnx_pb.js';
-import {integer} from '../options.js';
+import {integer, oneOf} from '../options.js';
 import {cutIntoBlocks, type Section, signature} from './blocks.js';
 import {type EmitOptions, emitSection, type NamedWeight} from './emit.js';
 import type {ByRange, DecoderPart, DecoderShape, Execution, LoweredDecoder} from './lowered_decoder.js';
@@ -29,6 +30,8 @@ export interface LowerOptions {
   maxPositions?: number;
   /** Whether quantized weights become floats of `type` when they are loaded. Default false: they stay as they are. */
   dequantize?: boolean;
+  /** What pages of the key/value cache hold. Default 'auto': `type`. */
+  kvCacheType?: KvCacheType;
   signal?: AbortSignal;
 }
 
@@ -42,9 +45,10 @@ const PAGE_SIZE = 64;
  */
 export async function lowerDecoder(
   model: Model,
-  {type, dequantize = false, signal, ...options}: LowerOptions = {},
+  {type, dequantize = false, kvCacheType = 'auto', signal, ...options}: LowerOptions = {},
 ): Promise<LoweredDecoder> {
   if (type !== undefined && type !== 'float16' && type !== 'bfloat16') throw new OptionError('type', "'float16' or 'bfloat16'", type);
+  oneOf('kvCacheType', kvCacheType, KV_CACHE_TYPES);
   const maxPositions = integer('maxPositions', options.maxPositions ?? 4096, {min: 1});
   throwIfAborted(signal);
   const copy = copyModel(model);
@@ -53,7 +57,7 @@ export async function lowerDecoder(
 
   const {graph, logits} = translate(copy);
   const sections = cutIntoBlocks(graph, logits, copy.label);
-  const shape = shapeOf(graph, sections, {type: type ?? typeOf(model), maxPositions, label: copy.label});
+  const shape = shapeOf(graph, sections, {type: type ?? typeOf(model), maxPositions, kvCacheType, label: copy.label});
   return assemble(graph, sections, {shape, dequantize});
 }
 
@@ -100,10 +104,11 @@ function typeOf({graph}: Model): 'float16' | 'bfloat16' {
 interface ShapeContext {
   type: 'float16' | 'bfloat16';
   maxPositions: number;
+  kvCacheType: KvCacheType;
   label: string;
 }
 
-function shapeOf(graph: RowsGraph, sections: readonly Section[], {type, maxPositions, label}: ShapeContext): DecoderShape {
+function shapeOf(graph: RowsGraph, sections: readonly Section[], {type, maxPositions, kvCacheType, label}: ShapeContext): DecoderShape {
   const attentions = sections.flatMap(({values}) => values.flatMap((value) => graph.as(value, 'Attention') ?? []));
   const first = attentions[0]!.shape;
   for (const [layer, {shape}] of attentions.entries()) {
@@ -135,6 +140,7 @@ function shapeOf(graph: RowsGraph, sections: readonly Section[], {type, maxPosit
     softcap: first.softcap,
     epsilon: norm?.epsilon ?? 0,
     pageSize: PAGE_SIZE,
+    kvCacheType,
   };
 }
 

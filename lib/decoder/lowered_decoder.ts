@@ -1,5 +1,6 @@
 /** What a decoder is lowered to: a few small models without weights, and the order in which they run with which weights. */
 
+import type {KvCacheType} from '../backend/kv_cache_type.js';
 import type {Model} from '../onnx/model.js';
 import type {PackedFormat} from './packed_format.js';
 import type {WeightRef, WeightType} from './weight_ref.js';
@@ -11,7 +12,7 @@ export type RowRange = 'decode' | 'wide' | 'prefill';
 export type ByRange<T> = Readonly<{decode: T} & Partial<Record<RowRange, T>>>;
 
 export interface DecoderShape {
-  /** Of hidden rows, keys and values, and weights. */
+  /** Of hidden rows and weights. */
   type: 'float16' | 'bfloat16';
   layers: number;
   heads: number;
@@ -35,6 +36,8 @@ export interface DecoderShape {
   epsilon: number;
   /** Tokens in a page of the key/value cache. */
   pageSize: number;
+  /** What pages hold; 'auto' is `type`. */
+  kvCacheType: KvCacheType;
 }
 
 export interface WeightInput {

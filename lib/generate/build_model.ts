@@ -2,6 +2,7 @@
 
 import {resolve} from 'node:path';
 
+import type {KvCacheType} from '../backend/kv_cache_type.js';
 import {isDecoderFolder} from '../backend/tensorrt/decoder_manifest.js';
 import {findTensorrt} from '../backend/tensorrt/environment.js';
 import type {PartPlans} from '../backend/tensorrt/native_request.js';
@@ -31,6 +32,8 @@ export interface BuildModelOptions {
   deterministic?: boolean;
   /** As of `loadModel`, which then takes it from the folder. Default false. */
   dequantize?: boolean;
+  /** What keys and values are kept in, as of `loadModel`. Default 'auto'. */
+  kvCacheType?: KvCacheType;
   signal?: AbortSignal;
   /** Phase 'build', in engines; nothing where all are in the cache. */
   onProgress?: OnProgress;
@@ -56,6 +59,7 @@ const OPTIONS: readonly (keyof BuildModelOptions)[] = [
   'maxBatch',
   'deterministic',
   'dequantize',
+  'kvCacheType',
   'signal',
   'onProgress',
 ];
@@ -68,7 +72,17 @@ const OPTIONS: readonly (keyof BuildModelOptions)[] = [
 export async function buildModel(source: string, options: BuildModelOptions = {}): Promise<BuildModelResult> {
   if (typeof source !== 'string' || source === '') throw new OptionError('source', 'the path of a folder or an ONNX file', source);
   check(options);
-  const {output, device = 0, type, maxBatch = DEFAULT_MAX_BATCH, deterministic = false, dequantize = false, signal, onProgress} = options;
+  const {
+    output,
+    device = 0,
+    type,
+    maxBatch = DEFAULT_MAX_BATCH,
+    deterministic = false,
+    dequantize = false,
+    kvCacheType,
+    signal,
+    onProgress,
+  } = options;
   throwIfAborted(signal);
   const start = performance.now();
   const {modelPath, folder: modelFolder, config} = await openModelFolder(source);
@@ -91,6 +105,7 @@ export async function buildModel(source: string, options: BuildModelOptions = {}
       maxBatch,
       deterministic,
       dequantize,
+      kvCacheType,
       output: plans,
       signal,
       onProgress,

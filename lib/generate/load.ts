@@ -139,10 +139,10 @@ export async function openModel(source: string, options: LoadOptions, found?: ()
   found?.();
   const tokenizer = await loadTokenizer(folder);
   throwIfAborted(signal);
-  const {maxBatch = DEFAULT_MAX_BATCH, deterministic = false, dequantize = false} = options;
+  const {maxBatch = DEFAULT_MAX_BATCH, deterministic = false, dequantize = false, kvCacheType = 'auto'} = options;
   const limits = engines
     ? checkLimits(engines.manifest, options)
-    : {maxContext: contextLimit(config, options.maxContext), maxBatch, deterministic, dequantize};
+    : {maxContext: contextLimit(config, options.maxContext), maxBatch, deterministic, dequantize, kvCacheType};
   const name = options.name ?? basename(folder);
   return {
     name,
@@ -196,11 +196,11 @@ function checkOptions(options: LoadOptions): void {
 
 async function loadBackend(
   modelPath: string,
-  {deterministic, dequantize, ...limits}: ModelLimits & {deterministic: boolean; dequantize: boolean},
+  {deterministic, dequantize, ...limits}: ModelLimits & {deterministic: boolean; dequantize: boolean; kvCacheType: KvCacheType},
   engines: DecoderFolder | undefined,
   options: LoadOptions,
 ): Promise<Backend> {
-  const {backend = 'auto', device = 0, type, kvCacheType, threads = availableParallelism(), accuracyLevel = 0} = options;
+  const {backend = 'auto', device = 0, type, threads = availableParallelism(), accuracyLevel = 0} = options;
   const {signal, onProgress} = options;
   let unsupported: string | undefined;
   if (backend !== 'cpu') {
@@ -208,8 +208,6 @@ async function loadBackend(
     if (!(environment instanceof TensorrtNodeError)) {
       try {
         checkKernels(environment);
-        if (kvCacheType !== undefined && kvCacheType !== 'auto')
-          throw new UnsupportedError(`keys and values in ${kvCacheType} are for the CPU backend`);
         // Not before it is needed: what lowers and builds is much to load.
         const {TensorrtBackend} = await import('../backend/tensorrt/tensorrt_backend.js');
         const placement = checkPlacement(options.placement);
@@ -240,7 +238,6 @@ async function loadBackend(
     modelPath,
     threads,
     accuracyLevel,
-    kvCacheType,
     ...limits,
     prefillChunk: PREFILL_CHUNK,
     unsupported,

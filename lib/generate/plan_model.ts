@@ -2,6 +2,7 @@
 
 import {join} from 'node:path';
 
+import type {KvCacheType} from '../backend/kv_cache_type.js';
 import {pageBytes} from '../backend/tensorrt/cache_pages.js';
 import {checkLimits, type DecoderFolder, findDecoderFolder, planFolder} from '../backend/tensorrt/decoder_manifest.js';
 import {stepLimits} from '../backend/tensorrt/step_limits.js';
@@ -73,6 +74,7 @@ export interface ModelPlan {
   /** The ONNX file. */
   model: string;
   type: 'float16' | 'bfloat16';
+  kvCacheType: KvCacheType;
   layers: number;
   maxContext: number;
   maxBatch: number;
@@ -120,6 +122,7 @@ const OPTIONS: readonly (keyof PlanModelOptions)[] = [
   'maxBatch',
   'deterministic',
   'dequantize',
+  'kvCacheType',
   'placement',
   'offloadFolder',
   'model',
@@ -148,17 +151,18 @@ export async function planModel(source: string, options: PlanModelOptions = {}):
     throw new OptionError('model', "left out where the source is not a decoder's engine folder", options.model);
   }
   const {modelPath, config} = await openModelFolder(engines === undefined ? source : (options.model ?? engines.modelPath));
-  const {maxContext, maxBatch, deterministic, dequantize} = engines
+  const {maxContext, maxBatch, deterministic, dequantize, kvCacheType} = engines
     ? checkLimits(engines.manifest, options)
     : {
         maxContext: contextLimit(config, options.maxContext),
         maxBatch: options.maxBatch ?? DEFAULT_MAX_BATCH,
         deterministic: options.deterministic ?? false,
         dequantize: options.dequantize ?? false,
+        kvCacheType: options.kvCacheType,
       };
   // Not before it is needed: what lowers is much to load.
   const {lowerModel} = await import('../backend/tensorrt/prepare.js');
-  const lowered = await lowerModel(modelPath, {maxContext, type: options.type, dequantize, signal});
+  const lowered = await lowerModel(modelPath, {maxContext, type: options.type, dequantize, kvCacheType, signal});
   const scratchBytes = engines && (await scratchOf(engines));
   const described = await planningMachine({...options, ...checked});
   throwIfAborted(signal);
@@ -181,6 +185,7 @@ export async function planModel(source: string, options: PlanModelOptions = {}):
   return {
     model: modelPath,
     type: lowered.shape.type,
+    kvCacheType: lowered.shape.kvCacheType,
     layers: lowered.shape.layers,
     maxContext,
     maxBatch,

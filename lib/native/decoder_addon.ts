@@ -56,6 +56,8 @@ export interface NativeDecoderRequest {
   layers: number;
   kvHeads: number;
   headSize: number;
+  /** What pages of the cache hold. Default 'auto': elements of `type`. */
+  kvCacheType?: 'auto' | 'fp8' | 'int8';
   hiddenSize: number;
   vocabularySize: number;
   /** Plans of each part; where one is left out, the one for `decode` serves. They must not change until the promise settles. */

@@ -25,6 +25,7 @@ const shape: DecoderShape = {
   softcap: 0,
   epsilon: 1e-5,
   pageSize: 64,
+  kvCacheType: 'auto',
 };
 const run = (index: number, kind: RunWeights['kind'], bytes: number): RunWeights => ({
   index,

@@ -27,8 +27,8 @@ const decoder = (layers: number, layerBytes: number, headBytes: number, stored?:
   sharedBytes: 0,
 });
 /** Llama 3 8B's shape with a vocabulary of 49152, and SmolLM2 135M's. */
-const LARGE = {weights: decoder(32, 436.2e6, 402.7e6), shape: {layers: 32, kvHeads: 8, headSize: 128}};
-const SMALL = {weights: decoder(30, 7.078e6, 56.6e6), shape: {layers: 30, kvHeads: 3, headSize: 64}};
+const LARGE = {weights: decoder(32, 436.2e6, 402.7e6), shape: {layers: 32, kvHeads: 8, headSize: 128, kvCacheType: 'auto'}} as const;
+const SMALL = {weights: decoder(30, 7.078e6, 56.6e6), shape: {layers: 30, kvHeads: 3, headSize: 64, kvCacheType: 'auto'}} as const;
 
 const demand = (model: Pick<StepDemand, 'weights' | 'shape'>, changes: Partial<StepDemand> & {placement?: unknown} = {}): StepDemand => ({
   ...model,

@@ -1,12 +1,13 @@
 /** How long a step of a decoder takes, from bytes and the speeds at which they move. */
 
+import {cachedVectorBytes} from '../backend/kv_cache_type.js';
 import type {DecoderShape} from '../decoder/lowered_decoder.js';
 import type {DecoderWeights, RunWeights} from './decoder_weights.js';
 import {diskBytes, OWN_SHARE, type PlacedRuns, without} from './place_runs.js';
 import type {Speeds} from './speeds.js';
 
 export interface StepDemand {
-  shape: Pick<DecoderShape, 'layers' | 'kvHeads' | 'headSize'>;
+  shape: Pick<DecoderShape, 'layers' | 'kvHeads' | 'headSize' | 'kvCacheType'>;
   weights: DecoderWeights;
   placed: PlacedRuns;
   speeds: Speeds;
@@ -32,8 +33,6 @@ const NARROW = {layerSeconds: 29.8e-6, share: 0.78};
 const WIDE = {layerSeconds: 34e-6, share: 0.64};
 /** Of the reading speed, for keys and values: the same 8B-shaped model takes 0.413 ms longer with 1.07e9 bytes of them. */
 const CACHE_SHARE = 0.85;
-/** Of an element of keys and values. */
-const ELEMENT_BYTES = 2;
 /** Read ahead of copies from disk: StoreOptions::stagedChunks times chunkBytes in native/weights. */
 const STAGED_BYTES = 12 * 8 * 2 ** 20;
 
@@ -99,6 +98,6 @@ function computeSeconds({shape, weights, speeds, streams, contextTokens, narrowR
   const {layerSeconds, share} = streams <= FEW_ROWS.most ? FEW_ROWS : streams <= narrowRows ? NARROW : WIDE;
   const reading = readBytes / (speeds.weightReads * share);
   if (kind !== 'block') return reading;
-  const cached = 2 * shape.kvHeads * shape.headSize * ELEMENT_BYTES * contextTokens * streams;
+  const cached = 2 * shape.kvHeads * cachedVectorBytes(shape) * contextTokens * streams;
   return reading + layerSeconds + cached / (speeds.weightReads * CACHE_SHARE);
 }

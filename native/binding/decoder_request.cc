@@ -3,6 +3,7 @@
 #include <memory>
 #include <stdexcept>
 
+#include "../kernels/cache_type_name.h"
 #include "../tensorrt/plugins/packed_matrix.h"
 #include "build_request.h"
 #include "unwrap.h"
@@ -156,6 +157,8 @@ DecoderRequest decoderRequest(const Napi::Object& request) {
   model.layers = integerOf(request, "layers");
   model.kvHeads = integerOf(request, "kvHeads");
   model.headSize = integerOf(request, "headSize");
+  if (!request.Get("kvCacheType").IsUndefined())
+    model.cacheType = kernels::cacheTypeNamed(textOf(request, "kvCacheType"));
   model.hiddenSize = integerOf(request, "hiddenSize");
   model.vocabulary = integerOf(request, "vocabularySize");
   forEach(request, "parts", [&](const Napi::Object& part) {

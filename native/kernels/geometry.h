@@ -81,6 +81,7 @@ constexpr int quantizedRowThreads = 128;
 constexpr int quantizedRowRuns = 4;
 
 constexpr int attentionHeadSizes[] = {64, 80, 96, 128, 256};
+constexpr int attentionLargestHead = 256;
 constexpr int attentionWarps = 4;
 // Of a decode step: a tile each of a short context. Larger heads leave no shared memory for the sums of more.
 constexpr int attentionDecodeWarps(int headSize) {

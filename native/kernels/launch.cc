@@ -272,22 +272,28 @@ void attention(const Kernels& kernels, CUstream stream, ElementType type, const 
   if (parameters.rows == 0) return;
   requireShape(parameters);
   AttentionParameters p = parameters;
-  const auto sized = [&](const char* name) { return typed(name, type) + "_" + std::to_string(p.headSize); };
+  const bool scaled = p.cacheType != CacheType::plain;
+  const auto named = [&](const char* name) {
+    constexpr const char* suffixes[] = {"", "_fp8", "_int8"};
+    return typed((std::string(name) + suffixes[static_cast<int>(p.cacheType)]).c_str(), type);
+  };
+  const auto sized = [&](const char* name) { return named(name) + "_" + std::to_string(p.headSize); };
   const int groups = p.kvHeads * attentionHeadBlocks(p.heads, p.kvHeads);
   if (p.decode != 0) {
     require(p.rows == p.runs, "attention: decode is for runs of one row");
     require(p.rows <= 65535, "attention: at most 65535 rows");
     p.splits = p.rows * groups <= arrivalsOfLease ? std::max(p.splits, 1) : 1;
     kernels.launch(stream, sized("attention_decode"), {.x = count(p.splits), .y = count(groups), .z = count(p.rows)},
-                   count(attentionDecodeWarps(p.headSize) * 32), p, decodeSharedBytes(p.heads / p.kvHeads, p.headSize));
+                   count(attentionDecodeWarps(p.headSize) * 32), p,
+                   decodeSharedBytes(p.heads / p.kvHeads, p.headSize, scaled));
     return;
   }
-  kernels.launch(stream, typed("attention_append", type), {.x = count(p.rows)}, attentionAppendThreads, p);
+  kernels.launch(stream, named("attention_append"), {.x = count(p.rows)}, attentionAppendThreads, p);
   const int queries = attentionWarps * attentionQueries(p.heads, p.kvHeads);
   // A run's last block may be partly filled; the kernel finds which block is whose.
   kernels.launch(stream, sized("attention_prefill"),
                  {.x = count(divideUp(p.rows, queries) + p.runs), .y = count(groups)}, attentionWarps * 32, p,
-                 prefillSharedBytes(p.headSize));
+                 prefillSharedBytes(p.headSize, scaled));
 }
 
 void sample(const Kernels& kernels, CUstream stream, const SampleParameters& p) {

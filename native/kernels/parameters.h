@@ -4,6 +4,8 @@
 
 #include <cstdint>
 
+#include "cache_format.h"
+
 #include "quantized_format.h"
 
 namespace tensorrt_node::kernels {
@@ -71,8 +73,8 @@ struct AttentionParameters {
   void* out;         // [rows, heads * headSize]
   const float* cos;  // [positions, rotarySize / 2], or null: nothing is rotated
   const float* sin;  // likewise
-  // [2]: addresses of this layer's pages of keys and of values, each [pages, kvHeads, pageSize, headSize]. Read on the
-  // device, so that one captured step serves wherever they are.
+  // [2]: addresses of this layer's pages of keys and of values, each [pages, kvHeads, pageSize, headSize], or as
+  // cache_format.h has it for `cacheType`. Read on the device, so that one captured step serves wherever they are.
   const std::int64_t* cache;
   const std::int32_t* pages;      // [slots, pagesPerSlot]: where tokens pageSize * i and on of a slot are
   const std::int32_t* runStarts;  // [runs + 1]: rows of run r are runStarts[r] to runStarts[r + 1] - 1
@@ -94,6 +96,7 @@ struct AttentionParameters {
   std::int32_t arrivals = 0;  // Arrivals::first(), with more than one of them
   float scale;
   float softcap;  // scores become softcap * tanh(score / softcap); 0 is off
+  CacheType cacheType = CacheType::plain;
 };
 
 // How a slot chooses its tokens; meanings and defaults as SamplingParameters in lib/backend/backend.ts.

@@ -48,10 +48,15 @@ constexpr int valueStride(int headSize) {
 constexpr int sumStride(int headSize) {
   return headSize + 8;
 }
-// Queries, the new key and value, then each warp's sums, largest scores and totals.
-constexpr std::size_t decodeSharedBytes(int group, int headSize) {
+// Codes of the new key and value, and their scales.
+constexpr std::size_t decodeCodeBytes(int headSize, bool scaled) {
+  return scaled ? static_cast<std::size_t>(2 * headSize + 16) : 0;
+}
+// Queries, the new key and value, their codes, then each warp's sums, largest scores and totals.
+constexpr std::size_t decodeSharedBytes(int group, int headSize, bool scaled) {
   const int rows = group < attentionRows ? group : attentionRows;
   return static_cast<std::size_t>((attentionRows * queryStride(headSize) + 2 * headSize) * 2) +
+         decodeCodeBytes(headSize, scaled) +
          static_cast<std::size_t>(attentionDecodeWarps(headSize) * rows * (sumStride(headSize) + 2)) * sizeof(float);
 }
 
@@ -125,10 +130,28 @@ constexpr int prefillTokens(int headSize) {
   return headSize > 128 ? attentionTokens : 4 * attentionTokens;
 }
 
+// The least number of codes that hold a head and are `rest` more than a multiple of `banks`.
+constexpr int codeStride(int headSize, int banks, int rest) {
+  return headSize + (banks + rest - headSize % banks) % banks;
+}
+// Elements of a row of keys, and of values. Codes are read eight at a time: four rows, four times eight of each,
+// without conflicts, and every other of eight rows likewise.
+constexpr int prefillKeyStride(int headSize, bool scaled) {
+  return scaled ? codeStride(headSize, 64, 32) : queryStride(headSize);
+}
+constexpr int prefillValueStride(int headSize, bool scaled) {
+  return scaled ? codeStride(headSize, 32, 16) : valueStride(headSize);
+}
+// Keys and values, and two scales a token.
+constexpr std::size_t prefillTileBytes(int headSize, bool scaled) {
+  const int strides = prefillKeyStride(headSize, scaled) + prefillValueStride(headSize, scaled);
+  return static_cast<std::size_t>(prefillTokens(headSize) * (scaled ? strides + 8 : 2 * strides));
+}
+
 // Queries, then twice keys and values.
-constexpr std::size_t prefillSharedBytes(int headSize) {
+constexpr std::size_t prefillSharedBytes(int headSize, bool scaled) {
   return static_cast<std::size_t>(attentionWarps * attentionRows * queryStride(headSize) * 2) +
-         static_cast<std::size_t>(2 * prefillTokens(headSize) * (queryStride(headSize) + valueStride(headSize)) * 2);
+         2 * prefillTileBytes(headSize, scaled);
 }
 
 // Sorted tokens and the sums of their weights, then bins.

@@ -12,12 +12,15 @@
 #include "decoder_engine_toy.h"
 #include "engines.h"
 #include "halves.h"
+#include "kernels/cache_type_name.h"
 #include "tensorrt/block_execution.h"
 #include "tensorrt/error.h"
 
 namespace cuda = tensorrt_node::cuda;
+namespace kernels = tensorrt_node::kernels;
 namespace trt = tensorrt_node::tensorrt;
 namespace toy = test::toy;
+using kernels::CacheType;
 using test::OnnxType;
 using toy::Range;
 
@@ -55,11 +58,13 @@ trt::RequestedProfile profileOf(int rows, bool block) {
 
 // The engines of one range.
 struct Parts {
-  Parts(OnnxType type, Range range, const trt::DeviceMemory& memory) {
+  Parts(OnnxType type, Range range, CacheType cache, const trt::DeviceMemory& memory) {
     const int rows = range == Range::decode ? slots : mostRows;
     prologue =
         test::load(test::planOf(toy::prologueModel(type), {{{"tokens", test::range({1}, {rows}, {rows})}}}), memory);
-    block = test::load(test::planOf(toy::blockModel(type, range), {profileOf(rows, true)}), memory);
+    block = test::load(
+        test::planOf(toy::blockModel(type, range, toy::pageSize, kernels::nameOf(cache)), {profileOf(rows, true)}),
+        memory);
     epilogue = test::load(test::planOf(toy::epilogueModel(type, range), {profileOf(rows, false)}), memory);
   }
   std::shared_ptr<const trt::Engine> prologue;
@@ -69,15 +74,15 @@ struct Parts {
 
 class Decoder {
  public:
-  explicit Decoder(OnnxType type)
-      : type_(type), decode_(type, Range::decode, memory_), prefill_(type, Range::prefill, memory_) {
+  Decoder(OnnxType type, CacheType cache)
+      : type_(type), decode_(type, Range::decode, cache, memory_), prefill_(type, Range::prefill, cache, memory_) {
     const auto keep = [&](const toy::Matrix& matrix) { weights_.push_back({&matrix, upload(matrix)}); };
     for (const toy::Matrix* each : {&weightValues_.table, &weightValues_.norm, &weightValues_.head}) keep(*each);
     for (const auto& block : weightValues_.blocks)
       for (const toy::Matrix& each : block) keep(each);
     for (const toy::Matrix* each : {&weightValues_.cos, &weightValues_.sin})
       weights_.push_back({each, uploadBytes(each->values.data(), each->values.size() * sizeof(float))});
-    const std::size_t pageBytes = toy::kvHeads * toy::pageSize * toy::headSize * 2;
+    const std::size_t pageBytes = kernels::cachePageBytes(cache, toy::kvHeads, toy::pageSize, toy::headSize);
     for (int layer = 0; layer < toy::layers; ++layer) {
       pages_.push_back(allocate(pageCount * pageBytes));
       pages_.push_back(allocate(pageCount * pageBytes));
@@ -263,8 +268,8 @@ const std::vector<std::vector<std::int32_t>> texts{
     {3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8, 9, 7, 9, 3, 2, 3}, {}, {2, 7, 1, 8, 2, 8, 1, 8, 2}};
 
 // Prompts of 13 and 5 tokens, the first in two chunks, beside the other's; then steps, in a graph if `graph`.
-void decode(OnnxType type, bool graph, double tolerance) {
-  Decoder decoder(type);
+void decode(OnnxType type, bool graph, double tolerance, CacheType cache = CacheType::plain) {
+  Decoder decoder(type, cache);
   const auto first = toy::reference(decoder.weights(), texts[0]);
   const auto third = toy::reference(decoder.weights(), texts[2]);
   {
@@ -308,6 +313,11 @@ TEST(decoder_engines_agree_with_plain_loops) {
 
 TEST(decoder_engines_agree_in_bfloat16) {
   decode(OnnxType::bfloat16, false, 0.15);
+}
+
+TEST(decoder_engines_agree_with_keys_and_values_of_8_bits) {
+  decode(OnnxType::float16, true, 0.05, CacheType::int8);
+  decode(OnnxType::float16, true, 0.15, CacheType::float8);
 }
 
 TEST(decoder_engines_replay_in_a_graph) {

@@ -137,7 +137,7 @@ OnnxModel prologueModel(OnnxType type) {
       .node("Embed", {"tokens", "table"}, {"hidden_out"}, "embed", plugin());
 }
 
-OnnxModel blockModel(OnnxType type, Range range, int pageTokens) {
+OnnxModel blockModel(OnnxType type, Range range, int pageTokens, const std::string& cacheType) {
   OnnxModel model;
   model.input("hidden", {-1, width}, type)
       .input("attention_norm", {width}, type)
@@ -169,7 +169,8 @@ OnnxModel blockModel(OnnxType type, Range range, int pageTokens) {
                  .integer("window", 0)
                  .real("scale", scale)
                  .real("softcap", 0)
-                 .integer("decode", range == Range::prefill ? 0 : 1));
+                 .integer("decode", range == Range::prefill ? 0 : 1)
+                 .text("cache_type", cacheType));
   if (range == Range::decode) {
     linear(model, range, "attended", "attention_output", "sum", "hidden");
     model.node("RmsNorm", {"sum", "mlp_norm"}, {"mlp_normed"}, "mlp_norm", norm(0));

@@ -46,7 +46,8 @@ Weights makeWeights();
 
 // tokens -> hidden_out; hidden, cache, pages, run_starts, run_slots, positions -> hidden_out; hidden -> logits.
 OnnxModel prologueModel(OnnxType type);
-OnnxModel blockModel(OnnxType type, Range range, int pageTokens = pageSize);
+// `cacheType`: of Attention.
+OnnxModel blockModel(OnnxType type, Range range, int pageTokens = pageSize, const std::string& cacheType = "auto");
 OnnxModel epilogueModel(OnnxType type, Range range);
 
 // The logits after each token, in double.

@@ -231,6 +231,41 @@ TEST(attention_weighs_the_values_of_tokens_up_to_its_own) {
   CHECK_EQUAL(small.pools[1][(2 * 16 + 1) * 64], toBfloat(4));
 }
 
+TEST(attention_keeps_keys_and_values_as_codes_with_a_scale) {
+  struct Expected {
+    CacheType type;
+    float scale;
+    // Of 8 and 4, the one relative to the other.
+    std::uint8_t most;
+    std::uint8_t half;
+    float halfValue;
+  };
+  // 63.5 is as near to 63 as to 64, which is even.
+  for (const Expected& expected : {Expected{CacheType::int8, 8 / 127.F, 127, 64, 64 * 8 / 127.F},
+                                   Expected{CacheType::float8, 8 / 15.5F, 0x6F, 0x5F, 4}}) {
+    const float ln3 = std::log(3.F);
+    SmallAttention small({{5, 5, 5, 5, 0, 0, 8, 4}, {1, 0, 0, 0, ln3, 0, 4, 8}}, {0, 1}, {0, 2}, {0});
+    small.p.cacheType = expected.type;
+    const auto first = small.run(0);
+    checkNear(first[0], 8, 0.04F);
+    checkNear(first[1], expected.halfValue, 0.03F);
+    const auto second = small.run(1);
+    checkNear(second[0], 2 + expected.halfValue * 0.75F, 0.1F);
+    // The slot's first page is the pool's last: codes of 16 tokens, then their scales.
+    const std::size_t pageBytes = cachePageBytes(expected.type, 1, 16, 64);
+    CHECK_EQUAL(pageBytes, 16U * 68);
+    const auto pool = small.gpu.take<std::uint8_t>(small.pools[1], 3 * pageBytes);
+    const std::uint8_t* page = pool.data() + 2 * pageBytes;
+    CHECK_EQUAL(int{page[0]}, int{expected.most});
+    CHECK_EQUAL(int{page[1]}, int{expected.half});
+    CHECK_EQUAL(int{page[64]}, int{expected.half});
+    CHECK_EQUAL(int{page[65]}, int{expected.most});
+    float scale = 0;
+    std::memcpy(&scale, page + std::size_t{16} * 64, sizeof scale);
+    CHECK_EQUAL(scale, expected.scale);
+  }
+}
+
 TEST(attention_of_a_window_sees_its_last_tokens) {
   SmallAttention small({{0, 0, 0, 0, 0, 0, 8, 0}, {0, 0, 0, 0, 0, 0, 4, 0}, {0, 0, 0, 0, 0, 0, 2, 0}}, {0, 1, 2},
                        {0, 3}, {0});

@@ -249,6 +249,8 @@ TEST(plugins_refuse_attributes_in_words) {
       {unary("Linear", ours().text("activation", "silu").integer("has_residual", 1)),
        "takes no residual with an activation"},
       {unary("Attention", attentionAttributes().integer("window", -1)), "attribute 'window' must not be negative"},
+      {unary("Attention", attentionAttributes().text("cache_type", "fp4")),
+       "a cache's type is 'auto', 'fp8' or 'int8'"},
       {attentionModel(ours()
                           .integer("heads", 3)
                           .integer("kv_heads", 2)

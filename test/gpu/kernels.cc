@@ -238,7 +238,74 @@ struct AttentionCase {
   float softcap;
   int splits;
   std::vector<Run> runs;
+  CacheType cache = CacheType::plain;
 };
+
+constexpr CacheType cacheTypes[] = {CacheType::plain, CacheType::float8, CacheType::int8};
+
+std::string suffixOf(CacheType type) {
+  return type == CacheType::plain ? "" : type == CacheType::int8 ? "_int8" : "_fp8";
+}
+
+// By code; NaN for what is none.
+double valueOf(CacheType type, std::uint8_t code) {
+  if (type == CacheType::int8) return code == 0x80 ? std::nan("") : static_cast<std::int8_t>(code);
+  const int exponent = code / 16 % 8;
+  if (exponent == 7) return std::nan("");
+  const double value = exponent == 0 ? code % 16 / 64.0 : (1 + code % 16 / 16.0) * std::exp2(exponent - 3);
+  return code < 0x80 ? value : -value;
+}
+
+// All numbers of 8 bits that codes stand for, in the order of their size.
+std::vector<std::pair<double, std::uint8_t>> makeCodes(CacheType type) {
+  std::vector<std::pair<double, std::uint8_t>> all;
+  for (int code = 0; code < 256; ++code)
+    if (code != 0x80 && !std::isnan(valueOf(type, static_cast<std::uint8_t>(code))))
+      all.emplace_back(valueOf(type, static_cast<std::uint8_t>(code)), static_cast<std::uint8_t>(code));
+  std::sort(all.begin(), all.end());
+  return all;
+}
+
+const std::vector<std::pair<double, std::uint8_t>>& codesOf(CacheType type) {
+  static const auto int8 = makeCodes(CacheType::int8);
+  static const auto float8 = makeCodes(CacheType::float8);
+  return type == CacheType::int8 ? int8 : float8;
+}
+
+// A head's vector as a page keeps it.
+struct CodedVector {
+  std::vector<std::uint8_t> codes;
+  std::vector<double> values;
+  float scale = 0;
+  // The largest distance of a value from the next code's.
+  std::vector<double> steps;
+};
+
+CodedVector coded(CacheType type, const std::vector<double>& x) {
+  const auto& table = codesOf(type);
+  const float largest = type == CacheType::int8 ? 127 : 15.5F;
+  float most = std::ldexp(1.0F, -64);
+  for (const double each : x) most = std::max(most, static_cast<float>(std::abs(each)));
+  CodedVector out;
+  out.scale = most / largest;
+  for (const double each : x) {
+    const double scaled = static_cast<float>(each) * (largest / most);
+    auto nearest = std::lower_bound(table.begin(), table.end(), std::pair<double, std::uint8_t>(scaled, 0));
+    if (nearest == table.end()) --nearest;
+    if (nearest != table.begin()) {
+      const auto below = nearest - 1;
+      const double further = (nearest->first - scaled) - (scaled - below->first);
+      if (further > 0 || (further == 0 && below->second % 2 == 0)) nearest = below;
+    }
+    // A zero has the sign of what it was.
+    const bool isMinus = type == CacheType::float8 && nearest->second == 0 && std::signbit(scaled);
+    out.codes.push_back(isMinus ? 0x80 : nearest->second);
+    out.values.push_back(nearest->first * out.scale);
+    const double step = type == CacheType::int8 ? 1 : std::max(std::abs(scaled) / 16, 1.0 / 64);
+    out.steps.push_back(1.01 * step * out.scale);
+  }
+  return out;
+}
 
 template <typename Element>
 struct AttentionData {
@@ -252,7 +319,7 @@ struct AttentionData {
   std::vector<float> sin;
   std::vector<std::int32_t> positions;
   std::vector<std::int32_t> starts{0};
-  std::size_t poolElements = 0;
+  std::size_t poolBytes = 0;
   void* pools[2] = {};
 };
 
@@ -276,6 +343,70 @@ std::vector<double> rotated(const AttentionCase& c, const AttentionData<Element>
   return x;
 }
 
+// What a row brings for a head of keys, or of values.
+template <typename Element>
+std::vector<double> newVector(const AttentionCase& c, const AttentionData<Element>& d, int row, int head,
+                              bool isValue) {
+  if (!isValue) return rotated(c, d, row, c.heads + head);
+  std::vector<double> x;
+  const std::size_t at =
+      (static_cast<std::size_t>(row) * (c.heads + 2 * c.kvHeads) + c.heads + c.kvHeads + head) * c.headSize;
+  for (int i = 0; i < c.headSize; ++i) x.push_back(d.qkv[at + i].value());
+  return x;
+}
+
+std::vector<double> asKept(const AttentionCase& c, const std::vector<double>& x) {
+  return c.cache == CacheType::plain ? x : coded(c.cache, x).values;
+}
+
+// Where a token's vector is in the pages, in bytes, and its scale.
+struct Place {
+  std::size_t vector;
+  std::size_t scale;
+};
+Place placeOf(const AttentionCase& c, int pageSize, int page, int token, int head) {
+  const std::size_t at = static_cast<std::size_t>(page) * c.kvHeads + head;
+  const std::size_t inPage = token % pageSize;
+  if (c.cache == CacheType::plain) return {(at * pageSize + inPage) * c.headSize * 2, 0};
+  const std::size_t begin = at * pageSize * (c.headSize + 4);
+  return {begin + inPage * c.headSize, begin + static_cast<std::size_t>(pageSize) * c.headSize + inPage * 4};
+}
+
+// Returns what it is kept as.
+template <typename Element>
+std::vector<double> putVector(std::vector<std::uint8_t>& pool, const AttentionCase& c, int pageSize, int page,
+                              int token, int head, const std::vector<double>& x) {
+  const Place at = placeOf(c, pageSize, page, token, head);
+  if (c.cache == CacheType::plain) {
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      const Element element = Element::of(static_cast<float>(x[i]));
+      std::memcpy(&pool[at.vector + 2 * i], &element, 2);
+    }
+    return x;
+  }
+  const CodedVector kept = coded(c.cache, x);
+  std::copy(kept.codes.begin(), kept.codes.end(), pool.begin() + static_cast<std::ptrdiff_t>(at.vector));
+  std::memcpy(&pool[at.scale], &kept.scale, 4);
+  return kept.values;
+}
+
+template <typename Element>
+std::vector<double> takeVector(const std::vector<std::uint8_t>& pool, const AttentionCase& c, const Place& at) {
+  std::vector<double> x;
+  float scale = 0;
+  if (c.cache != CacheType::plain) std::memcpy(&scale, &pool[at.scale], 4);
+  for (int i = 0; i < c.headSize; ++i) {
+    if (c.cache == CacheType::plain) {
+      Element element;
+      std::memcpy(&element, &pool[at.vector + 2 * i], 2);
+      x.push_back(element.value());
+      continue;
+    }
+    x.push_back(valueOf(c.cache, pool[at.vector + i]) * scale);
+  }
+  return x;
+}
+
 template <typename Element>
 AttentionData<Element> makeAttention(Gpu& gpu, const AttentionCase& c) {
   AttentionData<Element> d;
@@ -292,8 +423,7 @@ AttentionData<Element> makeAttention(Gpu& gpu, const AttentionCase& c) {
   std::vector<std::int32_t> pages(c.runs.size() * pagesPerSlot);
   for (std::size_t i = 0; i < pages.size(); ++i) pages[i] = static_cast<int>(i) + 1;
   std::shuffle(pages.begin(), pages.end(), randomness);
-  const std::size_t tokenElements = static_cast<std::size_t>(c.kvHeads) * c.headSize;
-  d.poolElements = (pages.size() + 1) * d.pageSize * tokenElements;
+  d.poolBytes = (pages.size() + 1) * cachePageBytes(c.cache, c.kvHeads, d.pageSize, c.headSize);
   d.qkv = rounded<Element>(normal(static_cast<std::size_t>(rows) * (c.heads + 2 * c.kvHeads) * c.headSize));
   for (int position = 0; position < longest; ++position)
     for (int i = 0; i < c.rotarySize / 2; ++i) {
@@ -304,28 +434,22 @@ AttentionData<Element> makeAttention(Gpu& gpu, const AttentionCase& c) {
 
   for (int which = 0; which < 2; ++which) {
     // Tokens that are still to come are NaN.
-    std::vector<Element> pool(d.poolElements, Element{0xFFFF});
+    std::vector<std::uint8_t> pool(d.poolBytes, 0xFF);
     for (std::size_t run = 0; run < c.runs.size(); ++run) {
       auto& known = (which == 0 ? d.keys : d.values).emplace_back();
       const int before = c.runs[run].length - c.runs[run].rows;
       for (int token = 0; token < before; ++token)
-        for (int head = 0; head < c.kvHeads; ++head)
-          for (int i = 0; i < c.headSize; ++i) {
-            const Element element = Element::of(normal(1)[0]);
-            known.push_back(element.value());
-            const std::size_t page = pages[run * pagesPerSlot + token / d.pageSize];
-            pool[((page * c.kvHeads + head) * d.pageSize + token % d.pageSize) * c.headSize + i] = element;
-          }
+        for (int head = 0; head < c.kvHeads; ++head) {
+          std::vector<double> x;
+          for (int i = 0; i < c.headSize; ++i) x.push_back(Element::of(normal(1)[0]).value());
+          const int page = pages[run * pagesPerSlot + token / d.pageSize];
+          const auto kept = putVector<Element>(pool, c, d.pageSize, page, token, head, x);
+          known.insert(known.end(), kept.begin(), kept.end());
+        }
       for (int row = d.starts[run]; row < d.starts[run + 1]; ++row)
         for (int head = 0; head < c.kvHeads; ++head) {
-          const std::size_t value =
-              (static_cast<std::size_t>(row) * (c.heads + 2 * c.kvHeads) + c.heads + c.kvHeads + head) * c.headSize;
-          if (which == 0) {
-            const auto key = rotated(c, d, row, c.heads + head);
-            known.insert(known.end(), key.begin(), key.end());
-          } else {
-            for (int i = 0; i < c.headSize; ++i) known.push_back(d.qkv[value + i].value());
-          }
+          const auto kept = asKept(c, newVector(c, d, row, head, which != 0));
+          known.insert(known.end(), kept.begin(), kept.end());
         }
     }
     d.pools[which] = gpu.put(pool);
@@ -357,6 +481,7 @@ AttentionData<Element> makeAttention(Gpu& gpu, const AttentionCase& c) {
   p.splits = c.splits;
   p.arrivals = gpu.arrivals();
   p.scale = 1 / std::sqrt(static_cast<float>(c.headSize));
+  p.cacheType = c.cache;
   p.softcap = c.softcap;
   return d;
 }
@@ -411,11 +536,45 @@ void testAttentionAgain(Gpu& gpu, const AttentionCase& c, const AttentionData<El
   verdict(name + " again", allSame && same(slots.size() - 1));
 }
 
+// The pages hold the new keys and values, rounded once, and nothing else has changed. Where the last bit of a rotation
+// decides, a code may be the next one.
+template <typename Element>
+void testPages(Gpu& gpu, const AttentionCase& c, const AttentionData<Element>& d, const std::string& name) {
+  const int pagesPerSlot = d.p.pagesPerSlot;
+  const auto pages = gpu.take<std::int32_t>(d.p.pages, c.runs.size() * pagesPerSlot);
+  for (int which = 0; which < 2; ++which) {
+    auto pool = gpu.take<std::uint8_t>(d.pools[which], d.poolBytes);
+    std::size_t wrong = 0;
+    for (std::size_t run = 0; run < c.runs.size(); ++run)
+      for (int token = 0; token < c.runs[run].length; ++token)
+        for (int head = 0; head < c.kvHeads; ++head) {
+          const Place at = placeOf(c, d.pageSize, pages[run * pagesPerSlot + token / d.pageSize], token, head);
+          const auto actual = takeVector<Element>(pool, c, at);
+          const bool isNew = token >= c.runs[run].length - c.runs[run].rows;
+          const double* wanted = (which == 0 ? d.keys : d.values)[run].data() +
+                                 (static_cast<std::size_t>(token) * c.kvHeads + head) * c.headSize;
+          std::vector<double> allowed(c.headSize, 0);
+          if (isNew && which == 0) {
+            const int row = d.starts[run + 1] - c.runs[run].length + token;
+            if (c.cache != CacheType::plain) allowed = coded(c.cache, newVector(c, d, row, head, false)).steps;
+            for (int i = 0; i < c.headSize; ++i) allowed[i] += 2 * unit<Element>() * (1 + std::abs(actual[i]));
+          }
+          for (int i = 0; i < c.headSize; ++i)
+            if (!(std::abs(actual[i] - wanted[i]) <= allowed[i])) ++wrong;
+          const std::size_t bytes = c.cache == CacheType::plain ? 2 : 1;
+          std::fill_n(pool.begin() + static_cast<std::ptrdiff_t>(at.vector), c.headSize * bytes, 0xFF);
+          if (c.cache != CacheType::plain) std::fill_n(pool.begin() + static_cast<std::ptrdiff_t>(at.scale), 4, 0xFF);
+        }
+    wrong += static_cast<std::size_t>(std::count_if(pool.begin(), pool.end(), [](auto each) { return each != 0xFF; }));
+    verdict(name + (which == 0 ? " keys" : " values"), wrong == 0, std::to_string(wrong) + " elements differ");
+  }
+}
+
 template <typename Element>
 void testAttention(Gpu& gpu, const AttentionCase& c, const std::string& what) {
   const std::string name =
       text("attention", what, nameOf<Element>(), c.heads, c.kvHeads, c.headSize, "rotary", c.rotarySize,
-           c.interleaved ? "interleaved" : "", "window", c.window, "splits", c.splits);
+           c.interleaved ? "interleaved" : "", "window", c.window, "splits", c.splits, suffixOf(c.cache));
   if (!wanted(name)) return;
   const auto d = makeAttention<Element>(gpu, c);
   attention(gpu.kernels(), gpu.stream(), typeOf<Element>(), d.p);
@@ -424,41 +583,17 @@ void testAttention(Gpu& gpu, const AttentionCase& c, const std::string& what) {
   compare(name, actual, expected, 2 * unit<Element>());
   if (d.p.decode != 0) testAttentionAgain(gpu, c, d, name, actual);
 
-  // The pages hold the new keys and values, rounded once, and nothing else has changed.
-  const int pagesPerSlot = d.p.pagesPerSlot;
-  const auto pages = gpu.take<std::int32_t>(d.p.pages, c.runs.size() * pagesPerSlot);
-  for (int which = 0; which < 2; ++which) {
-    std::vector<double> wantedPool(d.poolElements, std::nan(""));
-    for (std::size_t run = 0; run < c.runs.size(); ++run)
-      for (int token = 0; token < c.runs[run].length; ++token)
-        for (int i = 0; i < c.kvHeads * c.headSize; ++i) {
-          const std::size_t page = pages[run * pagesPerSlot + token / d.pageSize];
-          const std::size_t at =
-              ((page * c.kvHeads + i / c.headSize) * d.pageSize + token % d.pageSize) * c.headSize + i % c.headSize;
-          wantedPool[at] =
-              (which == 0 ? d.keys : d.values)[run][static_cast<std::size_t>(token) * c.kvHeads * c.headSize + i];
-        }
-    const auto pool = gpu.take<Element>(d.pools[which], d.poolElements);
-    std::size_t wrong = 0;
-    for (std::size_t i = 0; i < pool.size(); ++i) {
-      const double actual = pool[i].value();
-      const bool same = std::isnan(wantedPool[i]) ? std::isnan(actual)
-                                                  : std::abs(actual - wantedPool[i]) <=
-                                                        2 * unit<Element>() * (which == 0 ? 1 + std::abs(actual) : 0);
-      if (!same) ++wrong;
-    }
-    verdict(name + (which == 0 ? " keys" : " values"), wrong == 0, std::to_string(wrong) + " elements differ");
-  }
+  testPages(gpu, c, d, name);
   gpu.release();
 }
 
 // Attention reads positions and slots before the kernel right before it has ended: right only if begin_step lets it
 // begin no earlier than it has written them.
 template <typename Element>
-void testAttentionOfStep(Gpu& gpu) {
-  const std::string name = text("attention of a step", nameOf<Element>());
+void testAttentionOfStep(Gpu& gpu, CacheType cache) {
+  const std::string name = text("attention of a step", nameOf<Element>(), static_cast<int>(cache));
   if (!wanted(name)) return;
-  const AttentionCase c{8, 2, 128, 128, false, 0, 0, 5, {{1, 1}, {300, 1}, {-1, 1}, {1000, 1}, {77, 1}}};
+  const AttentionCase c{8, 2, 128, 128, false, 0, 0, 5, {{1, 1}, {300, 1}, {-1, 1}, {1000, 1}, {77, 1}}, cache};
   const auto d = makeAttention<Element>(gpu, c);
   const std::size_t count = c.runs.size() * c.heads * c.headSize;
   attention(gpu.kernels(), gpu.stream(), typeOf<Element>(), d.p);
@@ -766,6 +901,41 @@ void testBeginStep(Gpu& gpu, int rows) {
   gpu.release();
 }
 
+struct HeadShape {
+  int heads;
+  int kvHeads;
+  int headSize;
+};
+
+template <typename Element>
+void testAttentions(Gpu& gpu, CacheType cache) {
+  for (const HeadShape s : {HeadShape{9, 3, 64}, HeadShape{4, 4, 80}, HeadShape{6, 2, 96}, HeadShape{8, 2, 128},
+                            HeadShape{2, 1, 256}, HeadShape{20, 1, 64}, HeadShape{1, 1, 128}}) {
+    const AttentionCase base{s.heads, s.kvHeads, s.headSize, s.headSize, false, 0, 0, 1, {}, cache};
+    AttentionCase c = base;
+    c.runs = {{1, 1},   {2, 1},  {15, 1},  {16, 1},  {17, 1},  {64, 1},  {65, 1},
+              {128, 1}, {-1, 1}, {256, 1}, {257, 1}, {300, 1}, {1000, 1}};
+    testAttention<Element>(gpu, c, "decode");
+    c.splits = 5;
+    testAttention<Element>(gpu, c, "decode");
+    c.window = 70;
+    c.softcap = 5;
+    testAttention<Element>(gpu, c, "decode");
+    c = base;
+    c.runs = {{40, 40}, {1, 1}, {-1, 3}, {130, 5}, {200, 100}, {64, 64}};
+    testAttention<Element>(gpu, c, "prefill");
+    c.window = 33;
+    c.softcap = 3;
+    c.rotarySize = s.headSize / 2;
+    c.interleaved = true;
+    testAttention<Element>(gpu, c, "prefill");
+  }
+  AttentionCase c{8, 2, 128, 0, false, 0, 0, 16, {{8192, 1}, {8191, 1}, {4097, 1}, {63, 1}}, cache};
+  testAttention<Element>(gpu, c, "decode long");
+  c.window = 4096;
+  testAttention<Element>(gpu, c, "decode long");
+}
+
 template <typename Element>
 void testTyped(Gpu& gpu) {
   for (const int width : {8, 64, 75, 576, 4096}) testEmbed<Element>(gpu, 7, width, 300);
@@ -807,38 +977,10 @@ void testTyped(Gpu& gpu) {
   testLinear<Element>(gpu, {4, 14336, 34, false, true});
   testLinearRows<Element>(gpu, false);
   testLinearRows<Element>(gpu, true);
-
-  struct Shape {
-    int heads;
-    int kvHeads;
-    int headSize;
-  };
-  for (const Shape s : {Shape{9, 3, 64}, Shape{4, 4, 80}, Shape{6, 2, 96}, Shape{8, 2, 128}, Shape{2, 1, 256},
-                        Shape{20, 1, 64}, Shape{1, 1, 128}}) {
-    const AttentionCase base{s.heads, s.kvHeads, s.headSize, s.headSize, false, 0, 0, 1, {}};
-    AttentionCase c = base;
-    c.runs = {{1, 1},   {2, 1},  {15, 1},  {16, 1},  {17, 1},  {64, 1},  {65, 1},
-              {128, 1}, {-1, 1}, {256, 1}, {257, 1}, {300, 1}, {1000, 1}};
-    testAttention<Element>(gpu, c, "decode");
-    c.splits = 5;
-    testAttention<Element>(gpu, c, "decode");
-    c.window = 70;
-    c.softcap = 5;
-    testAttention<Element>(gpu, c, "decode");
-    c = base;
-    c.runs = {{40, 40}, {1, 1}, {-1, 3}, {130, 5}, {200, 100}, {64, 64}};
-    testAttention<Element>(gpu, c, "prefill");
-    c.window = 33;
-    c.softcap = 3;
-    c.rotarySize = s.headSize / 2;
-    c.interleaved = true;
-    testAttention<Element>(gpu, c, "prefill");
+  for (const CacheType cache : cacheTypes) {
+    testAttentions<Element>(gpu, cache);
+    testAttentionOfStep<Element>(gpu, cache);
   }
-  AttentionCase c{8, 2, 128, 0, false, 0, 0, 16, {{8192, 1}, {8191, 1}, {4097, 1}, {63, 1}}};
-  testAttention<Element>(gpu, c, "decode long");
-  c.window = 4096;
-  testAttention<Element>(gpu, c, "decode long");
-  testAttentionOfStep<Element>(gpu);
 }
 
 void testAll(Gpu& gpu) {
@@ -966,7 +1108,8 @@ AttentionParameters attentionOf(Gpu& gpu, int heads, int kvHeads, int headSize, 
 
 // Bytes of the keys of all runs, or the values.
 std::size_t poolBytes(const AttentionParameters& p) {
-  return static_cast<std::size_t>(p.runs) * p.pagesPerSlot * p.pageSize * p.kvHeads * p.headSize * 2;
+  return static_cast<std::size_t>(p.runs) * p.pagesPerSlot *
+         cachePageBytes(p.cacheType, p.kvHeads, p.pageSize, p.headSize);
 }
 
 // Pools of keys and values, as many as there are to be caches.
@@ -981,9 +1124,11 @@ std::vector<std::int64_t*> cachesOf(Gpu& gpu, const AttentionParameters& p, int 
   return caches;
 }
 
-void benchAttention(Gpu& gpu, int heads, int kvHeads, int headSize, int rows, int tokens, bool isPrefill) {
+void benchAttention(Gpu& gpu, int heads, int kvHeads, int headSize, int rows, int tokens, bool isPrefill,
+                    CacheType cache) {
   if (!wanted("attention")) return;
   AttentionParameters p = attentionOf(gpu, heads, kvHeads, headSize, rows, tokens, isPrefill);
+  p.cacheType = cache;
   const double bytes = 2.0 * static_cast<double>(poolBytes(p));
   const int copies = copiesOf(bytes);
   const auto caches = cachesOf(gpu, p, copies);
@@ -992,7 +1137,7 @@ void benchAttention(Gpu& gpu, int heads, int kvHeads, int headSize, int rows, in
     attention(gpu.kernels(), gpu.stream(), ElementType::float16, p);
   });
   const double seen = isPrefill ? rows * (tokens - rows / 2.0) : static_cast<double>(rows) * tokens;
-  report(isPrefill ? "attention_prefill" : "attention_decode",
+  report(std::string(isPrefill ? "attention_prefill" : "attention_decode") + suffixOf(cache),
          text(heads) + "/" + text(kvHeads) + "x" + text(headSize) + " of " + text(tokens) + " in " + text(p.splits),
          rows, us, bytes, 4.0 * seen * heads * headSize);
   gpu.release();
@@ -1270,13 +1415,17 @@ void benchAll(Gpu& gpu) {
   benchQuantized(gpu);
   for (const int rows : {1, 8, 16, 32, 128})
     for (const int tokens : {128, 512, 1024, 2048, 8192}) {
-      benchAttention(gpu, 32, 8, 128, rows, tokens, false);
-      benchAttention(gpu, 9, 3, 64, rows, tokens, false);
+      for (const CacheType cache : cacheTypes) {
+        benchAttention(gpu, 32, 8, 128, rows, tokens, false, cache);
+        benchAttention(gpu, 9, 3, 64, rows, tokens, false, cache);
+      }
     }
   for (const int rows : {512, 2048})
     for (const int tokens : {rows, 8192}) {
-      benchAttention(gpu, 32, 8, 128, rows, tokens, true);
-      benchAttention(gpu, 9, 3, 64, rows, tokens, true);
+      for (const CacheType cache : cacheTypes) {
+        benchAttention(gpu, 32, 8, 128, rows, tokens, true, cache);
+        benchAttention(gpu, 9, 3, 64, rows, tokens, true, cache);
+      }
     }
   for (const int rows : {1, 16, 2048}) {
     benchRows(gpu, 4096, 14336, rows);

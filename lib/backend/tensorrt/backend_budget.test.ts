@@ -40,7 +40,7 @@ function opened(limits: {gpu?: number; ram?: number}, refusal?: Error) {
     if (refusal !== undefined) throw refusal;
     return decoder as NativeDecoder;
   };
-  const shape = {type: 'float16', vocabularySize: 80} as const;
+  const shape = {type: 'float16', vocabularySize: 80, kvCacheType: 'auto'} as const;
   const opening = TensorrtBackend.open(load, {limits: {maxContext: 64, maxBatch: 2}, shape, where: 'a GPU', reservation});
   const refuse = (error: Error): void => {
     refused = error;

@@ -3,12 +3,16 @@ import {describe, expect, it} from 'vitest';
 import {cacheBytes, pageBytes, pagesIn} from './cache_pages.js';
 
 /** 1 MiB a page. */
-const shape = {layers: 16, kvHeads: 4, headSize: 64, pageSize: 64};
+const shape = {layers: 16, kvHeads: 4, headSize: 64, pageSize: 64, kvCacheType: 'auto'} as const;
 const MIB = 2 ** 20;
 
 describe('pages', () => {
   it('are keys and values of all layers', () => {
     expect(pageBytes(shape)).toBe(MIB);
+  });
+
+  it('are a byte an element and four for the scale of each vector', () => {
+    for (const kvCacheType of ['fp8', 'int8'] as const) expect(pageBytes({...shape, kvCacheType})).toBe((MIB / 128) * (64 + 4));
   });
 
   it('take memory that is mapped in pieces of 2 MiB', () => {

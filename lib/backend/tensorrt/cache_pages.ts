@@ -2,11 +2,9 @@
 
 import type {DecoderShape} from '../../decoder/lowered_decoder.js';
 import {mappedBytes} from '../../weights/mapped_bytes.js';
+import {cachedVectorBytes} from '../kv_cache_type.js';
 
-export type CacheShape = Pick<DecoderShape, 'layers' | 'kvHeads' | 'headSize' | 'pageSize'>;
-
-/** Of a key's or value's element, in either hidden type. */
-const ELEMENT_BYTES = 2;
+export type CacheShape = Pick<DecoderShape, 'layers' | 'kvHeads' | 'headSize' | 'pageSize' | 'kvCacheType'>;
 
 /** Bytes that so many pages take: keys and values of all layers, in one piece of memory. */
 export function cacheBytes(shape: CacheShape, pages: number): number {
@@ -20,6 +18,6 @@ export function pagesIn(shape: CacheShape, bytes: number, wanted: number): numbe
 }
 
 /** Of a page: keys and values of all layers. */
-export function pageBytes({layers, kvHeads, headSize, pageSize}: CacheShape): number {
-  return 2 * layers * kvHeads * pageSize * headSize * ELEMENT_BYTES;
+export function pageBytes({layers, kvHeads, pageSize, ...shape}: CacheShape): number {
+  return 2 * layers * kvHeads * pageSize * cachedVectorBytes(shape);
 }

@@ -47,6 +47,7 @@ export async function writeDecoderFolder(
     index: {file: INDEX_FILE, sha256: createHash('sha256').update(json).digest('hex')},
     plans: [...plans].flatMap(([part, of]) => RANGES.flatMap((range) => (of[range] === undefined ? [] : [{part, range}]))),
     ...limits,
+    kvCacheType: index.shape.kvCacheType,
     package: await packageVersion(),
   };
   await writeFile(join(folder, MANIFEST_FILE), `${JSON.stringify(manifest, null, 2)}\n`);
@@ -96,6 +97,14 @@ export async function readDecoderFolder(
       return join(base, name);
     }),
   );
+  if (index.shape.kvCacheType !== manifest.kvCacheType) {
+    throw new FormatError(
+      'ERR_MANIFEST',
+      file,
+      `is for keys and values in '${index.shape.kvCacheType}', and the manifest for others`,
+      again,
+    );
+  }
   const plans = new Map<string, Partial<Record<RowRange, Uint8Array>>>();
   let scratchBytes = 0;
   for (const {part, range} of manifest.plans) {

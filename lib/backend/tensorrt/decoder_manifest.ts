@@ -7,6 +7,7 @@ import type {RowRange} from '../../decoder/lowered_decoder.js';
 import {checkedJson, type JsonField, pathField, sha256Field} from '../../engine/json_check.js';
 import {MANIFEST_FILE} from '../../engine/manifest.js';
 import {FormatError, OptionError} from '../../errors.js';
+import {KV_CACHE_TYPES, type KvCacheType} from '../kv_cache_type.js';
 
 export interface DecoderManifest {
   /** Of this file. */
@@ -24,6 +25,8 @@ export interface DecoderManifest {
   deterministic: boolean;
   /** Whether quantized weights are floats for them. */
   dequantize: boolean;
+  /** What pages of the key/value cache hold. */
+  kvCacheType: KvCacheType;
   package: string;
 }
 
@@ -69,9 +72,9 @@ export async function isDecoderFolder(folder: string): Promise<boolean> {
 
 /** Throws OptionError for what the engines were not built for; gives the limits that were not asked for. */
 export function checkLimits(
-  {maxContext, maxBatch, deterministic, dequantize}: DecoderManifest,
-  asked: {maxContext?: number; maxBatch?: number; deterministic?: boolean; dequantize?: boolean; type?: string},
-): {maxContext: number; maxBatch: number; deterministic: boolean; dequantize: boolean} {
+  {maxContext, maxBatch, deterministic, dequantize, kvCacheType}: DecoderManifest,
+  asked: {maxContext?: number; maxBatch?: number; deterministic?: boolean; dequantize?: boolean; type?: string; kvCacheType?: KvCacheType},
+): {maxContext: number; maxBatch: number; deterministic: boolean; dequantize: boolean; kvCacheType: KvCacheType} {
   const builtFor = (value: number) => `at most ${value}, which the engines were built for`;
   if (deterministic && asked.deterministic === false) {
     throw new OptionError('deterministic', 'left out or true with engines that were built for it', asked.deterministic);
@@ -80,6 +83,9 @@ export function checkLimits(
     throw new OptionError('dequantize', `left out or ${dequantize} with engines that were built so`, asked.dequantize);
   }
   if (asked.type !== undefined) throw new OptionError('type', 'left out with engines, which were built for one', asked.type);
+  if (asked.kvCacheType !== undefined && asked.kvCacheType !== kvCacheType) {
+    throw new OptionError('kvCacheType', `left out or '${kvCacheType}', which the engines were built for`, asked.kvCacheType);
+  }
   if ((asked.maxContext ?? 0) > maxContext) throw new OptionError('maxContext', builtFor(maxContext), asked.maxContext);
   if ((asked.maxBatch ?? 0) > maxBatch) throw new OptionError('maxBatch', builtFor(maxBatch), asked.maxBatch);
   return {
@@ -87,6 +93,7 @@ export function checkLimits(
     maxBatch: asked.maxBatch ?? maxBatch,
     deterministic: asked.deterministic ?? deterministic,
     dequantize,
+    kvCacheType,
   };
 }
 
@@ -113,6 +120,7 @@ function manifestOf(root: JsonField): DecoderManifest {
     maxBatch: root.get('maxBatch').integer(1),
     deterministic: root.get('deterministic').boolean(),
     dequantize: root.get('dequantize').boolean(),
+    kvCacheType: root.get('kvCacheType').oneOf(KV_CACHE_TYPES),
     package: root.get('package').string(),
   };
 }

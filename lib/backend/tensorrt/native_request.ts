@@ -32,7 +32,7 @@ export function nativeRequest(
   plans: PartPlans,
   {tiers, places, kept, offloadFolder, ...options}: NativeRequestOptions,
 ): NativeDecoderRequest {
-  const {type, layers, kvHeads, headSize, hiddenSize, vocabularySize} = shape;
+  const {type, layers, kvHeads, headSize, kvCacheType, hiddenSize, vocabularySize} = shape;
   const numbers = new Map(parts.map(({name}, number) => [name, number]));
   const names = weightNames(sequence);
   return {
@@ -41,6 +41,7 @@ export function nativeRequest(
     layers,
     kvHeads,
     headSize,
+    kvCacheType,
     hiddenSize,
     vocabularySize,
     parts: parts.map(({name}) => plans.get(name)!),

@@ -10,6 +10,7 @@ import {buildEngine} from '../../engine/build/build.js';
 import {AbortError, throwIfAborted, UnsupportedError} from '../../errors.js';
 import {readModel} from '../../onnx/read.js';
 import type {OnProgress, Progress} from '../../progress.js';
+import type {KvCacheType} from '../kv_cache_type.js';
 import {planFolder} from './decoder_manifest.js';
 import type {PartPlans} from './native_request.js';
 import {MOST_ROWS, partProfiles} from './part_profile.js';
@@ -26,6 +27,8 @@ export interface PrepareOptions {
   type?: 'float16' | 'bfloat16';
   /** Whether quantized weights become floats of that type. Default false. */
   dequantize?: boolean;
+  /** What pages of the key/value cache hold. Default 'auto': the hidden type. */
+  kvCacheType?: KvCacheType;
   /** An existing folder that is given an engine folder for each plan, as planFolder names it. */
   output?: string;
   /** Looks at what the model was lowered to before anything is built, and may throw. */
@@ -60,10 +63,16 @@ export async function prepareDecoder(modelPath: string, options: PrepareOptions)
 /** Throws as prepareDecoder does before it builds. */
 export async function lowerModel(
   modelPath: string,
-  {maxContext, type, dequantize, signal}: Pick<PrepareOptions, 'maxContext' | 'type' | 'dequantize' | 'signal'>,
+  {
+    maxContext,
+    type,
+    dequantize,
+    kvCacheType,
+    signal,
+  }: Pick<PrepareOptions, 'maxContext' | 'type' | 'dequantize' | 'kvCacheType' | 'signal'>,
 ): Promise<LoweredDecoder> {
   const model = await readModel(modelPath, {signal});
-  const lowered = await lowerDecoder(model, {type, maxPositions: maxContext, dequantize, signal});
+  const lowered = await lowerDecoder(model, {type, maxPositions: maxContext, dequantize, kvCacheType, signal});
   checkShape(lowered.shape, maxContext, modelPath);
   return lowered;
 }

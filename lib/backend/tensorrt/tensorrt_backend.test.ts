@@ -119,7 +119,7 @@ async function open(): Promise<{backend: TensorrtBackend; decoder: FakeDecoder; 
     },
     {
       limits: {maxContext: 64, maxBatch: 2},
-      shape: {type: 'float16', vocabularySize: 80},
+      shape: {type: 'float16', vocabularySize: 80, kvCacheType: 'auto'},
       where: 'TensorRT 10.6.0 on a GPU',
       parts: [
         {name: 'prologue', weights: ['table']},

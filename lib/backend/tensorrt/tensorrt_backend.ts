@@ -29,6 +29,7 @@ import type {
   StepProfile,
   TokenEvent,
 } from '../backend.js';
+import type {KvCacheType} from '../kv_cache_type.js';
 import {readDecoderFolder} from './decoder_folder.js';
 import type {DecoderFolder} from './decoder_manifest.js';
 import {decoderMemory, reserveMemory} from './decoder_memory.js';
@@ -51,6 +52,8 @@ export interface TensorrtBackendOptions extends ModelLimits {
   type?: 'float16' | 'bfloat16';
   /** Whether quantized weights become floats of that type when they are loaded. Default false. */
   dequantize?: boolean;
+  /** What keys and values are kept in. Default 'auto': the hidden type. With engines it is theirs. */
+  kvCacheType?: KvCacheType;
   /** Where weights are. Default: in VRAM what fits, the rest in RAM, what does not fit there on disk. */
   placement?: CheckedPlacement;
   /** Where weights that are streamed from disk are kept in the form that steps take. Default: they are made of the model's files each time. */
@@ -148,7 +151,7 @@ export class TensorrtBackend implements Backend {
       ...options
     }: LoadDecoderOptions & {
       limits: ModelLimits;
-      shape: Pick<DecoderShape, 'type' | 'vocabularySize'>;
+      shape: Pick<DecoderShape, 'type' | 'vocabularySize' | 'kvCacheType'>;
       where: string;
       /** Of the memory that it takes; given back when it is disposed of, or not made. */
       reservation?: Reservation;
@@ -161,7 +164,15 @@ export class TensorrtBackend implements Backend {
     let backend: TensorrtBackend | undefined;
     try {
       const decoder = await load({tokens: (batches) => backend?.receive(batches)}, options);
-      backend = new TensorrtBackend(decoder, limits, shape.vocabularySize, `${where}, ${shape.type}`, reservation, ids, parts);
+      backend = new TensorrtBackend(
+        decoder,
+        limits,
+        shape.vocabularySize,
+        `${where}, ${shape.type}${cacheOf(shape)}`,
+        reservation,
+        ids,
+        parts,
+      );
     } catch (error) {
       reservation?.[Symbol.dispose]();
       throw error;
@@ -334,6 +345,11 @@ export class TensorrtBackend implements Backend {
       else request.listener.finished(ending.reason, {...ending.timings, request: batch.request});
     }
   }
+}
+
+/** For the description. */
+function cacheOf({kvCacheType}: Pick<DecoderShape, 'kvCacheType'>): string {
+  return kvCacheType === 'auto' ? '' : `, keys and values in ${kvCacheType}`;
 }
 
 function requestFor(

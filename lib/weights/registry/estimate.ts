@@ -14,11 +14,23 @@ import type {Needs} from './residency.js';
  * than there is at all; OptionError for a GPU that is not there.
  */
 export async function estimateNeeds(source: string, modelPath: string, options: LoadOptions): Promise<Needs> {
-  const {backend = 'auto', device = 0, type, maxContext, maxBatch, deterministic, dequantize, placement, offloadFolder, model} = options;
+  const {
+    backend = 'auto',
+    device = 0,
+    type,
+    maxContext,
+    maxBatch,
+    deterministic,
+    dequantize,
+    kvCacheType,
+    placement,
+    offloadFolder,
+    model,
+  } = options;
   const environment = backend === 'cpu' ? undefined : findTensorrt(device);
   if (environment !== undefined && !(environment instanceof TensorrtNodeError)) {
     try {
-      const limits = {type, maxContext, maxBatch, deterministic, dequantize, placement, offloadFolder, model};
+      const limits = {type, maxContext, maxBatch, deterministic, dequantize, kvCacheType, placement, offloadFolder, model};
       const machine = {gpuMemory: findDevice(environment.addon, device).totalBytes, ram: hostMemory().limitBytes};
       const {gpu, ram} = await planModel(source, {...limits, ...machine});
       const {weightsBytes, placesBytes, cacheBytes, stepsBytes, scratchBytes} = gpu;

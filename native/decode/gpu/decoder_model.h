@@ -44,6 +44,7 @@ struct DecoderModel {
   std::int32_t layers = 0;
   std::int32_t kvHeads = 0;
   std::int32_t headSize = 0;
+  kernels::CacheType cacheType = kernels::CacheType::plain;
   std::size_t parts = 0;
   // The prologue first, the epilogue last.
   std::vector<PartRun> runs;

@@ -34,7 +34,7 @@ std::size_t hiddenBytes(const DecoderModel& model, std::int32_t rows) noexcept {
 }
 
 std::size_t pageBytes(const DecoderModel& model) noexcept {
-  return at(model.kvHeads) * at(pageTokens) * at(model.headSize) * 2;
+  return kernels::cachePageBytes(model.cacheType, model.kvHeads, pageTokens, model.headSize);
 }
 
 // A captured step of prompts has so many, if there are slots for them.

@@ -52,6 +52,22 @@ __device__ inline uint4 loadPast(const void* from, bool exists) {
       : "memory");
   return v;
 }
+// Likewise 8 bytes.
+__device__ inline uint2 loadPast8(const void* from, bool exists) {
+  uint2 v;
+  asm volatile(
+      "{\n"
+      ".reg .pred exists;\n"
+      "setp.ne.b32 exists, %3, 0;\n"
+      "mov.b32 %0, 0;\n"
+      "mov.b32 %1, 0;\n"
+      "@exists ld.global.cg.v2.u32 {%0, %1}, [%2];\n"
+      "}"
+      : "=&r"(v.x), "=&r"(v.y)
+      : "l"(from), "r"(exists ? 1 : 0)
+      : "memory");
+  return v;
+}
 __device__ inline std::int32_t loadPast(const std::int32_t* from) {
   std::int32_t v;
   asm volatile("ld.global.cg.s32 %0, [%1];" : "=r"(v) : "l"(from) : "memory");

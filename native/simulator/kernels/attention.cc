@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "cached_vector.h"
 #include "element.h"
 #include "references.h"
 
@@ -34,16 +35,6 @@ std::vector<float> rotated(const AttentionParameters& p, std::int32_t row, std::
   return x;
 }
 
-// Of a head's vector in a slot's pages.
-std::size_t elementInPages(const AttentionParameters& p, std::int32_t slot, std::int32_t token, std::int32_t head) {
-  const std::int32_t page = p.pages[at(slot) * at(p.pagesPerSlot) + at(token / p.pageSize)];
-  return ((at(page) * at(p.kvHeads) + at(head)) * at(p.pageSize) + at(token % p.pageSize)) * at(p.headSize);
-}
-
-void* pagesOf(const AttentionParameters& p, int which) {
-  return reinterpret_cast<void*>(p.cache[which]);
-}
-
 template <typename Element>
 void attendRow(const AttentionParameters& p, std::int32_t slot, std::int32_t row) {
   const std::int32_t last = p.positions[row];
@@ -53,9 +44,9 @@ void attendRow(const AttentionParameters& p, std::int32_t slot, std::int32_t row
     const std::vector<float> query = rotated<Element>(p, row, head);
     std::vector<float> scores;
     for (std::int32_t token = first; token <= last; ++token) {
-      const std::size_t key = elementInPages(p, slot, token, kvHead);
+      const std::vector<float> key = CachedVector(p, 0, slot, token, kvHead).template read<Element>();
       float score = 0;
-      for (std::size_t i = 0; i < query.size(); ++i) score += query[i] * load<Element>(pagesOf(p, 0), key + i);
+      for (std::size_t i = 0; i < query.size(); ++i) score += query[i] * key[i];
       score *= p.scale;
       if (p.softcap > 0) score = p.softcap * std::tanh(score / p.softcap);
       scores.push_back(score);
@@ -68,9 +59,8 @@ void attendRow(const AttentionParameters& p, std::int32_t slot, std::int32_t row
     }
     std::vector<float> out(query.size());
     for (std::int32_t token = first; token <= last; ++token) {
-      const std::size_t value = elementInPages(p, slot, token, kvHead);
-      for (std::size_t i = 0; i < out.size(); ++i)
-        out[i] += scores[at(token - first)] / total * load<Element>(pagesOf(p, 1), value + i);
+      const std::vector<float> value = CachedVector(p, 1, slot, token, kvHead).template read<Element>();
+      for (std::size_t i = 0; i < out.size(); ++i) out[i] += scores[at(token - first)] / total * value[i];
     }
     for (std::size_t i = 0; i < out.size(); ++i)
       store<Element>(p.out, (at(row) * at(p.heads) + at(head)) * at(p.headSize) + i, out[i]);
@@ -86,13 +76,11 @@ void appendToPages(const AttentionParameters& p) {
     if (slot < 0) continue;
     for (std::int32_t row = p.runStarts[run]; row < p.runStarts[run + 1]; ++row)
       for (std::int32_t head = 0; head < p.kvHeads; ++head) {
-        const std::vector<float> key = rotated<Element>(p, row, p.heads + head);
-        const std::size_t value = at(row) * rowElements(p) + at(p.heads + p.kvHeads + head) * at(p.headSize);
-        const std::size_t to = elementInPages(p, slot, p.positions[row], head);
-        for (std::size_t i = 0; i < key.size(); ++i) {
-          store<Element>(pagesOf(p, 0), to + i, key[i]);
-          store<Element>(pagesOf(p, 1), to + i, load<Element>(p.qkv, value + i));
-        }
+        const std::size_t from = at(row) * rowElements(p) + at(p.heads + p.kvHeads + head) * at(p.headSize);
+        std::vector<float> value(at(p.headSize));
+        for (std::size_t i = 0; i < value.size(); ++i) value[i] = load<Element>(p.qkv, from + i);
+        CachedVector(p, 0, slot, p.positions[row], head).write<Element>(rotated<Element>(p, row, p.heads + head));
+        CachedVector(p, 1, slot, p.positions[row], head).write<Element>(value);
       }
   }
 }

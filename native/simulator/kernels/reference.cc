@@ -45,6 +45,12 @@ struct Of {
       std::pair{"attention_append", &reference<AttentionParameters, &appendToPages<Element>>},
       std::pair{"attention_decode", &reference<AttentionParameters, &appendAndAttend<Element>>},
       std::pair{"attention_prefill", &reference<AttentionParameters, &attend<Element>>},
+      std::pair{"attention_append_fp8", &reference<AttentionParameters, &appendToPages<Element>>},
+      std::pair{"attention_decode_fp8", &reference<AttentionParameters, &appendAndAttend<Element>>},
+      std::pair{"attention_prefill_fp8", &reference<AttentionParameters, &attend<Element>>},
+      std::pair{"attention_append_int8", &reference<AttentionParameters, &appendToPages<Element>>},
+      std::pair{"attention_decode_int8", &reference<AttentionParameters, &appendAndAttend<Element>>},
+      std::pair{"attention_prefill_int8", &reference<AttentionParameters, &attend<Element>>},
   };
 };
 

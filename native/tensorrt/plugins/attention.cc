@@ -3,6 +3,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "../../kernels/cache_type_name.h"
 #include "../../kernels/geometry.h"
 #include "shapes.h"
 
@@ -36,7 +37,8 @@ OperatorType Attention::type() {
            {"scale"},
            {"softcap"},
            {"decode"},
-           {"splits"}},
+           {"splits"},
+           {"cache_type"}},
           makeOperator<Attention>};
 }
 
@@ -51,7 +53,8 @@ Attention::Attention(const Fields& fields)
       scale_(fields.real("scale")),
       softcap_(fields.real("softcap", 0)),
       decode_(fields.integer("decode", 0) != 0),
-      splits_(notNegative(fields.integer("splits", 0), "splits")) {
+      splits_(notNegative(fields.integer("splits", 0), "splits")),
+      cacheType_(kernels::cacheTypeNamed(fields.text("cache_type", "auto"))) {
   if (heads_ % kvHeads_ != 0) throw std::invalid_argument("attribute 'heads' must be a multiple of 'kv_heads'");
   if (rotarySize_ % 2 != 0 || rotarySize_ > headSize_)
     throw std::invalid_argument("attribute 'rotary_size' must be even and at most 'head_size'");
@@ -71,6 +74,7 @@ void Attention::save(SavedFields& fields) const {
   fields.real("softcap", softcap_);
   fields.integer("decode", decode_ ? 1 : 0);
   fields.integer("splits", splits_);
+  fields.text("cache_type", kernels::nameOf(cacheType_));
 }
 
 Signature Attention::signature(std::size_t inputs) const {
@@ -142,6 +146,7 @@ void Attention::enqueue(const Launch& launch) const {
   parameters.window = window_;
   parameters.scale = scale_;
   parameters.softcap = softcap_;
+  parameters.cacheType = cacheType_;
   parameters.decode = decode_ ? 1 : 0;
   parameters.splits = 1;
   if (decode_) {

@@ -4,7 +4,9 @@
 // whose two addresses `cache` holds, and attends to them. See kernels::AttentionParameters.
 // Attributes: heads, kv_heads, head_size, rotary_size, page_size int; interleaved, window int (0); scale float;
 // softcap float (0); decode int (0): every run is one row; splits int (0): parts that a row's keys are read in at once,
-// 0 for what fills the GPU. Where it is not 0 a row's result does not depend on how many rows there are.
+// 0 for what fills the GPU. Where it is not 0 a row's result does not depend on how many rows there are. cache_type
+// text
+// ('auto'): what the pages hold, elements of the hidden type or 'fp8' or 'int8' (kernels/cache_format.h).
 #pragma once
 
 #include "operator.h"
@@ -39,6 +41,7 @@ class Attention final : public Operator {
   float softcap_;
   bool decode_;
   std::int32_t splits_;
+  kernels::CacheType cacheType_;
   // Of the execution context that it is attached to, whose executions follow each other.
   std::shared_ptr<const kernels::Arrivals> arrivals_;
 };

@@ -74,6 +74,9 @@ inline unsigned __float_as_uint(float value) {
   std::memcpy(&bits, &value, 4);
   return bits;
 }
+inline int __float2int_rn(float value) {
+  return static_cast<int>(std::lrint(value));
+}
 inline float __uint_as_float(unsigned bits) {
   float value;
   std::memcpy(&value, &bits, 4);

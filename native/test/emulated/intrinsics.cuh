@@ -13,6 +13,9 @@ inline uint4 loadOnce(const void* from) {
 inline uint4 loadPast(const void* from, bool exists) {
   return exists ? *static_cast<const uint4*>(from) : uint4{0, 0, 0, 0};
 }
+inline uint2 loadPast8(const void* from, bool exists) {
+  return exists ? *static_cast<const uint2*>(from) : uint2{0, 0};
+}
 inline std::int32_t loadPast(const std::int32_t* from) {
   return *from;
 }
