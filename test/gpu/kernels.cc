@@ -908,10 +908,10 @@ struct HeadShape {
 };
 
 template <typename Element>
-void testAttentions(Gpu& gpu, CacheType cache) {
+void testAttentions(Gpu& gpu) {
   for (const HeadShape s : {HeadShape{9, 3, 64}, HeadShape{4, 4, 80}, HeadShape{6, 2, 96}, HeadShape{8, 2, 128},
                             HeadShape{2, 1, 256}, HeadShape{20, 1, 64}, HeadShape{1, 1, 128}}) {
-    const AttentionCase base{s.heads, s.kvHeads, s.headSize, s.headSize, false, 0, 0, 1, {}, cache};
+    const AttentionCase base{s.heads, s.kvHeads, s.headSize, s.headSize, false, 0, 0, 1, {}};
     AttentionCase c = base;
     c.runs = {{1, 1},   {2, 1},  {15, 1},  {16, 1},  {17, 1},  {64, 1},  {65, 1},
               {128, 1}, {-1, 1}, {256, 1}, {257, 1}, {300, 1}, {1000, 1}};
@@ -930,10 +930,36 @@ void testAttentions(Gpu& gpu, CacheType cache) {
     c.interleaved = true;
     testAttention<Element>(gpu, c, "prefill");
   }
-  AttentionCase c{8, 2, 128, 0, false, 0, 0, 16, {{8192, 1}, {8191, 1}, {4097, 1}, {63, 1}}, cache};
+  AttentionCase c{8, 2, 128, 0, false, 0, 0, 16, {{8192, 1}, {8191, 1}, {4097, 1}, {63, 1}}};
   testAttention<Element>(gpu, c, "decode long");
   c.window = 4096;
   testAttention<Element>(gpu, c, "decode long");
+}
+
+// What is other where pages hold codes: reads of each size of heads, the row's own token, and scales.
+template <typename Element>
+void testCodedAttentions(Gpu& gpu, CacheType cache) {
+  for (const HeadShape s : {HeadShape{6, 3, 64}, HeadShape{2, 2, 80}, HeadShape{3, 1, 96}, HeadShape{8, 2, 128},
+                            HeadShape{2, 1, 256}, HeadShape{20, 1, 64}}) {
+    AttentionCase c{s.heads, s.kvHeads, s.headSize, s.headSize, false, 0, 0, 1, {}, cache};
+    c.runs = {{1, 1}, {2, 1}, {16, 1}, {17, 1}, {65, 1}, {-1, 1}, {300, 1}};
+    testAttention<Element>(gpu, c, "decode");
+    c.runs = {{15, 1}, {64, 1}, {257, 1}, {500, 1}};
+    c.splits = 5;
+    testAttention<Element>(gpu, c, "decode");
+    c.window = 290;
+    c.softcap = 5;
+    testAttention<Element>(gpu, c, "decode");
+    c.splits = 1;
+    c.runs = {{40, 40}, {1, 1}, {-1, 3}, {130, 5}, {100, 60}};
+    c.window = 33;
+    testAttention<Element>(gpu, c, "prefill");
+    c.window = 0;
+    c.softcap = 0;
+    c.rotarySize = s.headSize / 2;
+    c.interleaved = true;
+    testAttention<Element>(gpu, c, "prefill");
+  }
 }
 
 template <typename Element>
@@ -977,8 +1003,9 @@ void testTyped(Gpu& gpu) {
   testLinear<Element>(gpu, {4, 14336, 34, false, true});
   testLinearRows<Element>(gpu, false);
   testLinearRows<Element>(gpu, true);
+  testAttentions<Element>(gpu);
   for (const CacheType cache : cacheTypes) {
-    testAttentions<Element>(gpu, cache);
+    if (cache != CacheType::plain) testCodedAttentions<Element>(gpu, cache);
     testAttentionOfStep<Element>(gpu, cache);
   }
 }
