@@ -30,6 +30,7 @@ const WAYS = {
   q4_rtn: {quantize: {...Q4, method: 'rtn'}},
   q4_awq: {quantize: {...Q4, method: 'awq'}},
   q4_gptq: {quantize: {...Q4, method: 'gptq'}},
+  q4_awq_gptq: {quantize: {...Q4, method: 'awq+gptq'}},
   q4_head4_rtn: {quantize: {...Q4, headBits: 4}},
   q4_symmetric_rtn: {quantize: {...Q4, symmetric: true}},
   q4_block128_rtn: {quantize: {...Q4, block: 128}},
@@ -64,7 +65,8 @@ if (unknown !== undefined) {
 }
 
 const {backend} = options;
-const common = {backend, ...(options.threads && {threads: Number(options.threads)})};
+const threads = options.threads === undefined ? {} : {threads: Number(options.threads)};
+const common = {backend, ...threads};
 const dtype = backend === 'cpu' ? 'fp32' : 'fp16';
 const folder = path.join(modelsFolder, 'quality');
 mkdirSync(folder, {recursive: true});
@@ -103,8 +105,9 @@ async function evaluated(name) {
   if (quantize !== undefined) {
     model = inFolder(`${name}-${dtype}`);
     const start = performance.now();
-    const calibration = quantize.method === 'awq' || quantize.method === 'gptq' ? {samples: Number(options.samples)} : {};
-    if (!existsSync(model) || options.again) await quantizeModel(checkpoint, model, {...quantize, ...calibration, dtype, overwrite: true});
+    const calibration = (quantize.method ?? 'rtn') === 'rtn' ? {} : {samples: Number(options.samples)};
+    if (!existsSync(model) || options.again)
+      await quantizeModel(checkpoint, model, {...quantize, ...calibration, ...threads, dtype, overwrite: true});
     say(`${name}: quantised in ${((performance.now() - start) / 1000).toFixed(0)} s`);
   }
   const start = performance.now();
