@@ -390,6 +390,11 @@ void testTyped(Gpu& gpu) {
     testProduct<Element>(gpu, format, {.rows = 2, .inner = 1300, .outer = 700, .residual = true, .wide = true});
     testProduct<Element>(gpu, format, {.rows = 16, .inner = 1160, .outer = 150, .wide = true});
     testProduct<Element>(gpu, format, {.rows = 4, .inner = 4096, .outer = 17, .wide = true, .normed = true});
+    // A row of x for each warp, and more, longer than what is asked for ahead.
+    for (const int rows : {7, 11})
+      testProduct<Element>(gpu, format, {.rows = rows, .inner = 1000, .outer = 46, .bias = true, .normed = true});
+    testProduct<Element>(
+        gpu, format, {.rows = 6, .inner = 328, .outer = 46, .bias = true, .wide = true, .normed = true, .gated = 2});
     // Tiles enough for blocks that take eight at once.
     testProduct<Element>(gpu, format, {.rows = 40, .inner = 136, .outer = 1300, .wide = true});
     testProduct<Element>(gpu, format, {.rows = 17, .inner = 300 / 8 * 8, .outer = 1250, .bias = true, .gated = 2});
