@@ -36,6 +36,7 @@ export function quantizeCommand(): Command {
     .option('--sequence-length <n>', 'tokens of each', number)
     .option('--damping <x>', "of gptq's Hessian, as a part of its mean", number)
     .option('--act-order', 'gptq: columns with the largest activations first')
+    .option('--device <n>', "GPU for gptq, as CUDA numbers them, or 'cpu' (default: the first, if there is one)", device)
     .option('--threads <n>', 'default: all', number)
     .option('--overwrite', 'replace the folder, if an import or a quantisation made it')
     .option('--json', 'write what was made as JSON')
@@ -56,6 +57,10 @@ export function quantizeCommand(): Command {
         `wrote ${out}: ${formatBytes(bytes.before)} to ${formatBytes(bytes.after)}, ${bitsPerWeight.toFixed(2)} bits a weight, in ${formatDuration(time)}`,
       );
     });
+}
+
+function device(text: string): number | 'cpu' {
+  return text === 'cpu' ? text : number(text);
 }
 
 function patterns(text: string, before: string[] = []): string[] {

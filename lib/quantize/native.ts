@@ -65,6 +65,11 @@ export interface HessianCall {
 }
 
 export interface QuantizeAddon {
+  /** An older addon has it not. Throws where the GPU has no kernels, or for a size that they do not serve. */
+  GpuHessian?: new (
+    device: number,
+    size: number,
+  ) => NativeGpuHessian;
   quantizeRows(call: Running & DenseRows & QuantizedRows & {format: Format; importance: Float32Array | undefined}): Promise<void>;
   readDenseRows(call: Running & DenseRows & {values: Float32Array}): Promise<void>;
   readBlockRows(call: Running & BlockRows & {values: Float32Array}): Promise<void>;
@@ -101,6 +106,17 @@ export interface QuantizeAddon {
       error: Float64Array;
     },
   ): Promise<void>;
+}
+
+/** A Hessian on a GPU; calls one after another. */
+export interface NativeGpuHessian {
+  add(call: {rows: Float32Array}): Promise<void>;
+  read(call: {hessian: Float32Array}): Promise<void>;
+  factorize(call: {damping: number; order: Int32Array | undefined}): Promise<void>;
+  readFactor(call: {factor: Float32Array}): Promise<void>;
+  /** As the host's, of a factor in no order of its own. */
+  gptq(call: Running & QuantizedRows & {values: Float32Array; outer: number; inner: number; format: Format}): Promise<void>;
+  dispose(): void;
 }
 
 /** Bytes of a row of each part. */

@@ -46,6 +46,8 @@ export interface QuantizeOptions {
   damping?: number;
   /** For 'gptq': columns with the largest activations first, each block with the scale that it began with. Default false. */
   actOrder?: boolean;
+  /** For 'gptq': the GPU, as CUDA numbers them, that Hessians are gathered and solved on, or 'cpu'. Default: the first, if there is one. */
+  device?: number | 'cpu';
   /** Default: as many as the process may use at once. */
   threads?: number;
   /** Replace `out` if an import or a quantisation made it. Default false. */
@@ -61,7 +63,7 @@ export type CheckedOptions = QuantizeOptions &
 
 const NAMES = [
   ...['bits', 'block', 'type', 'method', 'symmetric', 'keep', 'headBits', 'embeddingBits', 'dtype', 'calibration', 'samples'],
-  ...['sequenceLength', 'damping', 'actOrder', 'threads', 'overwrite', 'signal', 'onProgress'],
+  ...['sequenceLength', 'damping', 'actOrder', 'device', 'threads', 'overwrite', 'signal', 'onProgress'],
 ];
 
 /** Throws OptionError. */
@@ -86,6 +88,7 @@ export function checkOptions(source: unknown, out: unknown, options: QuantizeOpt
     if (options[name] === undefined || method.includes('gptq') || (method === 'awq' && !gptqOnly)) continue;
     throw new OptionError(name, `left out with method '${method}'`, options[name]);
   }
+  if (options.device !== undefined && options.device !== 'cpu') integer('device', options.device, {min: 0, max: 1023});
   abortSignal(options.signal);
   if (options.onProgress !== undefined) callback('onProgress', options.onProgress);
   return {

@@ -5,12 +5,16 @@ import {join, resolve} from 'node:path';
 
 import {OptionError, throwIfAborted} from '../errors.js';
 import {IMPORTED, packageVersion} from '../import/import.js';
+import {translated} from '../native/errors.js';
+import {findDevice} from '../native/find_device.js';
+import {requireAddon} from '../native/load.js';
 import {onAbort} from '../on_abort.js';
 import type {Model} from '../onnx/model.js';
 import {writeModel} from '../onnx/write.js';
 import {checkTarget, writeFolder} from '../target_folder.js';
 import {awqSolver} from './calibration/awq.js';
 import {gptqSolver} from './calibration/gptq.js';
+import {GpuHessian, type Hessian, HostHessian} from './calibration/hessian.js';
 import type {LayerSolver} from './calibration/layer_solver.js';
 import {readSamples} from './calibration/samples.js';
 import {StoredMatrices, type StoredMatrix} from './calibration/stored_matrices.js';
@@ -128,6 +132,7 @@ async function calibratedMatrices(
       formats: byName,
       samples,
       solver,
+      hessian: hessianMaker(options.device, options.running),
       store,
     });
     return stored;
@@ -135,6 +140,26 @@ async function calibratedMatrices(
     await stored[Symbol.asyncDispose]();
     throw error;
   }
+}
+
+/** On the GPU asked for, or on the first where there is one with kernels; else on the host. Throws as `findDevice` does for one asked for. */
+function hessianMaker(device: number | 'cpu' | undefined, running: Running): (size: number) => Hessian {
+  const onHost = (size: number) => new HostHessian(size, running);
+  if (device === 'cpu') return onHost;
+  const addon = requireAddon();
+  if (device !== undefined) {
+    findDevice(addon, device, 'quantize: ');
+    return (size) => translated(() => new GpuHessian(size, running, device));
+  }
+  if (quantizeAddon().GpuHessian === undefined || addon.loadDriver().status !== 'ready' || addon.devices().length === 0) return onHost;
+  return (size) => {
+    try {
+      return new GpuHessian(size, running, 0);
+    } catch {
+      // No kernels for this GPU or this size, or no memory left on it.
+      return onHost(size);
+    }
+  };
 }
 
 function solverOf(model: Model, options: CheckedOptions): LayerSolver {

@@ -5,7 +5,8 @@ import {type QuantizedRows, quantizeAddon, type Running} from '../native.js';
 import {Norms} from '../norms.js';
 import {roundSlice} from '../quantized_matrix.js';
 import {bytesOf} from '../weight_reader.js';
-import type {Gathered, Layer, LayerSolver} from './layer_solver.js';
+import {type Hessian, HostHessian} from './hessian.js';
+import type {Layer, LayerSolver} from './layer_solver.js';
 
 /** Powers of the activations' size that are tried, as many steps from none to all of it. */
 const STEPS = 20;
@@ -16,17 +17,18 @@ const ROWS_TRIED = 512;
 export function awqSolver(model: Model, rounding: LayerSolver = importanceSolver): LayerSolver {
   const norms = new Norms(model);
   return {
-    async solve(layers, gathered, context) {
+    async solve(layers, hessian, context) {
       const norm = norms.before(layers.map(({weight}) => weight.name));
-      const factors = norm && (await bestFactors(layers, gathered, context.running));
-      if (!norm || !factors) return rounding.solve(layers, gathered, context);
+      const factors = norm && (await bestFactors(layers, hessian, context.running));
+      if (!norm || !factors) return rounding.solve(layers, hessian, context);
       await norms.divide(norm, factors);
       const scale = async (by: Float32Array) => {
         for (const {values} of layers) await quantizeAddon().scaleColumns({...context.running, values, factors: by});
       };
       const inverse = factors.map((each) => 1 / each);
       await scale(factors);
-      const results = await rounding.solve(layers, scaled(gathered, inverse), context);
+      using scaled = await HostHessian.scaled(hessian, inverse, context.running);
+      const results = await rounding.solve(layers, scaled, context);
       // What the norm makes of them: so other layers and the next see the same.
       await scale(inverse);
       return results;
@@ -36,7 +38,9 @@ export function awqSolver(model: Model, rounding: LayerSolver = importanceSolver
 
 /** Rounds each block on its own, with errors weighed by the activations that they are multiplied by. */
 const importanceSolver: LayerSolver = {
-  async solve(layers, {hessian, size}, {running, path}) {
+  async solve(layers, sums, {running, path}) {
+    const {size} = sums;
+    const hessian = await sums.read();
     const importance = Float32Array.from({length: size}, (_, at) => hessian[at * (size + 1)]!);
     const results: QuantizedRows[] = [];
     for (const {weight, format, values} of layers) {
@@ -50,19 +54,10 @@ const importanceSolver: LayerSolver = {
   },
 };
 
-/** Of inputs times `factors`. */
-function scaled({hessian, size, count}: Gathered, factors: Float32Array): Gathered {
-  const result = new Float32Array(size * size);
-  for (let row = 0; row < size; row++) {
-    const factor = factors[row]!;
-    for (let at = row * size, column = 0; column < size; at++, column++) result[at] = hessian[at]! * factor * factors[column]!;
-  }
-  return {hessian: result, size, count};
-}
-
 /** Undefined where none is better than to leave columns as they are. */
-async function bestFactors(layers: readonly Layer[], gathered: Gathered, running: Running): Promise<Float32Array | undefined> {
-  const {hessian, size, count} = gathered;
+async function bestFactors(layers: readonly Layer[], sums: Hessian, running: Running): Promise<Float32Array | undefined> {
+  const {size, count} = sums;
+  const hessian = await sums.read();
   const magnitude = Float64Array.from({length: size}, (_, at) => Math.sqrt(hessian[at * (size + 1)]! / count));
   let best: {error: number; factors: Float32Array | undefined} = {error: Number.POSITIVE_INFINITY, factors: undefined};
   for (let step = 0; step < STEPS; step++) {

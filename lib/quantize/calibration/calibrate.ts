@@ -13,7 +13,8 @@ import {crunched, type Format, type QuantizedRows, quantizeAddon, type Running} 
 import {roundSlice} from '../quantized_matrix.js';
 import {bytesOf, readFloats} from '../weight_reader.js';
 import {findWeights, type Weight} from '../weights.js';
-import type {Gathered, Layer, LayerSolver} from './layer_solver.js';
+import type {Hessian} from './hessian.js';
+import type {Layer, LayerSolver} from './layer_solver.js';
 import {floatsOf, SectionSession} from './section_session.js';
 import {cutIntoSections, type Section, type SectionedGraph} from './sections.js';
 
@@ -22,6 +23,8 @@ export interface CalibrateOptions {
   formats: ReadonlyMap<string, Format>;
   samples: readonly Uint32Array[];
   solver: LayerSolver;
+  /** Makes one for inputs of so many columns. */
+  hessian: (size: number) => Hessian;
   running: Running;
   path: string;
   signal: AbortSignal | undefined;
@@ -108,10 +111,10 @@ class Calibration {
     values: ReadonlyMap<Weight, Float32Array>,
   ): Promise<void> {
     const {running, path, solver} = this.options;
-    const gathered = new Map<string, Gathered>();
+    const gathered = new Map<string, Hessian>();
+    using _ = disposing(gathered);
     for (const [input, [layer]] of groups) {
-      const size = layer!.weight.reader.inner;
-      gathered.set(input, {hessian: new Float32Array(size * size), size, count: 0});
+      gathered.set(input, this.options.hessian(layer!.weight.reader.inner));
     }
     const output = session.section.output;
     for (const given of this.#given) {
@@ -121,15 +124,13 @@ class Calibration {
         const rows = floatsOf(results[input]!);
         const count = rows.length / found.size;
         if (hidden && addsToHidden(groups.get(input)!, hidden.length / count)) divideBySize(rows, hidden, count);
-        const call = quantizeAddon().addGram({...running, hessian: found.hessian, size: found.size, rows});
-        await crunched(call, path, groups.get(input)![0]!.weight.name);
-        found.count += count;
+        await crunched(found.add(rows), path, groups.get(input)![0]!.weight.name);
       }
     }
     for (const [input, layers] of groups) {
       const found = gathered.get(input)!;
-      await quantizeAddon().mirror(found);
       const rows = await solver.solve(layers, found, {running, path});
+      found[Symbol.dispose]();
       gathered.delete(input);
       for (const [at, {weight}] of layers.entries()) await this.#store(weight, rows[at]!);
     }
@@ -165,6 +166,15 @@ class Calibration {
     this.#stored.add(name);
     await this.options.store(name, rows);
   }
+}
+
+/** Disposes of what is left in a map. */
+function disposing(map: ReadonlyMap<string, Disposable>): Disposable {
+  return {
+    [Symbol.dispose]() {
+      for (const each of map.values()) each[Symbol.dispose]();
+    },
+  };
 }
 
 /** Whether products go into the hidden rows as they are, which have this width. */

@@ -1,8 +1,9 @@
 /** GPTQ of the matrices that share an input: one factorisation for all of them. */
 
 import {UnsupportedError} from '../../errors.js';
-import {crunched, quantizeAddon, roomFor} from '../native.js';
-import type {Gathered, Layer, LayerSolver, SolverContext} from './layer_solver.js';
+import {crunched, type QuantizedRows, roomFor} from '../native.js';
+import type {Hessian} from './hessian.js';
+import type {Layer, LayerSolver} from './layer_solver.js';
 
 export interface GptqOptions {
   damping: number;
@@ -12,17 +13,15 @@ export interface GptqOptions {
 /** Damping is made ten times as large so often, where a Hessian is not positive definite with it. */
 const ATTEMPTS = 4;
 
-export function gptqSolver(options: GptqOptions): LayerSolver {
+export function gptqSolver({damping, actOrder}: GptqOptions): LayerSolver {
   return {
-    async solve(layers, gathered, context) {
-      const order = options.actOrder ? largestFirst(gathered) : undefined;
-      const factor = await factorOf(order ? permuted(gathered, order) : gathered, options.damping, layers, context);
-      const {running, path} = context;
-      const results = [];
+    async solve(layers, hessian, {path}) {
+      await factorize(hessian, damping, actOrder ? largestFirst(await hessian.read(), hessian.size) : undefined, layers);
+      const results: QuantizedRows[] = [];
       for (const {weight, format, values} of layers) {
         const {outer, inner} = weight.reader;
         const rows = roomFor(format, outer, inner);
-        await crunched(quantizeAddon().gptq({...running, ...rows, values, outer, inner, factor, order, format}), path, weight.name);
+        await crunched(hessian.gptq({values, outer, inner, format, rows}), path, weight.name);
         results.push(rows);
       }
       return results;
@@ -30,19 +29,12 @@ export function gptqSolver(options: GptqOptions): LayerSolver {
   };
 }
 
-async function factorOf(
-  {hessian, size}: Gathered,
-  damping: number,
-  layers: readonly Layer[],
-  {running}: SolverContext,
-): Promise<Float32Array> {
-  let mean = 0;
-  for (let each = 0; each < size; each++) mean += hessian[each * (size + 1)]! / size;
+async function factorize(hessian: Hessian, damping: number, order: Int32Array | undefined, layers: readonly Layer[]): Promise<void> {
+  const mean = hessian.trace / hessian.size;
   for (let attempt = 0, part = damping; attempt < ATTEMPTS; attempt++, part *= 10) {
-    const factor = hessian.slice();
     try {
-      await quantizeAddon().factorize({...running, hessian: factor, size, damping: mean > 0 ? part * mean : 1});
-      return factor;
+      await hessian.factorize(mean > 0 ? part * mean : 1, order);
+      return;
     } catch (error) {
       if (!(error instanceof Error && 'code' in error && error.code === 'ERR_NUMBERS')) throw error;
     }
@@ -50,16 +42,7 @@ async function factorOf(
   throw new UnsupportedError(`${layers[0]!.weight.name}: what it is given is too alike for gptq`, 'a larger damping or another text');
 }
 
-function largestFirst({hessian, size}: Gathered): Int32Array {
+function largestFirst(hessian: Float32Array, size: number): Int32Array {
   const columns = Array.from({length: size}, (_, at) => at);
   return Int32Array.from(columns.sort((a, b) => hessian[b * (size + 1)]! - hessian[a * (size + 1)]! || a - b));
-}
-
-function permuted({hessian, size, count}: Gathered, order: Int32Array): Gathered {
-  const result = new Float32Array(size * size);
-  for (let row = 0; row < size; row++) {
-    const from = order[row]! * size;
-    for (let column = 0; column < size; column++) result[row * size + column] = hessian[from + order[column]!]!;
-  }
-  return {hessian: result, size, count};
 }

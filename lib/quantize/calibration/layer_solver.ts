@@ -2,15 +2,7 @@
 
 import type {Format, QuantizedRows, Running} from '../native.js';
 import type {Weight} from '../weights.js';
-
-/** X^T X of the rows that matrices were given. */
-export interface Gathered {
-  /** [size, size], whole. */
-  hessian: Float32Array;
-  size: number;
-  /** Rows. */
-  count: number;
-}
+import type {Hessian} from './hessian.js';
 
 /** A matrix and what it shall be. */
 export interface Layer {
@@ -26,7 +18,7 @@ export interface SolverContext {
   path: string;
 }
 
-/** Rounds all of `layers`, which share one input. A GPU's would stand beside these. */
+/** Rounds all of `layers`, which share one input. */
 export interface LayerSolver {
-  solve(layers: readonly Layer[], gathered: Gathered, context: SolverContext): Promise<QuantizedRows[]>;
+  solve(layers: readonly Layer[], hessian: Hessian, context: SolverContext): Promise<QuantizedRows[]>;
 }
