@@ -9,12 +9,14 @@ import {beforeAll, describe, expect, it} from 'vitest';
 import type {CheckpointTensor, DecoderConfig} from '../../lib/import/checkpoint.js';
 import {DataType} from '../../lib/onnx/data_type.js';
 import {GraphBuilder, int} from '../../lib/onnx/graph_builder.js';
+import {readModel} from '../../lib/onnx/read.js';
 import {writeModel} from '../../lib/onnx/write.js';
-import {plainDecoder} from '../support/plain_decoder.js';
+import {DecoderSession} from '../support/decoder_session.js';
+import {type ExportOptions, exportedDecoder} from '../support/exported_decoder.js';
 import {decodeMatrices} from '../support/quantized_weights.js';
 import {randomTensors, tensorOf, tinyConfig} from '../support/random_checkpoint.js';
 import {ReferenceDecoder} from '../support/reference_decoder.js';
-import {writeFolder} from '../support/safetensors_folder.js';
+import {TOKENIZER, writeFolder} from '../support/safetensors_folder.js';
 import {temporaryFolder} from '../support/temporary_folder.js';
 import {byteLevelTokenizer} from '../support/tokenizers.js';
 import {projectFile, run} from './helpers/child.js';
@@ -81,6 +83,10 @@ async function quantizedTensors(path: string, config: DecoderConfig): Promise<Ma
     expect(at, name).toBe(values.length);
   }
   return tensors;
+}
+
+function squaredDistance(a: Float32Array, b: Float32Array): number {
+  return a.reduce((sum, value, at) => sum + (value - b[at]!) ** 2, 0);
 }
 
 function distance(a: readonly Float32Array[] | readonly (readonly number[])[], b: readonly ArrayLike<number>[]): number {
@@ -172,7 +178,7 @@ describe('quantizeModel', () => {
     const expected = await forward(untied, tensors, tokens);
     const error = async (path: string) => {
       const actual = await logitsOf(path, untied, tokens);
-      return actual.reduce((sum, row, at) => row.reduce((total, value, token) => total + (value - expected[at]![token]!) ** 2, sum), 0);
+      return actual.reduce((sum, row, at) => sum + squaredDistance(row, Float32Array.from(expected[at]!)), 0);
     };
     const calibration = {samples: 32, sequenceLength: 64, threads: 2};
     await quantizeModel(source, folder(`near-${method}`), {method, symmetric: true, ...calibration});
@@ -194,14 +200,34 @@ describe('quantizeModel', () => {
     expect((await readdir(folder('again'))).includes('tokenizer.json')).toBe(true);
   });
 
-  it('calibrates a plain export, whose operators are all ONNX', async () => {
-    const {tokenizerJson, tokenizerConfig} = byteLevelTokenizer();
-    await mkdir(folder('plain'));
-    await writeModel(plainDecoder(), folder('plain', 'model.onnx'));
-    const files = {'config.json': {model_type: 'plain'}, 'tokenizer.json': tokenizerJson, 'tokenizer_config.json': tokenizerConfig};
-    for (const [name, content] of Object.entries(files)) await writeFile(folder('plain', name), JSON.stringify(content));
-    // Its matrices are 8 wide: nothing to quantise.
-    await expect(quantizeModel(folder('plain'), folder('plain-out'))).rejects.toThrow(/matrices to quantise/);
+  it.each<[string, ExportOptions]>([
+    ['plain', {style: 'plain'}],
+    ['plain, in halves', {style: 'plain', half: true, whereMask: true}],
+    ["plain, with Gemma's norms", {style: 'plain', shiftedNorms: true, postNorms: true, logitsCap: 20, embeddingScale: 4}],
+    ['genai', {style: 'genai', biases: true}],
+    ['genai, quantised before', {style: 'genai', quantized: true, packed: true, rotatingAttention: true}],
+  ])('calibrates exports of others: %s', async (name, style) => {
+    const source = folder(`export-${name}`);
+    await mkdir(source);
+    await writeModel(exportedDecoder({...style, layers: 3}), `${source}/model.onnx`, {externalData: 'model.onnx_data'});
+    await writeFile(`${source}/config.json`, '{"model_type": "llama"}');
+    await writeFile(`${source}/tokenizer.json`, JSON.stringify(TOKENIZER));
+    await writeFile(folder('letters.txt'), Array.from({length: 1200}, (_, at) => 'the'[(at * at + (at >> 3)) % 3]).join(''));
+    const options = {calibration: folder('letters.txt'), samples: 8, sequenceLength: 32, threads: 2, block: 32} as const;
+    for (const method of ['rtn', 'gptq', 'awq+gptq'] as const) {
+      const {quantized} = await quantizeModel(source, folder(`export-${name}-${method}`), {method, ...(method === 'rtn' ? {} : options)});
+      expect(quantized.matrices).toBeGreaterThan(9);
+      expect((await readdir(folder(`export-${name}-${method}`))).sort()).toEqual((await readdir(source)).sort());
+    }
+    const [expected, ...others] = await Promise.all(
+      ['', '-rtn', '-gptq', '-awq+gptq'].map(async (suffix) => {
+        await using session = await DecoderSession.create(await readModel(`${source}${suffix}/model.onnx`), [2, 16]);
+        return await session.step([1, 2, 3, 1, 3, 3, 2, 1, 1, 3, 4, 2]);
+      }),
+    );
+    const errors = others.map((rows) => rows.reduce((sum, row, at) => sum + squaredDistance(row, expected![at]!), 0));
+    expect(errors[0]).toBeGreaterThan(0);
+    for (const error of errors.slice(1)) expect(error).toBeLessThan(1.1 * errors[0]!);
   });
 
   it('quantises an ONNX file that is no language model, biases and all', async () => {
