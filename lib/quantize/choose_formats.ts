@@ -36,7 +36,7 @@ function formatOf(weight: Weight, options: CheckedOptions): Format | undefined {
   const block = blockOf(asked, inner, rows);
   if (block === undefined) return undefined;
   const symmetric = bits === options.bits ? options.symmetric : bits === 8;
-  return {kind: symmetric ? 'symmetric' : 'zeroPoints', bits, block, scales, search: bits === 4};
+  return {kind: symmetric ? 'symmetric' : 'zeroPoints', bits, block, scales, search: true};
 }
 
 const SMALLEST_BLOCK = 16;
