@@ -71,7 +71,9 @@ constexpr int quantizedFewBatch(int rows) {
 // are fewer than warps, warps share the inner dimension.
 constexpr int quantizedManyColumns = 4;
 constexpr int quantizedManyAcross[] = {4, 8};
-constexpr int quantizedManyStages = 4;
+constexpr int quantizedManyStages(int bits) {
+  return bits == 4 ? 4 : 3;
+}
 // Elements that a block takes of a row of x in shared memory at once.
 constexpr int quantizedManySpan(int across) {
   return quantizedWarps / across * quantizedChunk;

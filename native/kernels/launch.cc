@@ -171,6 +171,10 @@ bool multiplyQuantizedFew(const Kernels& kernels, CUstream stream, ElementType t
   return true;
 }
 
+// The largest that there is must fit into what the smallest GPU of those compiled for gives a block.
+static_assert(quantizedManySharedBytes({CodeType::uint8, Offsets::floating, 32, 0}, quantizedManyAcross[1]) <=
+              std::size_t{99} << 10);
+
 // Tiles of the weight that a block takes at once: all warps' where that fills the GPU.
 int quantizedAcrossFor(const Kernels& kernels, const QuantizedLinearParameters& parameters) {
   constexpr int few = quantizedManyAcross[0];

@@ -122,7 +122,7 @@ constexpr std::size_t quantizedManySharedBytes(const QuantizedFormat& format, in
   const int stage = quantizedWarps * quantizedSlotVectors(format.codes, quantizedManyOffsets(format)) * 16 +
                     rows * quantizedManySpan(across) * 2;
   const int sums = across == quantizedWarps ? 0 : quantizedWarps * rows * quantizedSumStride * 4;
-  return static_cast<std::size_t>(quantizedManyStages * stage + sums);
+  return static_cast<std::size_t>(quantizedManyStages(quantizedBits(format.codes)) * stage + sums);
 }
 
 // Tokens that prefill has in shared memory at once; while those are worked on, the next are on their way.

@@ -22,22 +22,22 @@ class QuantizedMany {
 
   __device__ void run() {
     // The weight is nobody's output, so its first chunks are on their way before the predecessor is done.
-    for (int stage = 0; stage < quantizedManyStages - 1; ++stage) loadWeight(stage, stage / steps_, stage % steps_);
+    for (int stage = 0; stage < stages - 1; ++stage) loadWeight(stage, stage / steps_, stage % steps_);
     waitForPredecessor();
-    for (int stage = 0; stage < quantizedManyStages - 1; ++stage) {
+    for (int stage = 0; stage < stages - 1; ++stage) {
       loadX(stage, stage / steps_, stage % steps_);
       endCopies();
     }
-    int loadTurn = (quantizedManyStages - 1) / steps_;
-    int loadStep = (quantizedManyStages - 1) % steps_;
+    int loadTurn = (stages - 1) / steps_;
+    int loadStep = (stages - 1) % steps_;
     int stage = 0;
     for (int turn = 0; tileOf(turn, 0) < tiles_; ++turn) {
       float sum[columns][4] = {};
       for (int step = 0; step < steps_; ++step) {
-        waitForCopies<quantizedManyStages - 2>();
+        waitForCopies<stages - 2>();
         // And what came before is everybody's no longer.
         __syncthreads();
-        const int free = stage == 0 ? quantizedManyStages - 1 : stage - 1;
+        const int free = stage == 0 ? stages - 1 : stage - 1;
         loadWeight(free, loadTurn, loadStep);
         loadX(free, loadTurn, loadStep);
         endCopies();
@@ -51,7 +51,7 @@ class QuantizedMany {
             return x[placeOf(column * linearColumn + group_, block * 4 + inGroup_)];
           });
         }
-        if (++stage == quantizedManyStages) stage = 0;
+        if (++stage == stages) stage = 0;
       }
       finish(sum, turn);
     }
@@ -59,6 +59,7 @@ class QuantizedMany {
 
  private:
   using Chunks = QuantizedChunks<T, codes, offsets, offsets == Offsets::codes>;
+  static constexpr int stages = quantizedManyStages(quantizedBits(codes));
   static constexpr int slices = quantizedWarps / across;
   static constexpr int rows = columns * linearColumn;
   static constexpr int threads = quantizedWarps * 32;
@@ -72,7 +73,7 @@ class QuantizedMany {
   __device__ uint4* slotOf(int stage) const { return stageOf(stage) + warp_ * Chunks::slotVectors; }
   __device__ static uint4* xOf(int stage) { return stageOf(stage) + quantizedWarps * Chunks::slotVectors; }
   // [quantizedWarps, rows, quantizedSumStride]
-  __device__ static float* sums() { return reinterpret_cast<float*>(stageOf(quantizedManyStages)); }
+  __device__ static float* sums() { return reinterpret_cast<float*>(stageOf(stages)); }
 
   // Where a vector of a row is: eight lanes that read four vectors of each of two rows read all banks.
   __device__ static int placeOf(int row, int vector) { return row * rowVectors + (vector ^ ((row & 1) << 2)); }
