@@ -2,7 +2,7 @@
 
 import {readFile, stat} from 'node:fs/promises';
 
-import {buildModel, loadModel, type Progress, planModel, TensorrtNodeError} from 'tensorrt-node';
+import {buildModel, loadModel, type Progress, planModel, type QuantizeOptions, quantizeModel, TensorrtNodeError} from 'tensorrt-node';
 import {beforeAll, describe, expect, it} from 'vitest';
 
 // Of the built package, whose addon and worker threads are loaded as they ship.
@@ -174,5 +174,27 @@ describe('an engine folder', () => {
       name: 'OptionError',
       option: 'dequantize',
     });
+  });
+});
+
+describe('what quantizeModel writes stays quantized', () => {
+  const source = () => folder('floats');
+
+  beforeAll(async () => {
+    await languageModelFolder(source(), {hiddenSize: 128, intermediateSize: 256, externalData: 'model.data'});
+  });
+
+  it.each<QuantizeOptions>([
+    {bits: 4, embeddingBits: 4},
+    {bits: 4, block: 64, symmetric: true, headBits: 4},
+    {bits: 8, block: 128, embeddingBits: 8},
+    {bits: 8, block: 'channel'},
+    {type: 'fp8'},
+  ])('%o', async (options) => {
+    const out = folder(`out_${JSON.stringify(options).replaceAll(/\W/g, '_')}`);
+    await quantizeModel(source(), out, {method: 'rtn', ...options});
+    const {quantized} = await planModel(out, {gpuMemory: '8GiB'});
+    expect(quantized).toMatchObject({bytes: expect.any(Number), dequantized: []});
+    expect(quantized.bytes).toBeGreaterThan(0);
   });
 });
