@@ -177,7 +177,7 @@ describe('an engine folder', () => {
   });
 });
 
-describe('what quantizeModel writes stays quantized', () => {
+describe('what quantizeModel writes stays quantized, with the tokens of the CPU backend', () => {
   const source = () => folder('floats');
 
   beforeAll(async () => {
@@ -196,5 +196,9 @@ describe('what quantizeModel writes stays quantized', () => {
     const {quantized} = await planModel(out, {gpuMemory: '8GiB'});
     expect(quantized).toMatchObject({bytes: expect.any(Number), dequantized: []});
     expect(quantized.bytes).toBeGreaterThan(0);
+    await using reference = await loadModel(out, {backend: 'cpu'});
+    await using loaded = await loadModel(out, {backend: 'tensorrt', maxContext: 64, maxBatch: 2});
+    const ask = {maxNewTokens: 8, temperature: 0};
+    expect((await loaded.generateText('the sea', ask)).tokens).toEqual((await reference.generateText('the sea', ask)).tokens);
   });
 });
