@@ -54,38 +54,14 @@ export function planCommand(): Command {
 }
 
 async function plan(source: string, flags: Flags): Promise<void> {
-  const {
-    context,
-    batch,
-    placement,
-    gpuMemory,
-    ram,
-    device,
-    type,
-    offloadFolder,
-    model,
-    deterministic,
-    dequantize,
-    kvCacheType,
-    measure,
-    json,
-  } = flags;
+  const {context, batch, placement, json, ...others} = flags;
   const {planModel} = await import('../generate/plan_model.js');
   using progress = createProgressDisplay();
   const options: PlanModelOptions = {
+    ...others,
     maxContext: context,
     maxBatch: batch,
     placement: placement === undefined ? undefined : parsePlacement(placement),
-    gpuMemory,
-    ram,
-    device,
-    type,
-    offloadFolder,
-    model,
-    deterministic,
-    dequantize,
-    kvCacheType,
-    measure,
     onProgress: progress.update,
   };
   const result = await withInterrupt((signal) => planModel(source, {...options, signal}));

@@ -6,6 +6,7 @@ import {GraphIndex} from '../onnx/graph.js';
 import type {Model} from '../onnx/model.js';
 import type {TensorProto} from '../onnx/onnx_pb.js';
 import {BytesSource, readSource} from '../onnx/tensor_source.js';
+import {normVectors} from './norm_vectors.js';
 import {bytesOf} from './weight_reader.js';
 import {findWeights, type Weight} from './weights.js';
 
@@ -23,24 +24,8 @@ export class Norms {
   before(names: readonly string[]): TensorProto[] | undefined {
     const uses = names.flatMap((name) => this.#weights.get(name)!.uses);
     const value = uses[0]!.input;
-    const takers = this.#index.consumers.get(value) ?? [];
-    const others = takers.some((node) => !uses.some((use) => use.node === node && use.input === value));
-    const norm = this.#index.producers.get(value);
-    if (others || this.#index.isOutput(value) || !norm || uses.some(({kind, input}) => kind !== 'product' || input !== value))
-      return undefined;
-    const at = NORMS.get(norm.opType);
-    if (at === undefined || norm.output[0] !== value) return undefined;
-    const vectors = at.flatMap((place) => (norm.input[place] ? [norm.input[place]] : []));
-    const found = vectors.flatMap((name) => this.#vector(name) ?? []);
-    return norm.opType === 'Mul' ? (found.length === 1 ? found : undefined) : found.length === vectors.length ? found : undefined;
-  }
-
-  #vector(name: string): TensorProto | undefined {
-    const tensor = this.#index.initializers.get(name);
-    const alone = this.#index.consumers.get(name)?.length === 1;
-    return tensor?.dims.length === 1 && alone && (tensor.dataType === DataType.FLOAT || tensor.dataType === DataType.FLOAT16)
-      ? tensor
-      : undefined;
+    if (uses.some(({kind, input}) => kind !== 'product' || input !== value)) return undefined;
+    return normVectors(this.#index, value, (node) => uses.some((use) => use.node === node));
   }
 
   async divide(vectors: readonly TensorProto[], factors: Float32Array): Promise<void> {
@@ -56,12 +41,3 @@ export class Norms {
     return tensor.dataType === DataType.FLOAT16 ? float16ToFloat32(new Uint16Array(bytes.buffer)) : new Float32Array(bytes.buffer);
   }
 }
-
-/** Which inputs of an operator are its vectors; a multiplication has one on either side. */
-const NORMS: ReadonlyMap<string, readonly number[]> = new Map([
-  ['SimplifiedLayerNormalization', [1]],
-  ['RMSNormalization', [1]],
-  ['LayerNormalization', [1, 2]],
-  ['SkipSimplifiedLayerNormalization', [2]],
-  ['Mul', [0, 1]],
-]);

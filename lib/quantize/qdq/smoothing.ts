@@ -6,23 +6,14 @@
  * 1 / s of its own.
  */
 
-import {DataType} from '../../onnx/data_type.js';
 import {GraphIndex} from '../../onnx/graph.js';
 import type {GraphBuilder} from '../../onnx/graph_builder.js';
 import type {Model} from '../../onnx/model.js';
-import type {NodeProto, TensorProto} from '../../onnx/onnx_pb.js';
+import type {NodeProto} from '../../onnx/onnx_pb.js';
+import {normVectors} from '../norm_vectors.js';
 import type {ActivationRange} from './activation_ranges.js';
 import {floatBytes, readFloats, writeFloats} from './float_tensor.js';
 import type {Product} from './products.js';
-
-/** Where a norm has the vectors that its result is proportional to. */
-const NORMS: Readonly<Record<string, readonly number[]>> = {
-  LayerNormalization: [1, 2],
-  SimplifiedLayerNormalization: [1],
-  RMSNormalization: [1],
-  SkipLayerNormalization: [2, 3],
-  SkipSimplifiedLayerNormalization: [2],
-};
 
 /** Strengths that 'auto' tries. */
 const STRENGTHS = [0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9];
@@ -59,7 +50,8 @@ export async function smooth(
   }
   for (const [channel, factor] of factors.entries()) maxima[channel] = maxima[channel]! / factor;
 
-  const vectors = normVectors(new GraphIndex(model.graph), input, products);
+  const takes = (node: NodeProto) => products.some((product) => product.node === node);
+  const vectors = normVectors(new GraphIndex(model.graph), input, takes);
   if (vectors?.every(({dims}) => Number(dims[0]) === maxima.length)) {
     for (const vector of vectors) {
       const values = await readFloats(model, vector);
@@ -126,47 +118,4 @@ function factorOf(activation: number, weight: number, strength: number): number 
 
 function eachWeight({columns, inner, outer}: Product, take: (element: number, channel: number) => void): void {
   for (let element = 0; element < inner * outer; element++) take(element, columns ? Math.floor(element / outer) : element % inner);
-}
-
-/** Undefined where there is no norm whose result these products alone take. */
-function normVectors(index: GraphIndex, value: string, products: readonly Product[]): TensorProto[] | undefined {
-  const takers = index.consumers.get(value) ?? [];
-  if (index.isOutput(value) || takers.some((taker) => !products.some(({node}) => node === taker))) return undefined;
-  const norm = index.producers.get(value);
-  if (norm === undefined || norm.output[0] !== value) return undefined;
-  const places = NORMS[norm.opType];
-  if (places !== undefined) return vectorsOf(index, norm, places);
-  return spelledOut(index, norm);
-}
-
-/** x * scale + offset, as norms end that are written out. */
-function spelledOut(index: GraphIndex, last: NodeProto): TensorProto[] | undefined {
-  if (last.opType === 'Mul') return oneVector(index, last)?.vectors;
-  if (last.opType !== 'Add') return undefined;
-  const added = oneVector(index, last);
-  const product = added && index.producers.get(added.other);
-  if (product?.opType !== 'Mul' || index.consumers.get(added!.other)!.length > 1) return undefined;
-  const scaled = oneVector(index, product);
-  return scaled && [...scaled.vectors, ...added!.vectors];
-}
-
-function oneVector(index: GraphIndex, node: NodeProto): {vectors: TensorProto[]; other: string} | undefined {
-  for (const place of [0, 1]) {
-    const vectors = vectorsOf(index, node, [place]);
-    if (vectors !== undefined) return {vectors, other: node.input[1 - place]!};
-  }
-  return undefined;
-}
-
-/** Undefined unless each that is there is a vector of the norm's own. */
-function vectorsOf(index: GraphIndex, node: NodeProto, places: readonly number[]): TensorProto[] | undefined {
-  const names = places.flatMap((place) => (node.input[place] ? [node.input[place]] : []));
-  const tensors = names.map((name) => index.initializers.get(name));
-  const own = tensors.every(
-    (tensor) =>
-      tensor?.dims.length === 1 &&
-      index.consumers.get(tensor.name)!.length === 1 &&
-      (tensor.dataType === DataType.FLOAT || tensor.dataType === DataType.FLOAT16),
-  );
-  return own && tensors.length > 0 ? (tensors as TensorProto[]) : undefined;
 }
