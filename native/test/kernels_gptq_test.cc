@@ -141,8 +141,13 @@ TEST(codes_make_up_for_what_was_lost_before) {
 
 TEST(gptq_refuses_blocks_that_it_was_not_made_for) {
   Gpu gpu;
-  CHECK_THROWS(gptq(*gpu.kernels, gpu.stream.handle(), {.rows = 1, .columns = 256, .bits = 4, .block = 256}),
-               std::invalid_argument);
-  CHECK_THROWS(gptq(*gpu.kernels, gpu.stream.handle(), {.rows = 1, .columns = 64, .bits = 4, .block = 0}),
-               std::invalid_argument);
+  GptqParameters parameters{};
+  parameters.rows = 1;
+  parameters.columns = 256;
+  parameters.bits = 4;
+  parameters.kind = GptqCodes::symmetric;
+  for (const std::int32_t block : {0, 8, 48, 256}) {
+    parameters.block = block;
+    CHECK_THROWS(gptq(*gpu.kernels, gpu.stream.handle(), parameters), std::invalid_argument);
+  }
 }
