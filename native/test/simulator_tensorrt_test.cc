@@ -193,7 +193,7 @@ TEST(an_execution_is_work_that_the_driver_sees) {
   from.put({1, 2, 3}, bench.stream);
   // Nothing orders the upload before this.
   CHECK(simulated.context->enqueueV3(test::cudaStream(other)));
-  CHECK_CONTAINS(test::takeOnlyFinding(SIMULATOR_RACE), "an execution of test on stream 2 reads");
+  CHECK_CONTAINS(test::takeOnlyFinding(SIMULATOR_RACE), "an execution of Unnamed Network 0 on stream 2 reads");
   other.synchronize();
   bench.stream.synchronize();
   // Two executions of one context share its memory.
