@@ -227,7 +227,7 @@ TEST(an_execution_is_captured_and_replayed) {
   const cuda::Stream other(bench.context, "other");
   CHECK_EQUAL(cuGraphLaunch(exec, bench.stream.handle()), CUDA_SUCCESS);
   CHECK_EQUAL(cuMemsetD8Async(from.address, 0, from.bytes(), other.handle()), CUDA_SUCCESS);
-  CHECK_CONTAINS(test::takeOnlyFinding(SIMULATOR_RACE), "an execution of test in graph 1");
+  CHECK_CONTAINS(test::takeOnlyFinding(SIMULATOR_RACE), "an execution of Unnamed Network 0 in graph 1");
   other.synchronize();
   bench.stream.synchronize();
   cuGraphExecDestroy(exec);
