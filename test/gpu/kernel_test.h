@@ -173,6 +173,14 @@ std::string text(Parts... parts) {
   return all;
 }
 
+// E4M3: OCP 8-bit Floating Point Specification.
+inline double float8Value(int code) {
+  const int exponent = code >> 3 & 15;
+  const double fraction = code & 7;
+  const double magnitude = exponent == 0 ? std::ldexp(fraction, -9) : std::ldexp(8 + fraction, exponent - 10);
+  return code >= 128 ? -magnitude : magnitude;
+}
+
 inline double activated(Activation activation, double x) {
   if (activation == Activation::silu) return x / (1 + std::exp(-x));
   if (activation == Activation::geluErf) return x / 2 * (1 + std::erf(x / std::sqrt(2.0)));

@@ -23,6 +23,7 @@
 #include "kernels/geometry.h"
 #include "kernels/kernels.h"
 #include "kernels/launch.h"
+#include "product_case.h"
 
 namespace simulator::kernels {
 void sample(const tensorrt_node::kernels::SampleParameters& p);
@@ -99,105 +100,34 @@ void testGatedActivation(Gpu& gpu, int rows, int width, Activation activation) {
   gpu.release();
 }
 
-struct LinearCase {
-  int rows;
-  int inner;
-  int outer;
-  bool bias = false;
-  bool residual = false;
-  bool wide = false;
-  bool normed = false;
-  // An Activation, or -1: not gated.
-  int gated = -1;
+template <typename Element>
+struct DenseProduct {
+  std::vector<double> weights;
+  Product<Element> product;
 };
 
 template <typename Element>
-struct LinearData {
-  std::vector<Element> x;
-  std::vector<Element> weight;
-  std::vector<Element> bias;
-  std::vector<Element> residual;
-  std::vector<Element> norm;
-  LinearParameters p{};
-};
-
-template <typename Element>
-LinearData<Element> makeLinear(Gpu& gpu, const LinearCase& c) {
-  const auto size = [](int rows, int columns) { return static_cast<std::size_t>(rows) * columns; };
-  const int width = c.gated < 0 ? c.outer : c.outer / 2;
+DenseProduct<Element> makeLinear(Gpu& gpu, const ProductCase& c) {
   const float scale = 1 / std::sqrt(static_cast<float>(c.inner));
-  LinearData<Element> d{rounded<Element>(normal(size(c.rows, c.inner), c.normed ? 3 : 1)),
-                        rounded<Element>(normal(size(c.outer, c.inner), scale)),
-                        rounded<Element>(normal(c.outer)),
-                        rounded<Element>(normal(size(c.rows, width))),
-                        rounded<Element>(normal(c.inner)),
-                        {}};
-  d.p.x = gpu.put(d.x);
-  d.p.weight = gpu.put(d.weight);
-  d.p.bias = c.bias ? gpu.put(d.bias) : nullptr;
-  d.p.residual = c.residual ? gpu.put(d.residual) : nullptr;
-  d.p.y = gpu.empty(size(c.rows, width) * 4);
-  d.p.rows = c.rows;
-  d.p.inner = c.inner;
-  d.p.outer = c.outer;
-  d.p.outputType = c.wide ? ElementType::float32 : typeOf<Element>();
-  d.p.normWeight = c.normed ? gpu.put(d.norm) : nullptr;
-  d.p.workspace = gpu.empty(linearWorkspaceBytes(c.rows, c.inner, c.normed));
-  d.p.epsilon = 1e-5F;
-  d.p.gated = c.gated < 0 ? 0 : 1;
-  d.p.activation = static_cast<Activation>(std::max(c.gated, 0));
-  return d;
-}
-
-template <typename Element>
-std::vector<double> expectedLinear(const LinearCase& c, const LinearData<Element>& d) {
-  std::vector<float> weights;
-  for (const Element each : d.weight) weights.push_back(each.value());
-  const int width = c.gated < 0 ? c.outer : c.outer / 2;
-  std::vector<double> expected;
-  for (int row = 0; row < c.rows; ++row) {
-    std::vector<double> xs;
-    double squares = 0;
-    for (int i = 0; i < c.inner; ++i) {
-      xs.push_back(d.x[static_cast<std::size_t>(row) * c.inner + i].value());
-      squares += xs.back() * xs.back();
-    }
-    if (c.normed)
-      for (int i = 0; i < c.inner; ++i) xs[i] *= d.norm[i].value() / std::sqrt(squares / c.inner + 1e-5);
-    const auto product = [&](int outer) {
-      double sum = c.bias ? static_cast<double>(d.bias[outer].value()) : 0;
-      const float* line = weights.data() + static_cast<std::size_t>(outer) * c.inner;
-      for (int i = 0; i < c.inner; ++i) sum += xs[i] * line[i];
-      return sum;
-    };
-    for (int column = 0; column < width; ++column) {
-      double value = product(column);
-      if (c.gated >= 0) value = activated(static_cast<Activation>(c.gated), value) * product(column + width);
-      if (c.residual) value += d.residual[static_cast<std::size_t>(row) * width + column].value();
-      expected.push_back(value);
-    }
-  }
-  return expected;
+  const auto weight = rounded<Element>(normal(sizeOf(c.outer, c.inner), scale));
+  std::vector<double> weights;
+  for (const Element each : weight) weights.push_back(each.value());
+  return {std::move(weights),
+          makeProduct<Element>(gpu, c, gpu.put(weight), linearWorkspaceBytes(c.rows, c.inner, c.normed))};
 }
 
 // `fewRows` as of linear().
 template <typename Element>
-void testLinear(Gpu& gpu, const LinearCase& c, int fewRows = linearFewRows) {
-  const std::string name =
-      text("linear", nameOf<Element>(), c.rows, c.inner, c.outer, c.normed ? "norm" : "", c.bias ? "bias" : "",
-           c.residual ? "residual" : "", c.gated < 0 ? "" : "gated " + std::to_string(c.gated), c.wide ? "float32" : "",
-           fewRows == 0 ? "tiles" : "");
+void testLinear(Gpu& gpu, const ProductCase& c, int fewRows = linearFewRows) {
+  const std::string name = text("linear", nameOf<Element>(), textOf(c), fewRows == 0 ? "tiles" : "");
   if (!wanted(name)) return;
-  const auto d = makeLinear<Element>(gpu, c);
+  const auto [weights, d] = makeLinear<Element>(gpu, c);
   linear(gpu.kernels(), gpu.stream(), typeOf<Element>(), d.p, fewRows);
-  const auto expected = expectedLinear(c, d);
+  const auto expected = expectedOf(c, d, weights, [](double x) { return x; });
   // What is normalised may be rounded before it is multiplied, as by RmsNorm; a gate's error is that of its up too.
   const bool rounds = c.normed && (c.rows > fewRows || c.inner % 8 != 0);
   const double inside = rounds ? (c.gated < 0 ? 2 : 6) * unit<Element>() : 4e-6;
-  if (c.wide)
-    compare(name, gpu.take<float>(d.p.y, expected.size()), expected, inside);
-  else
-    compare(name, gpu.take<Element>(d.p.y, expected.size()), expected, inside + 1.1 * unit<Element>());
+  compareProduct(gpu, name, c, d, expected, inside);
   gpu.release();
 }
 
@@ -206,19 +136,11 @@ template <typename Element>
 void testLinearRows(Gpu& gpu, bool gated) {
   const std::string name = text("linear rows", nameOf<Element>(), gated ? "gated" : "");
   if (!wanted(name)) return;
-  const LinearCase c{.rows = 70, .inner = 1000, .outer = 46, .wide = true, .normed = true, .gated = gated ? 0 : -1};
-  auto d = makeLinear<Element>(gpu, c);
-  const std::size_t width = gated ? 23 : 46;
-  std::vector<float> most;
-  bool same = true;
-  for (const int rows : {70, 64, 33, 32, 24, 17, 16, 9, 8, 5}) {
-    d.p.rows = rows;
-    linear(gpu.kernels(), gpu.stream(), typeOf<Element>(), d.p);
-    const auto values = gpu.take<float>(d.p.y, width * rows);
-    if (most.empty()) most = values;
-    same = same && std::equal(values.begin(), values.end(), most.begin());
-  }
-  verdict(name, same);
+  const ProductCase c{.rows = 70, .inner = 1000, .outer = 46, .wide = true, .normed = true, .gated = gated ? 0 : -1};
+  const auto d = makeLinear<Element>(gpu, c).product;
+  verdict(name, rowsAreAlone(gpu, c, d, {70, 64, 33, 32, 24, 17, 16, 9, 8, 5}, [&](const LinearParameters& p) {
+            linear(gpu.kernels(), gpu.stream(), typeOf<Element>(), p);
+          }));
   gpu.release();
 }
 

@@ -186,13 +186,6 @@ const char* nameOf(GptqCodes kind) {
   return "";
 }
 
-double float8(int code) {
-  const int exponent = code >> 3 & 15;
-  const int fraction = code & 7;
-  const double magnitude = exponent == 0 ? std::ldexp(fraction, -9) : std::ldexp(8 + fraction, exponent - 10);
-  return (code & 128) != 0 ? -magnitude : magnitude;
-}
-
 struct Quantized {
   std::vector<std::uint8_t> codes;
   std::vector<float> scales;
@@ -212,7 +205,7 @@ struct Quantized {
       case GptqCodes::int8:
         return static_cast<std::int8_t>(code) * scale;
       case GptqCodes::float8:
-        return float8(code) * scale;
+        return float8Value(code) * scale;
     }
     return 0;
   }

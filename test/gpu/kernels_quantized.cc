@@ -9,6 +9,7 @@
 #include "kernel_times.h"
 #include "kernels/geometry.h"
 #include "kernels/launch.h"
+#include "product_case.h"
 
 namespace kernel_test {
 
@@ -22,14 +23,6 @@ const char* offsetsOf(Offsets offsets) {
 }
 std::string formatOf(const QuantizedFormat& format) {
   return text(codesOf(format.codes), offsetsOf(format.offsets), format.block);
-}
-
-// E4M3: OCP 8-bit Floating Point Specification.
-double float8Value(int code) {
-  const int exponent = code >> 3 & 15;
-  const double fraction = code & 7;
-  const double magnitude = exponent == 0 ? std::ldexp(fraction, -9) : std::ldexp(8 + fraction, exponent - 10);
-  return code >= 128 ? -magnitude : magnitude;
 }
 
 // How a file has a matrix.
@@ -214,109 +207,31 @@ void testEmbedQuantized(Gpu& gpu, const QuantizedFormat& format, int rows, int w
   gpu.release();
 }
 
-struct ProductCase {
-  int rows;
-  int inner;
-  int outer;
-  bool bias = false;
-  bool residual = false;
-  bool wide = false;
-  bool normed = false;
-  // An Activation, or -1: not gated.
-  int gated = -1;
-};
-
 template <typename Element>
-struct Product {
-  std::vector<Element> x;
-  std::vector<Element> bias;
-  std::vector<Element> residual;
-  std::vector<Element> norm;
-  LinearParameters p{};
-};
-
-std::size_t sizeOf(int rows, int columns) {
-  return static_cast<std::size_t>(rows) * columns;
-}
-
-template <typename Element>
-Product<Element> makeProduct(Gpu& gpu, const ProductCase& c, const void* weight) {
-  const int width = c.gated < 0 ? c.outer : c.outer / 2;
-  Product<Element> d{rounded<Element>(normal(sizeOf(c.rows, c.inner), c.normed ? 3 : 1)),
-                     rounded<Element>(normal(c.outer)),
-                     rounded<Element>(normal(sizeOf(c.rows, width))),
-                     rounded<Element>(normal(c.inner)),
-                     {}};
-  d.p.x = gpu.put(d.x);
-  d.p.weight = weight;
-  d.p.bias = c.bias ? gpu.put(d.bias) : nullptr;
-  d.p.residual = c.residual ? gpu.put(d.residual) : nullptr;
-  d.p.y = gpu.empty(sizeOf(c.rows, width) * 4);
-  d.p.rows = c.rows;
-  d.p.inner = c.inner;
-  d.p.outer = c.outer;
-  d.p.outputType = c.wide ? ElementType::float32 : typeOf<Element>();
-  d.p.normWeight = c.normed ? gpu.put(d.norm) : nullptr;
-  d.p.workspace = gpu.empty(quantizedWorkspaceBytes(c.rows, c.inner, c.outer, c.normed));
-  d.p.epsilon = 1e-5F;
-  d.p.gated = c.gated < 0 ? 0 : 1;
-  d.p.activation = static_cast<Activation>(std::max(c.gated, 0));
-  return d;
-}
-
-template <typename Element>
-std::vector<double> expectedOf(const ProductCase& c, const Product<Element>& d, const Matrix& matrix) {
-  const int width = c.gated < 0 ? c.outer : c.outer / 2;
-  std::vector<double> weights;
-  for (int row = 0; row < c.outer; ++row)
-    for (int column = 0; column < c.inner; ++column) weights.push_back(matrix.at(row, column));
-  std::vector<double> expected;
-  for (int row = 0; row < c.rows; ++row) {
-    std::vector<double> xs;
-    double squares = 0;
-    for (int i = 0; i < c.inner; ++i) {
-      xs.push_back(d.x[sizeOf(row, c.inner) + i].value());
-      squares += xs.back() * xs.back();
-    }
-    // Rounded before it is multiplied, as by RmsNorm.
-    if (c.normed)
-      for (int i = 0; i < c.inner; ++i)
-        xs[i] =
-            Element::of(static_cast<float>(xs[i] * d.norm[i].value() / std::sqrt(squares / c.inner + 1e-5))).value();
-    const auto product = [&](int outer) {
-      double sum = c.bias ? static_cast<double>(d.bias[outer].value()) : 0;
-      for (int i = 0; i < c.inner; ++i) sum += xs[i] * weights[sizeOf(outer, c.inner) + i];
-      return sum;
-    };
-    for (int column = 0; column < width; ++column) {
-      double value = product(column);
-      if (c.gated >= 0) value = activated(static_cast<Activation>(c.gated), value) * product(column + width);
-      if (c.residual) value += d.residual[sizeOf(row, width) + column].value();
-      expected.push_back(value);
-    }
-  }
-  return expected;
+Product<Element> makeQuantized(Gpu& gpu, const ProductCase& c, const Matrix& matrix) {
+  return makeProduct<Element>(gpu, c, matrix.pack(gpu, 1),
+                              quantizedWorkspaceBytes(c.rows, c.inner, c.outer, c.normed));
 }
 
 template <typename Element>
 void testProduct(Gpu& gpu, QuantizedFormat format, const ProductCase& c, int fewRows = quantizedFewRows) {
   format.gated = c.gated < 0 ? 0 : 1;
   const std::string name =
-      text("quantized", nameOf<Element>(), formatOf(format), c.rows, c.inner, c.outer, c.normed ? "norm" : "",
-           c.bias ? "bias" : "", c.residual ? "residual" : "", c.gated < 0 ? "" : "gated " + std::to_string(c.gated),
-           c.wide ? "float32" : "", fewRows == 0 ? "many" : "");
+      text("quantized", nameOf<Element>(), formatOf(format), textOf(c), fewRows == 0 ? "many" : "");
   if (!wanted(name)) return;
   const Matrix matrix(format, c.outer, c.inner);
-  const auto d = makeProduct<Element>(gpu, c, matrix.pack(gpu, 1));
+  const auto d = makeQuantized<Element>(gpu, c, matrix);
   quantizedLinear(gpu.kernels(), gpu.stream(), typeOf<Element>(), d.p, format, fewRows);
-  const auto expected = expectedOf(c, d, matrix);
+  std::vector<double> weights;
+  for (int row = 0; row < c.outer; ++row)
+    for (int column = 0; column < c.inner; ++column) weights.push_back(matrix.at(row, column));
+  // Rounded before it is multiplied, as by RmsNorm.
+  const auto expected =
+      expectedOf(c, d, weights, [](double x) { return double{Element::of(static_cast<float>(x)).value()}; });
   // What is normalised is rounded, and near the middle between two numbers that may go either way; a gate's error is
   // that of its up too.
   const double inside = (c.normed ? unit<Element>() / 4 : 4e-6) * (c.gated < 0 ? 1 : 3);
-  if (c.wide)
-    compare(name, gpu.take<float>(d.p.y, expected.size()), expected, inside);
-  else
-    compare(name, gpu.take<Element>(d.p.y, expected.size()), expected, inside + 1.1 * unit<Element>());
+  compareProduct(gpu, name, c, d, expected, inside);
   gpu.release();
 }
 
@@ -327,19 +242,10 @@ void testRows(Gpu& gpu, QuantizedFormat format, bool gated) {
   const std::string name = text("quantized rows", nameOf<Element>(), formatOf(format), gated ? "gated" : "");
   if (!wanted(name)) return;
   const ProductCase c{.rows = 70, .inner = 1000, .outer = 46, .wide = true, .normed = true, .gated = gated ? 0 : -1};
-  const Matrix matrix(format, c.outer, c.inner);
-  auto d = makeProduct<Element>(gpu, c, matrix.pack(gpu, 1));
-  const std::size_t width = gated ? 23 : 46;
-  std::vector<float> most;
-  bool same = true;
-  for (const int rows : {70, 64, 33, 32, 24, 17}) {
-    d.p.rows = rows;
-    quantizedLinear(gpu.kernels(), gpu.stream(), typeOf<Element>(), d.p, format);
-    const auto values = gpu.take<float>(d.p.y, width * rows);
-    if (most.empty()) most = values;
-    same = same && std::equal(values.begin(), values.end(), most.begin());
-  }
-  verdict(name, same);
+  const auto d = makeQuantized<Element>(gpu, c, Matrix(format, c.outer, c.inner));
+  verdict(name, rowsAreAlone(gpu, c, d, {70, 64, 33, 32, 24, 17}, [&](const LinearParameters& p) {
+            quantizedLinear(gpu.kernels(), gpu.stream(), typeOf<Element>(), p, format);
+          }));
   gpu.release();
 }
 
