@@ -117,7 +117,7 @@ it.each<[Omit<PackedFormat, 'gated'>, bitsOnDisk: number]>([
 
 it('is a whole number of 256 bytes, also for sizes that are no whole tiles', () => {
   const format: PackedFormat = {codes: 'uint4', offsets: 'codes', block: 32, gated: false};
-  // Three tiles of two units; three blocks a row of 16 scales of two bytes, and of eight bytes of zero points.
+  // Three tiles of two units; four blocks a row, a whole chunk, of 16 scales of two bytes, and of eight bytes of zero points.
   expect(packedBytes(format, 33, 72)).toBe(3 * 2 * 512 + 512 + 256);
   expect(packedBytes({...format, gated: true}, 34, 72)).toBe(3 * 2 * 512 + 512 + 256);
 });

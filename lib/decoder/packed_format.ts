@@ -67,13 +67,15 @@ function isMadeByPacking({codeType, transposed}: QuantizedRows): boolean {
 
 const TILE = 16;
 const UNIT_BYTES = 512;
+/** Elements of a row that have their scales together. */
+const CHUNK = 128;
 
 /** Bytes of a packed matrix [outer, inner]: a multiple of 256. */
 export function packedBytes({codes, offsets, block, gated}: PackedFormat, outer: number, inner: number): number {
   const bits = codes === 'uint4' ? 4 : 8;
   const tiles = gated ? Math.ceil(outer / 2 / (TILE / 2)) : Math.ceil(outer / TILE);
   const units = Math.ceil(inner / ((8 * UNIT_BYTES) / bits / TILE));
-  const blocks = block === 0 ? 1 : Math.ceil(inner / block);
+  const blocks = block === 0 ? 1 : Math.ceil(inner / CHUNK) * (CHUNK / block);
   const offsetBits = {middle: 0, codes: codes === 'uint4' && block === 32 ? 4 : 8, floating: 16}[offsets];
   const tileOffsets = 16 * Math.ceil((blocks * TILE * offsetBits) / 8 / 16);
   return aligned(tiles * units * UNIT_BYTES) + aligned(tiles * blocks * TILE * 2) + aligned(tiles * tileOffsets);

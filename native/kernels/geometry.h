@@ -1,6 +1,8 @@
 // How work is cut into blocks, as kernels and their launchers both know it.
 #pragma once
 
+#include "quantized_format.h"
+
 namespace tensorrt_node::kernels {
 
 constexpr int roundUp(int value, int multiple) {
@@ -51,8 +53,7 @@ constexpr int gemvBlocks = 2;
 constexpr int gemvUnit = 4;
 constexpr int gemvUnits = 3;
 
-// Products with packed weights (quantized_format.h). Elements of the inner dimension that a warp takes at once.
-constexpr int quantizedChunk = 128;
+// Products with packed weights (quantized_format.h), a warp taking a chunk of a tile at once.
 constexpr int quantizedWarps = 8;
 // Tiles of 8 rows of x, of the kernels that keep x in shared memory.
 constexpr int quantizedFewColumns[] = {1, 2};

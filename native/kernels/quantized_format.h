@@ -3,7 +3,8 @@
 //
 // A matrix [outer, inner] is cut into tiles of 16 rows, and a tile into units of 512 bytes: each of a warp's lanes has
 // 16 bytes of a unit, which are what it needs for the tensor cores. First come the units of all tiles, then scales,
-// then offsets, by tile and block: those of row i of a tile are beside those of row i + 8.
+// then offsets: by tile, by chunk of the inner dimension, and by row of the tile, those of all blocks of a chunk being
+// side by side, and those of row i of a tile beside those of row i + 8.
 #pragma once
 
 #include <cstdint>
@@ -24,6 +25,8 @@ struct QuantizedFormat {
 };
 
 constexpr int quantizedTile = 16;
+// Elements of the inner dimension that have their scales together.
+constexpr int quantizedChunk = 128;
 constexpr int quantizedUnitBytes = 512;
 // Scales and floating offsets are kept in half precision times this, so that small ones keep their bits.
 constexpr float quantizedScaling = 1024;
@@ -51,11 +54,16 @@ constexpr std::int64_t quantizedBlock(const QuantizedFormat& format, std::int64_
   return format.block == 0 ? 0 : inner >> (format.block == 32 ? 5 : format.block == 64 ? 6 : 7);
 }
 
+// That have scales of their own; 1 where a whole row has one.
+constexpr int quantizedBlocksOfChunk(const QuantizedFormat& format) {
+  return format.block == 0 ? 1 : quantizedChunk / format.block;
+}
+
 // Sizes of a packed matrix, and where its parts begin, in bytes.
 struct QuantizedLayout {
   std::int64_t tiles;
   std::int64_t units;   // of a tile
-  std::int64_t blocks;  // of a row
+  std::int64_t blocks;  // of a row, in whole chunks
   // Of a block of a tile.
   std::int32_t scaleBytes;
   std::int32_t offsetBytes;
@@ -78,7 +86,9 @@ constexpr QuantizedLayout quantizedLayout(const QuantizedFormat& format, std::in
   static_assert(quantizedUnit(CodeType::uint4) == 64 && quantizedUnit(CodeType::uint8) == 32);
   layout.tiles = (rows + tileRows - 1) / tileRows;
   layout.units = (inner + unit - 1) / unit;
-  layout.blocks = format.block == 0 ? 1 : (inner + format.block - 1) / format.block;
+  layout.blocks = format.block == 0
+                      ? 1
+                      : (inner + quantizedChunk - 1) / quantizedChunk * quantizedBlocksOfChunk(format);
   layout.scaleBytes = quantizedTile * 2;
   layout.offsetBytes = format.offsets == Offsets::middle     ? 0
                        : format.offsets == Offsets::floating ? quantizedTile * 2
@@ -121,9 +131,10 @@ constexpr QuantizedRow quantizedRow(const QuantizedFormat& format, std::int64_t 
   return {in / 8, static_cast<std::int32_t>(in % 8 + (row < half ? 0 : 8))};
 }
 
-// Where a row's scale or offset is among its block's.
-constexpr int quantizedScalePlace(int row) {
-  return row % 8 * 2 + row / 8;
+// Where the scale or offset of a row's block is among its tile's.
+constexpr std::int64_t quantizedScalePlace(const QuantizedFormat& format, int row, std::int64_t block) {
+  const int blocks = quantizedBlocksOfChunk(format);
+  return ((block / blocks * 8 + row % 8) * blocks + block % blocks) * 2 + row / 8;
 }
 
 // Where a code of a tile is: in which byte from the tile's first unit on, and, of four bits, whether in the high ones.

@@ -14,9 +14,9 @@ struct Affine {
 __device__ inline Affine affineOf(const QuantizedFormat& format, const QuantizedLayout& layout, const char* packed,
                                   std::int64_t tile, int row, std::int64_t inner) {
   const std::int64_t block = quantizedBlock(format, inner);
-  const int place = quantizedScalePlace(row);
+  const std::int64_t place = quantizedScalePlace(format, row, block);
   const auto halfAt = [&](std::uint64_t part) {
-    const char* const from = packed + part + (tile * layout.blocks + block) * layout.scaleBytes;
+    const char* const from = packed + part + tile * layout.blocks * layout.scaleBytes;
     return toFloat(reinterpret_cast<const __half*>(from)[place]) / quantizedScaling;
   };
   const float scale = halfAt(layout.scales);
@@ -24,8 +24,8 @@ __device__ inline Affine affineOf(const QuantizedFormat& format, const Quantized
   if (format.codes == CodeType::float8) return {scale, 0};
   int zero = format.codes == CodeType::uint4 ? 8 : 128;
   if (format.offsets == Offsets::codes) {
-    const auto* const from = reinterpret_cast<const unsigned char*>(packed) + layout.offsets +
-                             tile * layout.tileOffsetBytes + block * layout.offsetBytes;
+    const auto* const from =
+        reinterpret_cast<const unsigned char*>(packed) + layout.offsets + tile * layout.tileOffsetBytes;
     zero = quantizedOffsetBits(format) == 4 ? from[place / 2] >> (place % 2 * 4) & 15 : from[place];
   }
   return {scale, -static_cast<float>(zero) * scale};
@@ -246,15 +246,16 @@ __device__ inline void packScales(const QuantizedPackParameters& parameters) {
   const std::int64_t row = blockIdx.x;
   const int bits = quantizedBits(p.format.codes);
   const QuantizedRow at = quantizedRow(p.format, p.outer, p.firstRow + row);
-  const int place = quantizedScalePlace(at.row);
   char* const packed = static_cast<char*>(p.packed);
   const std::int64_t ofFile = blocksOfFile(p);
-  for (std::int64_t block = threadIdx.x; block < layout.blocks; block += quantizedRowThreads) {
+  const std::int64_t blocks = quantizedBlock(p.format, p.inner - 1) + 1;
+  for (std::int64_t block = threadIdx.x; block < blocks; block += quantizedRowThreads) {
+    const std::int64_t place = quantizedScalePlace(p.format, at.row, block);
     const std::int64_t source = p.block == 0 ? 0 : block * p.format.block / p.block;
     const std::int64_t index = p.transposed != 0 ? source * p.rows + row : row * ofFile + source;
     const float scale = loadAny(p.scaleType, p.scales, index);
     const auto putHalf = [&](std::uint64_t part, float value) {
-      char* const to = packed + part + (at.tile * layout.blocks + block) * layout.scaleBytes;
+      char* const to = packed + part + at.tile * layout.blocks * layout.scaleBytes;
       reinterpret_cast<__half*>(to)[place] = fromFloat<__half>(value * quantizedScaling);
     };
     putHalf(layout.scales, scale);
@@ -273,14 +274,13 @@ __device__ inline void packScales(const QuantizedPackParameters& parameters) {
       continue;
     }
     const auto code = static_cast<unsigned>(static_cast<int>(zero)) & 255;
-    auto* const to = reinterpret_cast<unsigned char*>(packed) + layout.offsets + at.tile * layout.tileOffsetBytes +
-                     block * layout.offsetBytes;
+    auto* const to = reinterpret_cast<unsigned char*>(packed) + layout.offsets + at.tile * layout.tileOffsetBytes;
     if (quantizedOffsetBits(p.format) == 8) {
       to[place] = static_cast<unsigned char>(code);
       continue;
     }
     // Two rows, and blocks of others, share what is written at once.
-    const int byte = place / 2;
+    const std::int64_t byte = place / 2;
     atomicOr(reinterpret_cast<unsigned*>(to + byte / 4 * 4), code << (byte % 4 * 8 + place % 2 * 4));
   }
 }

@@ -30,12 +30,11 @@ class QuantizedChunks {
       mine_ = blockBytes == 8 ? lane_ % 8 * 2 : lane_ % 8;
       extra = 0;
     }
-    const int blocksOfChunk = quantizedChunkBlocks >> shift_;
-    copies_ = lane_ < (hasOffsets() ? 16 : 8) && mine_ < max(blocksOfChunk, 1);
+    copies_ = lane_ < (hasOffsets() ? 16 : 8) && mine_ < blocksOfChunk();
     blocks_ = static_cast<const char*>(p.linear.weight) + (ofScales ? p.layout.scales : p.layout.offsets) +
               mine_ * blockBytes + extra;
     tileBytes_ = ofScales ? p.layout.blocks * p.layout.scaleBytes : p.layout.tileOffsetBytes;
-    chunkBytes_ = blocksOfChunk * blockBytes;
+    chunkBytes_ = (quantizedChunkBlocks >> shift_) * blockBytes;
     to_ = ofScales ? quantizedSlotScales(codes) + lane_ : quantizedSlotOffsets(codes) + lane_ - 8;
   }
 
@@ -91,7 +90,8 @@ class QuantizedChunks {
   // Adds its products with `columns` tiles of rows of x: xOf(column, block) is this lane's vector of 32 elements.
   template <int columns, typename XOf>
   __device__ void add(float (&sum)[columns][4], const uint4* slot, const XOf& xOf) const {
-    const auto* const scales = reinterpret_cast<const std::uint32_t*>(slot + quantizedSlotScales(codes)) + group_;
+    const int mine = group_ * blocksOfChunk();
+    const auto* const scales = reinterpret_cast<const std::uint32_t*>(slot + quantizedSlotScales(codes)) + mine;
 #pragma unroll
     for (int block = 0; block < quantizedChunkBlocks; ++block) {
       std::uint32_t words[2][2];
@@ -107,14 +107,14 @@ class QuantizedChunks {
         words[1][1] = v.w;
       }
       const int scaled = block >> shift_;
-      const float2 scale = toFloats(scales[scaled * 8]);
-      const uint2 zeros = zeroPoints(slot, scaled);
+      const float2 scale = toFloats(scales[scaled]);
+      const uint2 zeros = zeroPoints(slot, mine + scaled);
       const Pairs low = Decoder::decode(words[0], Decoder::offsetOf(zeros.x));
       const Pairs high = Decoder::decode(words[1], Decoder::offsetOf(zeros.y));
       float2 added;
       if constexpr (offsets == Offsets::floating)
         added =
-            toFloats(reinterpret_cast<const std::uint32_t*>(slot + quantizedSlotOffsets(codes))[scaled * 8 + group_]);
+            toFloats(reinterpret_cast<const std::uint32_t*>(slot + quantizedSlotOffsets(codes))[mine + scaled]);
 #pragma unroll
       for (int column = 0; column < columns; ++column) {
         const uint4 x = xOf(column, block);
@@ -150,14 +150,16 @@ class QuantizedChunks {
     return optional ? p.format.offsets != Offsets::middle : offsets != Offsets::middle;
   }
 
-  // Of both of this lane's rows.
-  __device__ uint2 zeroPoints(const uint4* slot, int block) const {
+  __device__ int blocksOfChunk() const { return max(quantizedChunkBlocks >> shift_, 1); }
+
+  // Of both of this lane's rows: the `at`-th of the slot's.
+  __device__ uint2 zeroPoints(const uint4* slot, int at) const {
     constexpr std::uint32_t fixed = fixedOffset<codes, offsets>;
     if (offsets != Offsets::codes || !hasOffsets()) return make_uint2(fixed, fixed);
     // Both are in one byte, or in two that follow each other.
     const bool halves = codes == CodeType::uint4 && shift_ == 0;
-    const auto* const first = reinterpret_cast<const unsigned char*>(slot + quantizedSlotOffsets(codes)) +
-                              (block * 8 + group_) * (halves ? 1 : 2);
+    const auto* const first =
+        reinterpret_cast<const unsigned char*>(slot + quantizedSlotOffsets(codes)) + at * (halves ? 1 : 2);
     return make_uint2(first[0] & (halves ? 15 : 255), first[halves ? 0 : 1] >> (halves ? 4 : 0));
   }
 

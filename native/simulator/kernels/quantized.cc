@@ -37,8 +37,8 @@ class Places {
   std::size_t floatingOffset(std::int64_t row, std::int64_t block) const { return half(layout_.offsets, row, block); }
   std::size_t integerOffset(std::int64_t row, std::int64_t block, int& shift) const {
     const QuantizedRow at = quantizedRow(format_, outer_, row);
-    const std::size_t begin = layout_.offsets + of(at.tile * layout_.tileOffsetBytes + block * layout_.offsetBytes);
-    const auto place = static_cast<std::size_t>(quantizedScalePlace(at.row));
+    const std::size_t begin = layout_.offsets + of(at.tile * layout_.tileOffsetBytes);
+    const std::size_t place = of(quantizedScalePlace(format_, at.row, block));
     const bool four = quantizedOffsetBits(format_) == 4;
     shift = four ? static_cast<int>(place % 2 * 4) : 0;
     return begin + (four ? place / 2 : place);
@@ -47,8 +47,7 @@ class Places {
  private:
   std::size_t half(std::uint64_t part, std::int64_t row, std::int64_t block) const {
     const QuantizedRow at = quantizedRow(format_, outer_, row);
-    return part + of((at.tile * layout_.blocks + block) * layout_.scaleBytes) +
-           static_cast<std::size_t>(quantizedScalePlace(at.row)) * 2;
+    return part + of(at.tile * layout_.blocks * layout_.scaleBytes + quantizedScalePlace(format_, at.row, block) * 2);
   }
 
   const QuantizedFormat format_;
@@ -188,7 +187,7 @@ void packQuantized(const QuantizedPackParameters& parameters) {
       const std::size_t place = places.code(outer, column, shift);
       put(place, shift, value ^ middle, (1 << bits) - 1);
     }
-    for (std::int64_t block = 0; block < places.layout().blocks; ++block) {
+    for (std::int64_t block = 0; block <= quantizedBlock(p.format, p.inner - 1); ++block) {
       const std::int64_t source = p.block == 0 ? 0 : block * p.format.block / p.block;
       const std::size_t index = of(p.transposed != 0 ? source * p.rows + row : row * ofFile + source);
       const float scale = loadAny(p.scaleType, p.scales, index);
