@@ -9,7 +9,7 @@ import {GraphBuilder, int} from '../../onnx/graph_builder.js';
 import type {Model} from '../../onnx/model.js';
 import {abortSignal, callback, integer, noOthers, number, object, oneOf} from '../../options.js';
 import type {OnProgress} from '../../progress.js';
-import {activationRanges, type Batch} from './activation_ranges.js';
+import type {Batch} from './activation_ranges.js';
 import {floatBytes, readFloats} from './float_tensor.js';
 import {LARGEST_E4M3, toE4m3} from './float8.js';
 import {type Product, productsByInput} from './products.js';
@@ -65,6 +65,8 @@ export async function insertQuantization(model: Model, options: InsertQuantizati
   checkOperatorSet(model, type, [...groups.values()].flat());
 
   const sizes = new Map([...groups].map(([input, [first]]) => [input, first!.inner]));
+  // ONNX Runtime's library is loaded only where it is used.
+  const {activationRanges} = await import('./activation_ranges.js');
   const ranges = await activationRanges(model, sizes, {batches, threads, signal, onProgress});
   const result: InsertedQuantization = {products: 0, multiplied: 0};
   const builder = GraphBuilder.extend(model);
