@@ -26,6 +26,7 @@ const Q4 = {bits: 4, block: 32, headBits: 8};
 const WAYS = {
   q8: {quantize: {bits: 8, block: 32}},
   q8_zero_points: {quantize: {bits: 8, block: 32, symmetric: false}},
+  q8_gptq: {quantize: {bits: 8, block: 32, symmetric: false, method: 'gptq'}},
   q8_channel: {quantize: {bits: 8, block: 'channel'}},
   fp8: {quantize: {type: 'fp8'}},
   q4_rtn: {quantize: {...Q4, method: 'rtn'}},
