@@ -68,17 +68,18 @@ constexpr int quantizedFewAhead = 48 << 10;
 constexpr int quantizedFewBatch(int rows) {
   return rows >= 4 ? 1 : 4 / rows;
 }
-// Tiles of 8 rows of x, of the kernels that read x anew for each few tiles of the weight, and such tiles: where they
-// are fewer than warps, warps share the inner dimension.
-constexpr int quantizedManyColumns = 4;
-constexpr int quantizedManyAcross[] = {4, 8};
-constexpr int quantizedManyStages(int bits) {
-  return bits == 4 ? 4 : 3;
-}
-// Elements that a block takes of a row of x in shared memory at once.
-constexpr int quantizedManySpan(int across) {
-  return quantizedWarps / across * quantizedChunk;
-}
+// Of the kernels for many rows: tiles of 8 rows of x, the least that are enough being taken, tiles of the weight that a
+// warp adds up at once, and warps of a block.
+constexpr int quantizedManyColumns[] = {2, 4, 8};
+constexpr int quantizedManyTiles = 4;
+constexpr int quantizedManyWarps = 8;
+// Chunks that are worked on or on their way, at most.
+constexpr int quantizedManyStages = 4;
+// Blocks of a row of them, at most, and chunks that are worth one.
+constexpr int quantizedManyMostBlocks = 192;
+constexpr int quantizedManyLeastChunks = 8;
+// Rows of x of a launch, at most.
+constexpr int quantizedManyMostRows = 128;
 // Of kernels for whole matrices: threads, and runs or units of a tile that a warp takes.
 constexpr int quantizedRowThreads = 128;
 constexpr int quantizedRowRuns = 4;
@@ -116,7 +117,7 @@ constexpr int attentionQueries(int heads, int kvHeads) {
 // Counters of blocks that have arrived (Arrivals) that a user has, and users at once. Launches with more rows times
 // head blocks than counters have one split.
 constexpr int arrivalsOfLease = 512;
-constexpr int arrivalLeases = 1024;
+constexpr int arrivalLeases = 2048;
 
 // Of a decode row, from the tile of its first token that is seen to the tile of its last.
 struct AttentionSplits {

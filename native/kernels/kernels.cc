@@ -61,16 +61,17 @@ std::vector<std::string> gemvSizes() {
 }
 
 // Codes and their offsets, and tiles of rows of x.
-std::vector<std::string> quantizedFewSizes() {
+template <typename Columns>
+std::vector<std::string> quantizedSizes(const Columns& columns) {
   return endings({"uint4_middle", "uint4_codes", "uint4_floating", "uint8_middle", "uint8_codes", "uint8_floating",
                   "float8_middle"},
-                 numbers(quantizedFewColumns));
+                 numbers(columns));
 }
-// And tiles of the weight at once before them.
+std::vector<std::string> quantizedFewSizes() {
+  return quantizedSizes(quantizedFewColumns);
+}
 std::vector<std::string> quantizedManySizes() {
-  const auto across = endings({"uint4_codes", "uint4_floating", "uint8_codes", "uint8_floating", "float8_middle"},
-                              numbers(quantizedManyAcross));
-  return endings(across, {std::to_string(quantizedManyColumns)});
+  return quantizedSizes(quantizedManyColumns);
 }
 
 constexpr std::array sources{
@@ -207,7 +208,7 @@ Arrivals::Arrivals(std::shared_ptr<const Kernels> kernels) : kernels_(std::move(
   }
   if (leased.size() == arrivalLeases)
     throw std::runtime_error("the GPU has counters for " + std::to_string(arrivalLeases) +
-                             " execution contexts of attention, and all are in use");
+                             " operators of execution contexts, and all are in use");
   leased.push_back(1);
 }
 

@@ -171,34 +171,66 @@ bool multiplyQuantizedFew(const Kernels& kernels, CUstream stream, ElementType t
   return true;
 }
 
-// The largest that there is must fit into what the smallest GPU of those compiled for gives a block.
-static_assert(quantizedManySharedBytes({CodeType::uint8, Offsets::floating, 32, 0}, quantizedManyAcross[1]) <=
-              std::size_t{99} << 10);
+// Where blocks leave sums for each other, after what is there of x.
+std::size_t quantizedPartialsPlace(std::int32_t rows, std::int32_t inner, bool normed) {
+  return static_cast<std::size_t>(quantizedAligned(linearWorkspaceBytes(rows, inner, normed)));
+}
 
-// Tiles of the weight that a block takes at once: all warps' where that fills the GPU.
-int quantizedAcrossFor(const Kernels& kernels, const QuantizedLinearParameters& parameters) {
-  constexpr int few = quantizedManyAcross[0];
-  constexpr int most = quantizedManyAcross[1];
-  const int tiles = static_cast<int>(parameters.layout.tiles);
-  const bool fills = 5 * divideUp(tiles, most) >= 6 * kernels.multiprocessors();
-  return fills || quantizedManySharedBytes(parameters.format, few) > kernels.sharedBytes() ? most : few;
+// With as many slices as leave shared memory for two stages.
+QuantizedDivision divisionFor(const Kernels& kernels, const QuantizedLinearParameters& parameters) {
+  // What rows are added up by must not depend on how many there are.
+  constexpr int columns = 4;
+  QuantizedDivision division =
+      quantizedDivision(parameters.layout.tiles, parameters.linear.inner, kernels.multiprocessors());
+  while (division.slices > 1 &&
+         quantizedManySharedBytes(parameters.format, division, columns, 2) > kernels.sharedBytes())
+    division.slices /= 2;
+  return division;
+}
+
+// The largest that there is must fit into what the smallest GPU of those compiled for gives a block.
+static_assert(quantizedManySharedBytes({CodeType::uint8, Offsets::floating, 32, 0},
+                                       {quantizedManyWarps / 2, 1, 1, 1, 1, 0, 1, 0}, 4, 2) <= std::size_t{99} << 10);
+
+// Those of x begin where the parameters say, and not more than a launch takes.
+void multiplyQuantizedRows(const Kernels& kernels, CUstream stream, ElementType type,
+                           const QuantizedLinearParameters& parameters, int columns, std::size_t bytes) {
+  kernels.launch(stream, quantizedName("quantized_many", type, parameters.format) + std::to_string(columns),
+                 {.x = count(parameters.division.runs),
+                  .y = count(divideUp(parameters.linear.rows, columns * linearColumn)),
+                  .z = count(parameters.division.splits)},
+                 count(parameters.division.warps * parameters.division.slices * 32), parameters, bytes);
 }
 
 void multiplyQuantizedMany(const Kernels& kernels, CUstream stream, ElementType type,
-                           const QuantizedLinearParameters& parameters) {
-  // What rows are added up by must not depend on how many there are.
-  const int across = quantizedAcrossFor(kernels, parameters);
-  const std::size_t bytes = quantizedManySharedBytes(parameters.format, across);
-  require(bytes <= kernels.sharedBytes(), "quantizedLinear: the GPU has too little shared memory");
-  const int blocks = std::clamp(static_cast<int>(kernels.sharedBytes() / bytes), 1, 2);
-  const int tiles = divideUp(static_cast<int>(parameters.layout.tiles), across);
-  const QuantizedFormat named{parameters.format.codes, quantizedManyOffsets(parameters.format), 0, 0};
-  kernels.launch(stream,
-                 quantizedName("quantized_many", type, named) + std::to_string(across) + "_" +
-                     std::to_string(quantizedManyColumns),
-                 {.x = count(std::min(tiles, blocks * kernels.multiprocessors())),
-                  .y = count(divideUp(parameters.linear.rows, quantizedManyColumns * linearColumn))},
-                 quantizedWarps * 32, parameters, bytes);
+                           QuantizedLinearParameters parameters) {
+  parameters.division = divisionFor(kernels, parameters);
+  const auto sharedBytes = [&](int columns, int stages) {
+    return quantizedManySharedBytes(parameters.format, parameters.division, columns, stages);
+  };
+  const LinearParameters all = parameters.linear;
+  const int* columns =
+      std::ranges::find_if(quantizedManyColumns, [&](int each) { return each * linearColumn >= all.rows; });
+  if (columns == std::end(quantizedManyColumns)) --columns;
+  while (columns != quantizedManyColumns && sharedBytes(*columns, 2) > kernels.sharedBytes()) --columns;
+  parameters.stages = quantizedManyStages;
+  while (sharedBytes(*columns, parameters.stages) > kernels.sharedBytes()) --parameters.stages;
+
+  // As many as there are counters for.
+  const int most =
+      std::min(quantizedManyMostRows, arrivalsOfLease / parameters.division.runs * *columns * linearColumn);
+  const auto after = [](const void* matrix, int rows, int width, int bytes) {
+    return matrix == nullptr ? nullptr : static_cast<const char*>(matrix) + std::int64_t{rows} * width * bytes;
+  };
+  const int outputs = all.gated == 0 ? all.outer : all.outer / 2;
+  for (int first = 0; first < all.rows; first += most) {
+    LinearParameters& p = parameters.linear;
+    p.rows = std::min(most, all.rows - first);
+    p.x = after(all.x, first, all.inner, 2);
+    p.residual = after(all.residual, first, outputs, 2);
+    p.y = const_cast<char*>(after(all.y, first, outputs, all.outputType == ElementType::float32 ? 4 : 2));
+    multiplyQuantizedRows(kernels, stream, type, parameters, *columns, sharedBytes(*columns, parameters.stages));
+  }
 }
 
 }  // namespace
@@ -217,6 +249,8 @@ void quantizedLinear(const Kernels& kernels, CUstream stream, ElementType type, 
     parameters.linear.normWeight = nullptr;
   }
   if (p.inner % elementsPerVector == 0) {
+    parameters.partials = reinterpret_cast<float*>(static_cast<char*>(p.workspace) +
+                                                   quantizedPartialsPlace(p.rows, p.inner, p.normWeight != nullptr));
     multiplyQuantizedMany(kernels, stream, type, parameters);
     return;
   }
@@ -333,8 +367,14 @@ std::size_t linearWorkspaceBytes(std::int32_t rows, std::int32_t inner, bool nor
   return normed ? static_cast<std::size_t>(rows) * static_cast<std::size_t>(inner) * 2 : 0;
 }
 
-std::size_t quantizedWorkspaceBytes(std::int32_t rows, std::int32_t inner, std::int32_t, bool normed) {
-  return linearWorkspaceBytes(rows, inner, normed);
+// The plan may run on a GPU with more multiprocessors than this one.
+std::size_t quantizedWorkspaceBytes(std::int32_t rows, std::int32_t inner, std::int32_t outer, bool normed) {
+  const int* columns =
+      std::ranges::find_if(quantizedManyColumns, [&](int each) { return each * linearColumn >= rows; });
+  if (columns == std::end(quantizedManyColumns)) --columns;
+  const int ofLaunch = divideUp(std::min(rows, quantizedManyMostRows), *columns * linearColumn) * *columns;
+  return quantizedPartialsPlace(rows, inner, normed) +
+         static_cast<std::size_t>(ofLaunch) * quantizedPartialBytes(divideUp(outer, quantizedTile));
 }
 
 std::size_t attentionWorkspaceBytes(std::int32_t rows, std::int32_t heads, std::int32_t headSize, std::int32_t splits) {

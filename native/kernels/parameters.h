@@ -5,7 +5,7 @@
 #include <cstdint>
 
 #include "cache_format.h"
-
+#include "quantized_division.h"
 #include "quantized_format.h"
 
 namespace tensorrt_node::kernels {
@@ -63,6 +63,7 @@ struct LinearParameters {
   float epsilon = 0;
   std::int32_t gated = 0;
   Activation activation = Activation::silu;
+  std::int32_t arrivals = 0;  // Arrivals::first(), with a packed weight
 };
 
 // Rows come in runs: those of one sequence that follow each other. A decode step has runs of one row, a chunk of a
@@ -239,6 +240,10 @@ struct QuantizedLinearParameters {
   std::int32_t rowsOfBlock = 0;
   std::int32_t tilesOfBlock = 0;
   std::int32_t moreTiles = 0;
+  // Of kernels for many.
+  QuantizedDivision division{};
+  std::int32_t stages = 0;
+  float* partials = nullptr;
 };
 struct QuantizedEmbedParameters {
   EmbedParameters embed;

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "geometry.h"
+#include "quantized_division.h"
 #include "quantized_format.h"
 
 namespace tensorrt_node::kernels {
@@ -112,17 +113,27 @@ constexpr std::size_t quantizedFewSharedBytes(const QuantizedFormat& format, int
          static_cast<std::size_t>(rows * quantizedWarps + tiles * quantizedWarps * rows * quantizedSumStride) *
              sizeof(float);
 }
-// The kernels for many rows and integer offsets take codes around their middle too.
-constexpr Offsets quantizedManyOffsets(const QuantizedFormat& format) {
-  return format.offsets == Offsets::middle && format.codes != CodeType::float8 ? Offsets::codes : format.offsets;
+// Of many: a row of a panel's sums, in floats.
+constexpr int quantizedManySumStride(int warps) {
+  return quantizedPanelTiles(warps) * quantizedTile + 4;
 }
-// Of many: chunks of all warps and of x, then the sums of warps that share the inner dimension.
-constexpr std::size_t quantizedManySharedBytes(const QuantizedFormat& format, int across) {
-  constexpr int rows = quantizedManyColumns * linearColumn;
-  const int stage = quantizedWarps * quantizedSlotVectors(format.codes, quantizedManyOffsets(format)) * 16 +
-                    rows * quantizedManySpan(across) * 2;
-  const int sums = across == quantizedWarps ? 0 : quantizedWarps * rows * quantizedSumStride * 4;
-  return static_cast<std::size_t>(quantizedManyStages(quantizedBits(format.codes)) * stage + sums);
+// A chunk of a slice's tiles and of x in shared memory, in vectors. The sums of half of the slices have room in place
+// of a chunk of each.
+constexpr int quantizedManyStageVectors(CodeType codes, Offsets offsets, const QuantizedDivision& division,
+                                        int columns) {
+  const int rows = columns * linearColumn;
+  const int chunk = quantizedPanelTiles(division.warps) * quantizedSlotVectors(codes, offsets) +
+                    rows * (quantizedChunk / elementsPerVector);
+  const int sums = rows * quantizedManySumStride(division.warps) / (division.slices == 1 ? 4 : 8);
+  return chunk > sums ? chunk : sums;
+}
+// Stages of all slices, and a counter's answer.
+constexpr std::size_t quantizedManySharedBytes(const QuantizedFormat& format, const QuantizedDivision& division,
+                                               int columns, int stages) {
+  return static_cast<std::size_t>(stages * division.slices *
+                                      quantizedManyStageVectors(format.codes, format.offsets, division, columns) +
+                                  1) *
+         16;
 }
 
 // Tokens that prefill has in shared memory at once; while those are worked on, the next are on their way.

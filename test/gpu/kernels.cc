@@ -1138,7 +1138,7 @@ class Steps {
         hidden_{zeros(gpu, size(rows, d_.width)), zeros(gpu, size(rows, d_.width))},
         gated_(zeros(gpu, size(rows, d_.inner))),
         gateUp_(zeros(gpu, size(rows, 2 * d_.inner))),
-        workspace_(zeros(gpu, size(rows, std::max(d_.width, d_.inner)))),
+        workspace_(zeros(gpu, workspaceBytes())),
         caches_(cachesOf(gpu, attention_, d_.layers)),
         qkv_(zeros(gpu, size(rows, (d_.heads + 2 * d_.kvHeads) * d_.headSize))) {
     std::vector<std::int32_t> slots;
@@ -1179,6 +1179,15 @@ class Steps {
     format.gated = gated ? 1 : 0;
     return quantizedBytes(format, outer, inner);
   }
+  // Of all products, and of what is normalised by itself.
+  std::size_t workspaceBytes() const {
+    const std::size_t plain = size(rows_, std::max(d_.width, d_.inner));
+    if (!format_) return plain;
+    return std::max({plain, quantizedWorkspaceBytes(rows_, d_.width, d_.vocabulary, true),
+                     quantizedWorkspaceBytes(rows_, d_.width, 2 * d_.inner, true),
+                     quantizedWorkspaceBytes(rows_, d_.width, qkvWidth(), true),
+                     quantizedWorkspaceBytes(rows_, d_.inner, d_.width, false)});
+  }
   std::size_t layerBytes() const {
     return weightBytes(qkvWidth(), d_.width, false) + weightBytes(d_.width, d_.heads * d_.headSize, false) +
            weightBytes(2 * d_.inner, d_.width, true) + weightBytes(d_.width, d_.inner, false);
@@ -1202,6 +1211,7 @@ class Steps {
     if (format_) {
       QuantizedFormat format = *format_;
       format.gated = p.gated;
+      p.arrivals = gpu_.arrivals();
       quantizedLinear(gpu_.kernels(), gpu_.stream(), ElementType::float16, p, format);
     } else {
       linear(gpu_.kernels(), gpu_.stream(), ElementType::float16, p, fewRows);

@@ -209,8 +209,10 @@ void testEmbedQuantized(Gpu& gpu, const QuantizedFormat& format, int rows, int w
 
 template <typename Element>
 Product<Element> makeQuantized(Gpu& gpu, const ProductCase& c, const Matrix& matrix) {
-  return makeProduct<Element>(gpu, c, matrix.pack(gpu, 1),
-                              quantizedWorkspaceBytes(c.rows, c.inner, c.outer, c.normed));
+  auto d =
+      makeProduct<Element>(gpu, c, matrix.pack(gpu, 1), quantizedWorkspaceBytes(c.rows, c.inner, c.outer, c.normed));
+  d.p.arrivals = gpu.arrivals();
+  return d;
 }
 
 template <typename Element>
@@ -241,9 +243,9 @@ void testRows(Gpu& gpu, QuantizedFormat format, bool gated) {
   format.gated = gated ? 1 : 0;
   const std::string name = text("quantized rows", nameOf<Element>(), formatOf(format), gated ? "gated" : "");
   if (!wanted(name)) return;
-  const ProductCase c{.rows = 70, .inner = 1000, .outer = 46, .wide = true, .normed = true, .gated = gated ? 0 : -1};
+  const ProductCase c{.rows = 150, .inner = 2600, .outer = 46, .wide = true, .normed = true, .gated = gated ? 0 : -1};
   const auto d = makeQuantized<Element>(gpu, c, Matrix(format, c.outer, c.inner));
-  verdict(name, rowsAreAlone(gpu, c, d, {70, 64, 33, 32, 24, 17}, [&](const LinearParameters& p) {
+  verdict(name, rowsAreAlone(gpu, c, d, {150, 128, 70, 64, 33, 32, 24, 17}, [&](const LinearParameters& p) {
             quantizedLinear(gpu.kernels(), gpu.stream(), typeOf<Element>(), p, format);
           }));
   gpu.release();
@@ -301,11 +303,19 @@ void testTyped(Gpu& gpu) {
       testProduct<Element>(gpu, format, {.rows = rows, .inner = 1000, .outer = 46, .bias = true, .normed = true});
     testProduct<Element>(
         gpu, format, {.rows = 6, .inner = 328, .outer = 46, .bias = true, .wide = true, .normed = true, .gated = 2});
-    // Tiles enough for blocks that take eight at once.
+    // Blocks with panels of their own, one and more, not all of their tiles being there.
     testProduct<Element>(gpu, format, {.rows = 40, .inner = 136, .outer = 1300, .wide = true});
-    testProduct<Element>(gpu, format, {.rows = 17, .inner = 300 / 8 * 8, .outer = 1250, .bias = true, .gated = 2});
+    testProduct<Element>(gpu, format, {.rows = 17, .inner = 296, .outer = 1250, .bias = true, .gated = 2});
+    testProduct<Element>(gpu, format, {.rows = 17, .inner = 392, .outer = 3000, .residual = true, .wide = true});
+    testProduct<Element>(gpu, format, {.rows = 65, .inner = 136, .outer = 2070, .wide = true});
+    // Panels of several blocks, which do not have as many chunks each.
+    testProduct<Element>(gpu, format, {.rows = 33, .inner = 2600, .outer = 300, .residual = true, .wide = true});
+    testProduct<Element>(gpu, format,
+                         {.rows = 17, .inner = 2104, .outer = 330, .bias = true, .wide = true, .gated = 0});
+    testProduct<Element>(gpu, format, {.rows = 20, .inner = 8200, .outer = 50, .residual = true, .wide = true});
+    testProduct<Element>(gpu, format, {.rows = 9, .inner = 4096, .outer = 17, .wide = true}, 0);
     testProduct<Element>(gpu, format, {.rows = 1, .inner = 1000, .outer = 46, .wide = true}, 0);
-    testProduct<Element>(gpu, format, {.rows = 300, .inner = 136, .outer = 33, .wide = true});
+    testProduct<Element>(gpu, format, {.rows = 300, .inner = 1304, .outer = 170, .bias = true, .residual = true});
     testRows<Element>(gpu, format, false);
     testRows<Element>(gpu, format, true);
   }
@@ -360,6 +370,7 @@ void benchShape(Gpu& gpu, const Shape& s, QuantizedFormat format) {
     p.normWeight = s.normed ? zeros(gpu, sizeOf(1, s.inner) * 2) : nullptr;
     p.workspace = gpu.empty(quantizedWorkspaceBytes(rows, s.inner, s.outer, s.normed));
     p.gated = format.gated;
+    p.arrivals = gpu.arrivals();
     const auto measure = [&](const char* how, int fewRows) {
       const double us = microseconds(gpu, 2 * copies, [&](int i) {
         p.weight = weights + bytes * (i % copies);

@@ -101,6 +101,24 @@ __device__ void waitForCopies() {
   asm volatile("cp.async.wait_group %0;" ::"n"(groups) : "memory");
 }
 
+// What the GPU has seen of this thread before is seen before what follows: less than __threadfence(), which also puts
+// all such fences in one order.
+__device__ inline void orderMemory() {
+  asm volatile("fence.acq_rel.gpu;" ::: "memory");
+}
+
+// threadIdx.x, read anew: what is computed of it does not take registers in the meantime.
+__device__ inline int threadAnew() {
+  int thread;
+  asm volatile("mov.u32 %0, %%tid.x;" : "=r"(thread));
+  return thread;
+}
+
+// Until `threads` threads, whole warps, have come to this barrier of the block. Barrier 0 is __syncthreads()'s.
+__device__ inline void waitForWarps(int barrier, int threads) {
+  asm volatile("bar.sync %0, %1;" ::"r"(barrier), "r"(threads) : "memory");
+}
+
 // d += a * b on tensor cores, 16 x 8 x 16, of two 16-bit elements a register; lane 4g + t of the warp holds
 // a: rows g and g + 8, columns 2t and on, then the same of columns 8 + 2t and on; b: column g, rows 2t and on, and
 // 8 + 2t and on; d: row g, columns 2t and on, then row g + 8.

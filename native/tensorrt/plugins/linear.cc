@@ -108,6 +108,10 @@ std::size_t Linear::workspaceBytes(std::span<const nvinfer1::Dims> inputs) const
                  : kernels::linearWorkspaceBytes(rows, inner, hasNorm_);
 }
 
+void Linear::attach(const std::shared_ptr<const kernels::Kernels>& kernels) {
+  if (packed_) arrivals_ = std::make_shared<const kernels::Arrivals>(kernels);
+}
+
 void Linear::enqueue(const Launch& launch) const {
   kernels::LinearParameters parameters{};
   parameters.x = launch.inputs[0];
@@ -124,10 +128,12 @@ void Linear::enqueue(const Launch& launch) const {
   parameters.epsilon = epsilon_;
   parameters.gated = activation_ ? 1 : 0;
   parameters.activation = activation_.value_or(kernels::Activation::silu);
-  if (packed_)
+  if (packed_) {
+    parameters.arrivals = arrivals_->first();
     kernels::quantizedLinear(launch.kernels, launch.stream, launch.type, parameters, packed_->format());
-  else
+  } else {
     kernels::linear(launch.kernels, launch.stream, launch.type, parameters);
+  }
 }
 
 }  // namespace tensorrt_node::tensorrt::plugins

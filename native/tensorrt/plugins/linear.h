@@ -7,6 +7,7 @@
 // activation.
 #pragma once
 
+#include <memory>
 #include <optional>
 
 #include "operator.h"
@@ -28,6 +29,7 @@ class Linear final : public Operator {
                                                 nvinfer1::IExprBuilder& builder) const override;
   void check(const Shapes& shapes) const override;
   std::size_t workspaceBytes(std::span<const nvinfer1::Dims> inputs) const override;
+  void attach(const std::shared_ptr<const kernels::Kernels>& kernels) override;
   void enqueue(const Launch& launch) const override;
 
  private:
@@ -43,6 +45,8 @@ class Linear final : public Operator {
   bool hasBias_;
   bool hasResidual_;
   bool outputFloat32_;
+  // Of the execution context that it is attached to, whose executions follow each other.
+  std::shared_ptr<const kernels::Arrivals> arrivals_;
 };
 
 }  // namespace tensorrt_node::tensorrt::plugins

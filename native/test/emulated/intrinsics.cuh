@@ -38,6 +38,14 @@ inline void endCopies() {}
 template <int groups>
 void waitForCopies() {}
 
+inline void orderMemory() {}
+inline int threadAnew() {
+  return static_cast<int>(emulated::thread().x);
+}
+inline void waitForWarps(int barrier, int threads) {
+  emulated::waitAt(barrier, threads);
+}
+
 template <typename T>
 float elementOf(std::uint32_t pair, int which) {
   T elements[2];

@@ -54,8 +54,14 @@ struct Warp {
   long generation = 0;
 };
 
+struct Barrier {
+  int arrived = 0;
+  long generation = 0;
+};
+
 struct State {
   std::vector<Thread> threads;
+  Barrier barriers[16];
   std::vector<Warp> warps;
   std::size_t count = 0;
   std::size_t current = 0;
@@ -121,6 +127,7 @@ void runBlock() {
   state.alive = state.count;
   state.arrived = 0;
   for (Warp& warp : state.warps) warp = {};
+  for (Barrier& barrier : state.barriers) barrier = {};
   for (std::size_t i = 0; i < state.count; ++i) {
     Thread& each = state.threads[i];
     if (each.memory == nullptr) each.memory = std::make_unique<char[]>(stackBytes);
@@ -164,6 +171,16 @@ int wait(int predicate) {
   if (++state.arrived == state.alive) release();
   while (state.generation == generation) giveWay();
   return state.anyBefore;
+}
+
+void waitAt(int barrier, int threads) {
+  Barrier& at = state.barriers[barrier];
+  const long generation = at.generation;
+  if (++at.arrived == threads) {
+    at = {0, generation + 1};
+    state.turns = 0;
+  }
+  while (at.generation == generation) giveWay();
 }
 
 const Message* exchange(const void* mine, std::size_t bytes) {

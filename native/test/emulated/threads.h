@@ -21,6 +21,8 @@ void* launchedShared();
 
 // Until all threads of the block that have not ended are here; whether any of them said so.
 int wait(int predicate);
+// Until `threads` threads are at one of the block's other barriers.
+void waitAt(int barrier, int threads);
 
 struct Message {
   unsigned char bytes[32];

@@ -1,0 +1,56 @@
+// How the kernels for many rows share out a product with a packed weight among blocks. Rows of x are no part of it, so
+// that what a row is added up by does not depend on others.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "geometry.h"
+#include "quantized_format.h"
+
+namespace tensorrt_node::kernels {
+
+struct QuantizedDivision {
+  // Of a slice: warps of a block that take whole chunks of a panel of tiles, in turn with other slices.
+  std::int32_t warps;
+  std::int32_t slices;
+  // Runs of tiles, one or more panels each, and blocks that share a run of one panel by its chunks.
+  std::int32_t runs;
+  std::int32_t splits;
+  // Tiles of a run; the first `moreTiles` runs have one more. Likewise chunks of a block.
+  std::int32_t tiles;
+  std::int32_t moreTiles;
+  std::int32_t chunks;
+  std::int32_t moreChunks;
+};
+
+constexpr int quantizedPanelTiles(int warps) {
+  return warps * quantizedManyTiles;
+}
+
+// Of matrices that have more tiles than this for each block, panels are large, so that x is read less often; those of
+// others are small, so that less is left to be added up by the block that comes last.
+constexpr int quantizedSmallPanel = quantizedPanelTiles(quantizedManyWarps / 4);
+
+constexpr QuantizedDivision quantizedDivision(std::int64_t tiles, std::int64_t inner, int multiprocessors) {
+  const auto all = static_cast<int>(tiles);
+  const int most = multiprocessors < quantizedManyMostBlocks ? multiprocessors : quantizedManyMostBlocks;
+  const int chunks = static_cast<int>((inner + quantizedChunk - 1) / quantizedChunk);
+  if (all > most * quantizedSmallPanel) return {quantizedManyWarps / 2, 2, most, 1, all / most, all % most, chunks, 0};
+  const int runs = divideUp(all, quantizedSmallPanel);
+  int splits = most / runs;
+  if (splits > chunks / quantizedManyLeastChunks) splits = chunks / quantizedManyLeastChunks;
+  if (splits < 1) splits = 1;
+  return {quantizedManyWarps / 4, 4, runs, splits, all / runs, all % runs, chunks / splits, chunks % splits};
+}
+
+// What blocks leave for the last of a panel, of eight rows of x, at most.
+constexpr std::size_t quantizedPartialBytes(std::int64_t tiles) {
+  // A run that is split is one small panel, and there are not more blocks than that.
+  return tiles > quantizedManyMostBlocks * quantizedSmallPanel
+             ? 0
+             : std::size_t{quantizedManyMostBlocks} * quantizedSmallPanel * quantizedTile * linearColumn *
+                   sizeof(float);
+}
+
+}  // namespace tensorrt_node::kernels
