@@ -54,16 +54,18 @@ constexpr int gemvUnit = 4;
 constexpr int gemvUnits = 3;
 
 // Products with packed weights (quantized_format.h), a warp taking a chunk of a tile at once.
-constexpr int quantizedWarps = 8;
-// Tiles of 8 rows of x, of the kernels that keep x in shared memory.
-constexpr int quantizedFewColumns[] = {1, 2};
+// Rows of x that the kernels which keep x in shared memory are made for, the least that are enough being taken.
+constexpr int quantizedFewKernels[] = {1, 8};
+// Of blocks for few rows, and such blocks that are side by side on a multiprocessor.
+constexpr int quantizedFewWarps = 8;
+constexpr int quantizedFewBlocks = 2;
 // Chunks that each warp has in shared memory or on their way there.
 constexpr int quantizedFewStages(int bits) {
   return bits == 4 ? 4 : 3;
 }
-// Bytes of codes after those that a block asks for into the GPU's cache while it waits for the kernel before it. Memory
-// would have nothing to do then.
-constexpr int quantizedFewAhead = 48 << 10;
+// Of these the ones that are asked for while the kernel before still runs: memory is busy with them until it is done,
+// and more would be in the way of x. All, where they are all that the block has.
+constexpr int quantizedFewStagesBefore = 2;
 // Tiles of the weight that a block's warps add up before they meet.
 constexpr int quantizedFewBatch(int rows) {
   return rows >= 4 ? 1 : 4 / rows;

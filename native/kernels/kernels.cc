@@ -60,7 +60,7 @@ std::vector<std::string> gemvSizes() {
   return all;
 }
 
-// Codes and their offsets, and tiles of rows of x.
+// Codes and their offsets, and rows of x or tiles of them.
 template <typename Columns>
 std::vector<std::string> quantizedSizes(const Columns& columns) {
   return endings({"uint4_middle", "uint4_codes", "uint4_floating", "uint8_middle", "uint8_codes", "uint8_floating",
@@ -68,7 +68,7 @@ std::vector<std::string> quantizedSizes(const Columns& columns) {
                  numbers(columns));
 }
 std::vector<std::string> quantizedFewSizes() {
-  return quantizedSizes(quantizedFewColumns);
+  return quantizedSizes(quantizedFewKernels);
 }
 std::vector<std::string> quantizedManySizes() {
   return quantizedSizes(quantizedManyColumns);

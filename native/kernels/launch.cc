@@ -159,15 +159,28 @@ bool multiplyQuantizedFew(const Kernels& kernels, CUstream stream, ElementType t
                           QuantizedLinearParameters parameters, int rows) {
   const LinearParameters& p = parameters.linear;
   const int tiles = static_cast<int>(parameters.layout.tiles);
-  const int blocks = std::min(tiles, kernels.multiprocessors());
-  const std::size_t bytes = quantizedFewSharedBytes(parameters.format, rows, p.inner, divideUp(tiles, blocks));
+  int blocks = 0;
+  std::size_t bytes = 0;
+  // As many as are side by side.
+  for (int each = quantizedFewBlocks; each > 0; --each) {
+    blocks = std::min(tiles, each * kernels.multiprocessors());
+    bytes = quantizedFewSharedBytes(parameters.format, rows, p.inner, divideUp(tiles, blocks));
+    if (each * bytes <= kernels.sharedBytes()) break;
+  }
   if (bytes > kernels.sharedBytes()) return false;
-  const int columns = rows <= linearColumn ? 1 : 2;
+  const int most = *std::ranges::find_if(quantizedFewKernels, [&](int each) { return each >= rows; });
   parameters.rowsOfBlock = rows;
   parameters.tilesOfBlock = tiles / blocks;
   parameters.moreTiles = tiles % blocks;
-  kernels.launch(stream, quantizedName("quantized_few", type, parameters.format) + std::to_string(columns),
-                 {.x = count(blocks), .y = count(divideUp(p.rows, rows))}, quantizedWarps * 32, parameters, bytes);
+  parameters.batch = std::min(quantizedFewBatch(rows), divideUp(tiles, blocks));
+  const int chunks = divideUp(p.inner, quantizedChunk);
+  const int stages = quantizedFewStages(quantizedBits(parameters.format.codes));
+  const bool fits = divideUp(tiles, blocks) * chunks <= stages * quantizedFewWarps;
+  parameters.stagesBefore = fits ? stages : quantizedFewStagesBefore;
+  parameters.stepTiles = quantizedFewWarps / chunks;
+  parameters.stepChunks = quantizedFewWarps % chunks;
+  kernels.launch(stream, quantizedName("quantized_few", type, parameters.format) + std::to_string(most),
+                 {.x = count(blocks), .y = count(divideUp(p.rows, rows))}, quantizedFewWarps * 32, parameters, bytes);
   return true;
 }
 

@@ -235,11 +235,17 @@ struct QuantizedLinearParameters {
   LinearParameters linear;
   QuantizedFormat format;
   QuantizedLayout layout;
-  // Of kernels for few rows: rows of x of a block, at most as many as they have columns for, and tiles of the weight,
-  // of which the first `moreTiles` blocks have one more.
+  // Of kernels for few rows: rows of x of a block, at most as many as they have columns for.
   std::int32_t rowsOfBlock = 0;
+  // Tiles of a block, of which the first `moreTiles` have one more, and those that it adds up at once.
   std::int32_t tilesOfBlock = 0;
   std::int32_t moreTiles = 0;
+  std::int32_t batch = 0;
+  // Chunks of each warp that are asked for while the kernel before still runs.
+  std::int32_t stagesBefore = 0;
+  // How far a warp is from its next chunk, in tiles and chunks.
+  std::int32_t stepTiles = 0;
+  std::int32_t stepChunks = 0;
   // Of kernels for many.
   QuantizedDivision division{};
   std::int32_t stages = 0;

@@ -86,9 +86,8 @@ constexpr QuantizedLayout quantizedLayout(const QuantizedFormat& format, std::in
   static_assert(quantizedUnit(CodeType::uint4) == 64 && quantizedUnit(CodeType::uint8) == 32);
   layout.tiles = (rows + tileRows - 1) / tileRows;
   layout.units = (inner + unit - 1) / unit;
-  layout.blocks = format.block == 0
-                      ? 1
-                      : (inner + quantizedChunk - 1) / quantizedChunk * quantizedBlocksOfChunk(format);
+  layout.blocks =
+      format.block == 0 ? 1 : (inner + quantizedChunk - 1) / quantizedChunk * quantizedBlocksOfChunk(format);
   layout.scaleBytes = quantizedTile * 2;
   layout.offsetBytes = format.offsets == Offsets::middle     ? 0
                        : format.offsets == Offsets::floating ? quantizedTile * 2

@@ -102,15 +102,21 @@ constexpr int quantizedSumStride = quantizedTile + 4;
 constexpr int quantizedXStride(int inner) {
   return roundUp(inner, quantizedChunk) + 32;
 }
-// Of few rows: the chunks of all warps, x, its squares by warp, and sums of one batch of tiles, or two in turn.
+// Of a block of 32 elements, what rows of x add up to there, each twice: lanes read two rows at once.
+constexpr int quantizedTotalsStride(int rows) {
+  return rows == 1 ? 1 : 4 * divideUp(rows, 2);
+}
+// Of few rows: the chunks of all warps, x, its totals, its squares by warp, and sums of one batch of tiles, or two in
+// turn.
 constexpr std::size_t quantizedFewSharedBytes(const QuantizedFormat& format, int rows, int inner, int tilesOfBlock) {
   const std::size_t chunks =
-      static_cast<std::size_t>(quantizedWarps * quantizedFewStages(quantizedBits(format.codes))) * 16 *
+      static_cast<std::size_t>(quantizedFewWarps * quantizedFewStages(quantizedBits(format.codes))) * 16 *
       static_cast<std::size_t>(quantizedSlotVectors(format.codes, format.offsets));
   const int batch = quantizedFewBatch(rows);
   const int tiles = tilesOfBlock <= batch ? tilesOfBlock : 2 * batch;
   return chunks + static_cast<std::size_t>(rows) * static_cast<std::size_t>(quantizedXStride(inner)) * 2 +
-         static_cast<std::size_t>(rows * quantizedWarps + tiles * quantizedWarps * rows * quantizedSumStride) *
+         static_cast<std::size_t>(divideUp(inner, quantizedChunk) * quantizedChunkBlocks * quantizedTotalsStride(rows) +
+                                  rows * quantizedFewWarps + tiles * quantizedFewWarps * rows * quantizedSumStride) *
              sizeof(float);
 }
 // Of many: a row of a panel's sums, in floats.

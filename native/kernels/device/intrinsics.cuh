@@ -91,6 +91,28 @@ __device__ inline void copyToShared(void* shared, const void* from, bool exists)
                "l"(from), "r"(exists ? 16 : 0)
                : "memory");
 }
+// Likewise, or nothing at all.
+__device__ inline void copyToSharedIf(void* shared, const void* from, bool exists) {
+  asm volatile(
+      "{\n"
+      ".reg .pred exists;\n"
+      "setp.ne.b32 exists, %2, 0;\n"
+      "@exists cp.async.cg.shared.global [%0], [%1], 16;\n"
+      "}" ::"r"(static_cast<std::uint32_t>(__cvta_generic_to_shared(shared))),
+      "l"(from), "r"(exists ? 1 : 0)
+      : "memory");
+}
+// Likewise 4 bytes.
+__device__ inline void copyWordToSharedIf(void* shared, const void* from, bool exists) {
+  asm volatile(
+      "{\n"
+      ".reg .pred exists;\n"
+      "setp.ne.b32 exists, %2, 0;\n"
+      "@exists cp.async.ca.shared.global [%0], [%1], 4;\n"
+      "}" ::"r"(static_cast<std::uint32_t>(__cvta_generic_to_shared(shared))),
+      "l"(from), "r"(exists ? 1 : 0)
+      : "memory");
+}
 // Ends a group of this thread's copies.
 __device__ inline void endCopies() {
   asm volatile("cp.async.commit_group;" ::: "memory");

@@ -34,6 +34,12 @@ inline void copyToShared(void* shared, const void* from, bool exists) {
   else
     std::memset(shared, 0, 16);
 }
+inline void copyToSharedIf(void* shared, const void* from, bool exists) {
+  if (exists) std::memcpy(shared, from, 16);
+}
+inline void copyWordToSharedIf(void* shared, const void* from, bool exists) {
+  if (exists) std::memcpy(shared, from, 4);
+}
 inline void endCopies() {}
 template <int groups>
 void waitForCopies() {}
