@@ -39,7 +39,7 @@ void dequantize(const Kernels& kernels, CUstream stream, const DequantizeParamet
 
 // linear() with a packed weight, and embed() with a packed table. Up to so many rows may have kernels of their own;
 // those of more rows are added up in an order that does not depend on how many they are.
-constexpr int quantizedFewRows = 4;
+constexpr int quantizedFewRows = 8;
 void quantizedLinear(const Kernels& kernels, CUstream stream, ElementType type, const LinearParameters& parameters,
                      const QuantizedFormat& format, int fewRows = quantizedFewRows);
 void quantizedEmbed(const Kernels& kernels, CUstream stream, ElementType type, const EmbedParameters& parameters,
