@@ -37,11 +37,18 @@ constexpr QuantizedDivision quantizedDivision(std::int64_t tiles, std::int64_t i
   const int most = multiprocessors < quantizedManyMostBlocks ? multiprocessors : quantizedManyMostBlocks;
   const int chunks = static_cast<int>((inner + quantizedChunk - 1) / quantizedChunk);
   if (all > most * quantizedSmallPanel) return {quantizedManyWarps / 2, 2, most, 1, all / most, all % most, chunks, 0};
-  const int runs = divideUp(all, quantizedSmallPanel);
-  int splits = most / runs;
-  if (splits > chunks / quantizedManyLeastChunks) splits = chunks / quantizedManyLeastChunks;
-  if (splits < 1) splits = 1;
-  return {quantizedManyWarps / 4, 4, runs, splits, all / runs, all % runs, chunks / splits, chunks % splits};
+  const auto divided = [&](int warps) {
+    const int runs = divideUp(all, quantizedPanelTiles(warps));
+    int splits = most / runs;
+    if (splits > chunks / quantizedManyLeastChunks) splits = chunks / quantizedManyLeastChunks;
+    if (splits < 1) splits = 1;
+    return QuantizedDivision{
+        warps, quantizedManyWarps / warps, runs, splits, all / runs, all % runs, chunks / splits, chunks % splits};
+  };
+  QuantizedDivision division = divided(quantizedManyWarps / 4);
+  // Smaller ones yet where they leave most of the GPU with nothing to do.
+  while (division.warps > 1 && 2 * division.runs * division.splits <= most) division = divided(division.warps / 2);
+  return division;
 }
 
 // What blocks leave for the last of a panel, of eight rows of x, at most.

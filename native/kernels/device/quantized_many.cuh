@@ -76,7 +76,7 @@ class QuantizedMany {
     const int thread = threadAnew();
     const int warp = thread / 32;
     static_assert(quantizedManyWarps == 8);
-    const int slice = division_.warps == quantizedManyWarps / 2 ? warp / 4 : warp / 2;
+    const int slice = division_.warps == 4 ? warp / 4 : division_.warps == 2 ? warp / 2 : warp;
     return {slice, warp - slice * division_.warps, thread % 32};
   }
 
@@ -102,7 +102,12 @@ class QuantizedMany {
   }
 
   __device__ int before(int stage) const { return stage == 0 ? parameters_.stages - 1 : stage - 1; }
-  __device__ void meet(const Place& at) const { waitForWarps(1 + at.slice, division_.warps * 32); }
+  __device__ void meet(const Place& at) const {
+    if (division_.warps == 1)
+      __syncwarp();
+    else
+      waitForWarps(1 + at.slice, division_.warps * 32);
+  }
   __device__ void waitForStage() const {
     static_assert(quantizedManyStages == 4);
     if (parameters_.stages == 4)
@@ -145,13 +150,15 @@ class QuantizedMany {
       copyToShared(to + rowStep * together * rowVectors, from, rowStep * together < left);
       from += step;
     };
-    // A slice has half of the warps or a fourth of them.
+    // The largest slices take all at once.
     constexpr int least = rows * rowVectors / (quantizedManyWarps / 2 * 32);
 #pragma unroll
     for (int rowStep = 0; rowStep < least; ++rowStep) copyRow(rowStep);
     if (least * together == rows) return;
 #pragma unroll
     for (int rowStep = least; rowStep < 2 * least; ++rowStep) copyRow(rowStep);
+#pragma unroll 1
+    for (int rowStep = 2 * least; rowStep * together < rows; ++rowStep) copyRow(rowStep);
   }
 
   __device__ void add(float (&sum)[quantizedManyTiles][columns][4], int stage, const Cursor& cursor) const {
@@ -205,8 +212,9 @@ class QuantizedMany {
       for (int i = 0; i < quantizedTile; i += 4) {
         const float* const from = sums + row * sumStride() + tile * quantizedTile + i;
         float4 part = *reinterpret_cast<const float4*>(from);
-        if (halves == 2) {
-          const float4 other = *reinterpret_cast<const float4*>(from + rows * sumStride());
+#pragma unroll 1
+        for (int half = 1; half < halves; ++half) {
+          const float4 other = *reinterpret_cast<const float4*>(from + half * rows * sumStride());
           part = make_float4(part.x + other.x, part.y + other.y, part.z + other.z, part.w + other.w);
         }
         v[i] = part.x;
