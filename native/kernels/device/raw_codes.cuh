@@ -37,7 +37,19 @@ struct RawBytes {
   __device__ static std::uint32_t wordOf(const uint4& v, int row, int pair) {
     return row == 0 ? (pair < 2 ? v.x : v.y) : (pair < 2 ? v.z : v.w);
   }
+  // Of all four pairs: pairOf(word, pair).
+  template <typename PairOf>
+  __device__ static RawPairs pairsOf(const uint4& v, int row, const PairOf& pairOf) {
+    RawPairs pairs;
+#pragma unroll
+    for (int i = 0; i < 4; ++i) pairs.pair[i] = pairOf(wordOf(v, row, i), i);
+    return pairs;
+  }
 };
+// Both bytes of a pair of E4M3, each in the high half of its own.
+__device__ inline std::uint32_t raisedBytes(std::uint32_t word, int pair) {
+  return pair % 2 == 0 ? word << 8 : word;
+}
 
 // Subnormal numbers, whose bits are the code's.
 template <>
@@ -62,10 +74,7 @@ struct RawCodes<__half, CodeType::uint8> : RawBytes {
 
   __host__ __device__ static constexpr float zeroOf(float zero) { return zero; }
   __device__ static RawPairs decode(const uint4& v, int, int row) {
-    RawPairs pairs;
-#pragma unroll
-    for (int i = 0; i < 4; ++i) pairs.pair[i] = wordOf(v, row, i) >> (i % 2 * 8) & 0x00FF00FF;
-    return pairs;
+    return pairsOf(v, row, [](std::uint32_t word, int i) { return word >> (i % 2 * 8) & 0x00FF00FF; });
   }
 };
 
@@ -95,16 +104,12 @@ struct RawCodes<__nv_bfloat16, CodeType::uint8> : RawBytes {
 
   __host__ __device__ static constexpr float zeroOf(float zero) { return zero; }
   __device__ static RawPairs decode(const uint4& v, int, int row) {
-    RawPairs pairs;
-#pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      const std::uint32_t word = wordOf(v, row, i);
+    return pairsOf(v, row, [](std::uint32_t word, int i) {
       const auto at = [&](unsigned byte) {
         return __float_as_uint(__uint_as_float(__byte_perm(word, 0x4B000000, 0x7440 | byte)) - 8388608.0F);
       };
-      pairs.pair[i] = __byte_perm(at(i % 2), at(i % 2 + 2), 0x7632);
-    }
-    return pairs;
+      return __byte_perm(at(i % 2), at(i % 2 + 2), 0x7632);
+    });
   }
 };
 
@@ -117,14 +122,10 @@ struct RawCodes<__half, CodeType::float8> : RawBytes {
 
   __host__ __device__ static constexpr float zeroOf(float) { return 0; }
   __device__ static RawPairs decode(const uint4& v, int, int row) {
-    RawPairs pairs;
-#pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      const std::uint32_t word = wordOf(v, row, i);
-      const std::uint32_t bytes = i % 2 == 0 ? word << 8 : word;
-      pairs.pair[i] = maskedWith(bytes >> 1, 0x3F803F80, bytes & 0x80008000);
-    }
-    return pairs;
+    return pairsOf(v, row, [](std::uint32_t word, int i) {
+      const std::uint32_t bytes = raisedBytes(word, i);
+      return maskedWith(bytes >> 1, 0x3F803F80, bytes & 0x80008000);
+    });
   }
 };
 
@@ -137,16 +138,12 @@ struct RawCodes<__nv_bfloat16, CodeType::float8> : RawBytes {
 
   __host__ __device__ static constexpr float zeroOf(float) { return 0; }
   __device__ static RawPairs decode(const uint4& v, int, int row) {
-    RawPairs pairs;
-#pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      const std::uint32_t word = wordOf(v, row, i);
-      const std::uint32_t bytes = i % 2 == 0 ? word << 8 : word;
+    return pairsOf(v, row, [](std::uint32_t word, int i) {
+      const std::uint32_t bytes = raisedBytes(word, i);
       // Times 2^120, and less nothing.
-      pairs.pair[i] = multiplyAddPair(maskedWith(bytes >> 4, 0x07F007F0, bytes & 0x80008000), 0x7B807B80, 0x80008000,
-                                      __nv_bfloat16());
-    }
-    return pairs;
+      return multiplyAddPair(maskedWith(bytes >> 4, 0x07F007F0, bytes & 0x80008000), 0x7B807B80, 0x80008000,
+                             __nv_bfloat16());
+    });
   }
 };
 
