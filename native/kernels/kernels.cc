@@ -17,8 +17,8 @@ namespace {
 using cuda::check;
 using cuda::driver;
 
-// Of a multiprocessor's memory that is shared memory: room for the blocks of a product beside those of the kernel before
-// it. The same for all kernels of a step, as only those that divide it alike run side by side.
+// Of a multiprocessor's memory that is shared memory: room for the blocks of a product beside those of the kernel
+// before it. The same for all kernels of a step, as only those that divide it alike run side by side.
 constexpr int stepSharedPercent = 72;
 
 struct Source {
