@@ -71,10 +71,14 @@ constexpr int quantizedFewBatch(int rows) {
   return rows >= 4 ? 1 : 4 / rows;
 }
 // Of the kernels for many rows: tiles of 8 rows of x, the least that are enough being taken, tiles of the weight that a
-// warp adds up at once, and warps of a block.
-constexpr int quantizedManyColumns[] = {2, 4, 8};
-constexpr int quantizedManyTiles = 4;
-constexpr int quantizedManyWarps = 8;
+// warp adds up at once, and warps of a block that do.
+constexpr int quantizedManyColumns[] = {2, 4};
+constexpr int quantizedManyTiles = 2;
+constexpr int quantizedManyWarps = 16;
+// Warps that copy: so many the weight, and as many x.
+constexpr int quantizedManyCopyParts = 2;
+constexpr int quantizedManyCopyWarps = 2 * quantizedManyCopyParts;
+constexpr int quantizedManyThreads = (quantizedManyWarps + quantizedManyCopyWarps) * 32;
 // Chunks that are worked on or on their way, at most.
 constexpr int quantizedManyStages = 4;
 // Blocks of a row of them, at most, and chunks that are worth one.

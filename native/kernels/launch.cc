@@ -212,7 +212,15 @@ void multiplyQuantizedRows(const Kernels& kernels, CUstream stream, ElementType 
                  {.x = count(parameters.division.runs),
                   .y = count(divideUp(parameters.linear.rows, columns * linearColumn)),
                   .z = count(parameters.division.splits)},
-                 count(parameters.division.warps * parameters.division.slices * 32), parameters, bytes);
+                 count((parameters.division.warps * parameters.division.slices + quantizedManyCopyWarps) * 32),
+                 parameters, bytes);
+}
+
+// The fewest tiles of rows of x that are enough, or the most that there are.
+const int* quantizedColumns(int rows) {
+  const int* columns =
+      std::ranges::find_if(quantizedManyColumns, [&](int each) { return each * linearColumn >= rows; });
+  return columns == std::end(quantizedManyColumns) ? columns - 1 : columns;
 }
 
 void multiplyQuantizedMany(const Kernels& kernels, CUstream stream, ElementType type,
@@ -222,12 +230,12 @@ void multiplyQuantizedMany(const Kernels& kernels, CUstream stream, ElementType 
     return quantizedManySharedBytes(parameters.format, parameters.division, columns, stages);
   };
   const LinearParameters all = parameters.linear;
-  const int* columns =
-      std::ranges::find_if(quantizedManyColumns, [&](int each) { return each * linearColumn >= all.rows; });
-  if (columns == std::end(quantizedManyColumns)) --columns;
+  const int* columns = quantizedColumns(all.rows);
   while (columns != quantizedManyColumns && sharedBytes(*columns, 2) > kernels.sharedBytes()) --columns;
   parameters.stages = quantizedManyStages;
   while (sharedBytes(*columns, parameters.stages) > kernels.sharedBytes()) --parameters.stages;
+  parameters.stageVectors =
+      quantizedManyStageVectors(parameters.format.codes, parameters.format.offsets, parameters.division, *columns);
 
   // As many as there are counters for.
   const int most =
@@ -382,10 +390,8 @@ std::size_t linearWorkspaceBytes(std::int32_t rows, std::int32_t inner, bool nor
 
 // The plan may run on a GPU with more multiprocessors than this one.
 std::size_t quantizedWorkspaceBytes(std::int32_t rows, std::int32_t inner, std::int32_t outer, bool normed) {
-  const int* columns =
-      std::ranges::find_if(quantizedManyColumns, [&](int each) { return each * linearColumn >= rows; });
-  if (columns == std::end(quantizedManyColumns)) --columns;
-  const int ofLaunch = divideUp(std::min(rows, quantizedManyMostRows), *columns * linearColumn) * *columns;
+  const int columns = *quantizedColumns(rows);
+  const int ofLaunch = divideUp(std::min(rows, quantizedManyMostRows), columns * linearColumn) * columns;
   return quantizedPartialsPlace(rows, inner, normed) +
          static_cast<std::size_t>(ofLaunch) * quantizedPartialBytes(divideUp(outer, quantizedTile));
 }

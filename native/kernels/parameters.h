@@ -249,6 +249,8 @@ struct QuantizedLinearParameters {
   // Of kernels for many.
   QuantizedDivision division{};
   std::int32_t stages = 0;
+  // Of a stage of a slice, in shared memory.
+  std::int32_t stageVectors = 0;
   float* partials = nullptr;
 };
 struct QuantizedEmbedParameters {

@@ -54,16 +54,18 @@ constexpr std::int64_t quantizedBlock(const QuantizedFormat& format, std::int64_
   return format.block == 0 ? 0 : inner >> (format.block == 32 ? 5 : format.block == 64 ? 6 : 7);
 }
 
-// That have scales of their own; 1 where a whole row has one.
+// That have scales of their own; 1 where a whole row has one. No division, which device code would do for each chunk.
 constexpr int quantizedBlocksOfChunk(const QuantizedFormat& format) {
-  return format.block == 0 ? 1 : quantizedChunk / format.block;
+  static_assert(quantizedChunk == 128);
+  return format.block == 32 ? 4 : format.block == 64 ? 2 : 1;
 }
 
 // Sizes of a packed matrix, and where its parts begin, in bytes.
 struct QuantizedLayout {
   std::int64_t tiles;
-  std::int64_t units;   // of a tile
-  std::int64_t blocks;  // of a row, in whole chunks
+  std::int64_t units;        // of a tile
+  std::int64_t blocks;       // of a row, in whole chunks
+  std::int32_t chunkBlocks;  // of a chunk
   // Of a block of a tile.
   std::int32_t scaleBytes;
   std::int32_t offsetBytes;
@@ -86,6 +88,7 @@ constexpr QuantizedLayout quantizedLayout(const QuantizedFormat& format, std::in
   static_assert(quantizedUnit(CodeType::uint4) == 64 && quantizedUnit(CodeType::uint8) == 32);
   layout.tiles = (rows + tileRows - 1) / tileRows;
   layout.units = (inner + unit - 1) / unit;
+  layout.chunkBlocks = quantizedBlocksOfChunk(format);
   layout.blocks =
       format.block == 0 ? 1 : (inner + quantizedChunk - 1) / quantizedChunk * quantizedBlocksOfChunk(format);
   layout.scaleBytes = quantizedTile * 2;

@@ -4,7 +4,7 @@
 using namespace tensorrt_node::kernels;
 
 #define QUANTIZED_MANY(name, Type, codes, offsets, columns)                   \
-  extern "C" __global__ void __launch_bounds__(quantizedManyWarps * 32, 1)    \
+  extern "C" __global__ void __launch_bounds__(quantizedManyThreads, 1)       \
       name##_##columns(const __grid_constant__ QuantizedLinearParameters p) { \
     quantizedMany<Type, CodeType::codes, Offsets::offsets, columns>(p);       \
   }
@@ -19,7 +19,5 @@ using namespace tensorrt_node::kernels;
 
 QUANTIZED_MANY_OF_TYPE(float16, __half, 2)
 QUANTIZED_MANY_OF_TYPE(float16, __half, 4)
-QUANTIZED_MANY_OF_TYPE(float16, __half, 8)
 QUANTIZED_MANY_OF_TYPE(bfloat16, __nv_bfloat16, 2)
 QUANTIZED_MANY_OF_TYPE(bfloat16, __nv_bfloat16, 4)
-QUANTIZED_MANY_OF_TYPE(bfloat16, __nv_bfloat16, 8)

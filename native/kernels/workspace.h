@@ -133,12 +133,12 @@ constexpr int quantizedManyStageVectors(CodeType codes, Offsets offsets, const Q
   const int sums = rows * quantizedManySumStride(division.warps) / (division.slices == 1 ? 4 : 8);
   return chunk > sums ? chunk : sums;
 }
-// Stages of all slices, and a counter's answer.
+// Stages of all slices; two counters for each, and another's answer.
 constexpr std::size_t quantizedManySharedBytes(const QuantizedFormat& format, const QuantizedDivision& division,
                                                int columns, int stages) {
   return static_cast<std::size_t>(stages * division.slices *
                                       quantizedManyStageVectors(format.codes, format.offsets, division, columns) +
-                                  1) *
+                                  quantizedManyWarps * quantizedManyStages + 1) *
          16;
 }
 

@@ -224,9 +224,15 @@ void testProduct(Gpu& gpu, QuantizedFormat format, const ProductCase& c, int few
   const Matrix matrix(format, c.outer, c.inner);
   const auto d = makeQuantized<Element>(gpu, c, matrix);
   quantizedLinear(gpu.kernels(), gpu.stream(), typeOf<Element>(), d.p, format, fewRows);
+  // In half precision the kernels for many rows round weights, as those are that prompts are multiplied with.
+  const bool many = c.rows > fewRows && c.inner % 8 == 0;
+  const bool roundsWeights = many && !std::is_same_v<Element, Bfloat>;
   std::vector<double> weights;
   for (int row = 0; row < c.outer; ++row)
-    for (int column = 0; column < c.inner; ++column) weights.push_back(matrix.at(row, column));
+    for (int column = 0; column < c.inner; ++column) {
+      const double exact = matrix.at(row, column);
+      weights.push_back(roundsWeights ? double{Element::of(static_cast<float>(exact)).value()} : exact);
+    }
   // Rounded before it is multiplied, as by RmsNorm.
   const auto expected =
       expectedOf(c, d, weights, [](double x) { return double{Element::of(static_cast<float>(x)).value()}; });

@@ -129,16 +129,53 @@ __device__ inline void orderMemory() {
   asm volatile("fence.acq_rel.gpu;" ::: "memory");
 }
 
-// threadIdx.x, read anew: what is computed of it does not take registers in the meantime.
-__device__ inline int threadAnew() {
-  int thread;
-  asm volatile("mov.u32 %0, %%tid.x;" : "=r"(thread));
-  return thread;
-}
-
 // Until `threads` threads, whole warps, have come to this barrier of the block. Barrier 0 is __syncthreads()'s.
 __device__ inline void waitForWarps(int barrier, int threads) {
   asm volatile("bar.sync %0, %1;" ::"r"(barrier), "r"(threads) : "memory");
+}
+
+// A counter in shared memory of threads that have come to it. When as many have as it was made for, it is in its next
+// phase: phases are even and odd in turn, and those that wait are told which. What a thread wrote before it came is
+// seen by those that waited.
+using PhaseCounter = std::uint64_t;
+
+__device__ inline std::uint32_t sharedAddress(const void* shared) {
+  return static_cast<std::uint32_t>(__cvta_generic_to_shared(shared));
+}
+// By one thread, before others use it: with a barrier of the block between.
+__device__ inline void startCounter(PhaseCounter* counter, int threads) {
+  asm volatile("mbarrier.init.shared.b64 [%0], %1;" ::"r"(sharedAddress(counter)), "r"(threads) : "memory");
+}
+__device__ inline void arrive(PhaseCounter* counter) {
+  asm volatile(
+      "{\n"
+      ".reg .b64 state;\n"
+      "mbarrier.arrive.shared.b64 state, [%0];\n"
+      "}" ::"r"(sharedAddress(counter))
+      : "memory");
+}
+// Once all of this thread's copies until now have arrived; this thread goes on.
+__device__ inline void arriveAfterCopies(PhaseCounter* counter) {
+  asm volatile("cp.async.mbarrier.arrive.noinc.shared.b64 [%0];" ::"r"(sharedAddress(counter)) : "memory");
+}
+// Until the counter has left an even phase (0), or an odd one (1).
+__device__ inline void waitForPhase(PhaseCounter* counter, int phase) {
+  std::uint32_t past = 0;
+  do {
+    asm volatile(
+        "{\n"
+        ".reg .pred past;\n"
+#if __CUDA_ARCH__ >= 900
+        "mbarrier.try_wait.parity.shared.b64 past, [%1], %2;\n"
+#else
+        "mbarrier.test_wait.parity.shared.b64 past, [%1], %2;\n"
+#endif
+        "selp.u32 %0, 1, 0, past;\n"
+        "}"
+        : "=r"(past)
+        : "r"(sharedAddress(counter)), "r"(phase)
+        : "memory");
+  } while (past == 0);
 }
 
 // d += a * b on tensor cores, 16 x 8 x 16, of two 16-bit elements a register; lane 4g + t of the warp holds

@@ -15,28 +15,30 @@ struct Pairs {
 template <typename T, CodeType codes>
 struct Codes;
 
-// 1024 and a code, in its low bits: an integer of half precision.
+// 1024 and a code, in its low bits: an integer of half precision. A 32nd of it, so that weights in thousands have room
+// once they are multiplied with packed scales.
 template <>
 struct Codes<__half, CodeType::uint4> {
-  static constexpr float scaling = 1;
+  static constexpr float scaling = 32;
   static constexpr int words = 1;
   struct Offset {
     std::uint32_t low;
     std::uint32_t high;
   };
 
-  // -(1024 + z), and -(64 + z) for the codes in high bits, which are 16 times what they say.
+  // -(1024 + z) / 32, and -(64 + z) / 32 for the codes in high bits, which are 16 times what they say.
   __device__ static Offset offsetOf(std::uint32_t z) {
-    return {0xE400E400 + z * 0x00010001, 0xD400D400 + z * 0x00100010};
+    return {0xD000D000 + z * 0x00010001, 0xC000C000 + z * 0x00100010};
   }
   __device__ static Pairs decode(const std::uint32_t* word, Offset offset) {
     const std::uint32_t low = *word;
     const std::uint32_t high = low >> 8;
-    constexpr std::uint32_t sixteenth = 0x2C002C00;
-    return {{addPair(maskedWith(low, 0x000F000F, 0x64006400), offset.low, __half()),
-             multiplyAddPair(maskedWith(low, 0x00F000F0, 0x64006400), sixteenth, offset.high, __half()),
-             addPair(maskedWith(high, 0x000F000F, 0x64006400), offset.low, __half()),
-             multiplyAddPair(maskedWith(high, 0x00F000F0, 0x64006400), sixteenth, offset.high, __half())}};
+    constexpr std::uint32_t ofLow = 0x28002800;
+    constexpr std::uint32_t ofHigh = 0x18001800;
+    return {{multiplyAddPair(maskedWith(low, 0x000F000F, 0x64006400), ofLow, offset.low, __half()),
+             multiplyAddPair(maskedWith(low, 0x00F000F0, 0x64006400), ofHigh, offset.high, __half()),
+             multiplyAddPair(maskedWith(high, 0x000F000F, 0x64006400), ofLow, offset.low, __half()),
+             multiplyAddPair(maskedWith(high, 0x00F000F0, 0x64006400), ofHigh, offset.high, __half())}};
   }
 };
 
@@ -60,16 +62,17 @@ struct Codes<__nv_bfloat16, CodeType::uint4> {
 
 template <>
 struct Codes<__half, CodeType::uint8> {
-  static constexpr float scaling = 1;
+  static constexpr float scaling = 32;
   static constexpr int words = 2;
   using Offset = std::uint32_t;
 
-  __device__ static Offset offsetOf(std::uint32_t z) { return 0xE400E400 + z * 0x00010001; }
+  __device__ static Offset offsetOf(std::uint32_t z) { return 0xD000D000 + z * 0x00010001; }
   __device__ static Pairs decode(const std::uint32_t* word, Offset offset) {
     Pairs pairs;
 #pragma unroll
     for (int i = 0; i < 4; ++i)
-      pairs.pair[i] = addPair(maskedWith(word[i / 2] >> (i % 2 * 8), 0x00FF00FF, 0x64006400), offset, __half());
+      pairs.pair[i] =
+          multiplyAddPair(maskedWith(word[i / 2] >> (i % 2 * 8), 0x00FF00FF, 0x64006400), 0x28002800, offset, __half());
     return pairs;
   }
 };

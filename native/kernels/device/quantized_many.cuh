@@ -1,13 +1,13 @@
 // Products of many rows with a packed weight. Blocks take runs of tiles, in panels that they go through from end to
 // end, or, where those are too few, parts of a panel; that is then added up by the last of its blocks, in their order.
-// Within a block slices of its warps take chunks in turn, and have the next of the weight and of x on their way into
-// shared memory by themselves. Codes are decoded once for all of a block's rows of x.
+// Within a block slices of its warps take chunks in turn, which a few other warps have on their way into shared memory:
+// what multiplies keeps its registers for that. Codes are decoded once for all of a block's rows of x.
 #pragma once
 
 #include "activation.cuh"
 #include "arrivals.cuh"
+#include "panel_copies.cuh"
 #include "product.cuh"
-#include "quantized_tiles.cuh"
 
 namespace tensorrt_node::kernels {
 
@@ -19,173 +19,156 @@ class QuantizedMany {
       : p(parameters.linear), parameters_(parameters), division_(parameters.division), weight_(parameters) {}
 
   __device__ void run() const {
-    const int stages = parameters_.stages;
-    // The weight is nobody's output, so its first chunks are on their way before the predecessor is done.
-    Cursor loading = begin();
-    for (int stage = 0; stage < stages - 1; ++stage) {
-      loadWeight(stage, loading);
-      advance(loading);
+    // By slice and stage: it has been copied; it may be copied to again.
+    __shared__ PhaseCounter filled[quantizedManyWarps][quantizedManyStages];
+    __shared__ PhaseCounter freed[quantizedManyWarps][quantizedManyStages];
+    if (threadIdx.x < quantizedManyWarps * quantizedManyStages) {
+      startCounter(filled[0] + threadIdx.x, 2 * 32);
+      startCounter(freed[0] + threadIdx.x, division_.warps);
     }
-    waitForPredecessor();
-    loading = begin();
-    for (int stage = 0; stage < stages - 1; ++stage) {
-      loadX(stage, loading);
-      endCopies();
-      advance(loading);
-    }
-    int stage = 0;
-    Cursor at = begin();
-    while (at.tile < tileEnd()) {
-      const int panel = at.tile;
-      float sum[quantizedManyTiles][columns][4] = {};
-      bool begins = true;
-      while (at.tile == panel) {
-        waitForStage();
-        // What came before is everybody's no longer.
-        if (begins)
-          __syncthreads();
-        else
-          meet(place());
-        begins = false;
-        const int free = before(stage);
-        loadWeight(free, loading);
-        loadX(free, loading);
-        endCopies();
-        advance(loading);
-        add(sum, stage, at);
-        advance(at);
-        if (++stage == stages) stage = 0;
-      }
-      leave(sum, panel, before(stage));
-    }
-    if (division_.splits > 1) join();
+    __syncthreads();
+    const BlockShare share(division_);
+    const int multiplying = division_.warps * division_.slices;
+    const int warp = threadIdx.x / 32;
+    if (warp < multiplying)
+      multiply(share, Place(division_, warp), filled, freed);
+    else
+      copy(share, warp - multiplying, filled, freed);
   }
 
  private:
-  using Tiles = QuantizedTiles<T, codes, offsets>;
   static constexpr int rows = columns * linearColumn;
-  static constexpr int rowVectors = quantizedChunk / elementsPerVector;
+  using Tiles = QuantizedTiles<T, codes, offsets>;
+  using Copies = PanelCopies<T, codes, offsets, rows>;
+  static constexpr int rowVectors = Copies::rowVectors;
+  using Counters = PhaseCounter (&)[quantizedManyWarps][quantizedManyStages];
 
-  // Of a thread: its slice, its warp there, and its lane.
+  __device__ int threadsThatMultiply() const { return division_.warps * division_.slices * 32; }
+  // A slice's tiles of a chunk, then their part of x.
+  __device__ uint4* stageOf(int stage, int slice) const {
+    return static_cast<uint4*>(launchedShared()) + (stage * division_.slices + slice) * parameters_.stageVectors;
+  }
+  __device__ int panelVectors() const { return quantizedPanelTiles(division_.warps) * Tiles::slotVectors; }
+
+  // Of a thread that multiplies: its slice of the block, its warp there, and its lane.
   struct Place {
     int slice;
     int warp;
     int lane;
+
+    __device__ Place(const QuantizedDivision& d, int warpOfBlock) : lane(threadIdx.x % 32) {
+      slice = d.warps == 8   ? warpOfBlock / 8
+              : d.warps == 4 ? warpOfBlock / 4
+              : d.warps == 2 ? warpOfBlock / 2
+                             : warpOfBlock;
+      warp = warpOfBlock - slice * d.warps;
+    }
   };
-  __device__ Place place() const {
-    const int thread = threadAnew();
-    const int warp = thread / 32;
-    static_assert(quantizedManyWarps == 8);
-    const int slice = division_.warps == 4 ? warp / 4 : division_.warps == 2 ? warp / 2 : warp;
-    return {slice, warp - slice * division_.warps, thread % 32};
-  }
 
-  __device__ int firstTile(int run) const { return run * division_.tiles + min(run, division_.moreTiles); }
-  __device__ int tileEnd() const { return firstTile(blockIdx.x + 1); }
-  // Of a panel's chunks, those of one of its blocks.
-  __device__ int firstChunk(int split) const { return split * division_.chunks + min(split, division_.moreChunks); }
-  __device__ int chunkEnd() const { return firstChunk(blockIdx.z + 1); }
+  // Which stage comes next, and whether it has been used an even number of times or an odd one.
+  struct Ring {
+    int stage = 0;
+    int phase = 0;
 
-  // A panel's first tile, and a chunk of it, the first that slices take one each of.
-  struct Cursor {
-    int tile;
-    int chunk;
+    __device__ void advance(int stages) {
+      if (++stage < stages) return;
+      stage = 0;
+      phase ^= 1;
+    }
   };
-  __device__ Cursor begin() const { return {firstTile(blockIdx.x), firstChunk(blockIdx.z)}; }
-  __device__ void advance(Cursor& cursor) const {
-    cursor.chunk += division_.slices;
-    if (cursor.chunk >= chunkEnd())
-      cursor = {cursor.tile + quantizedPanelTiles(division_.warps), firstChunk(blockIdx.z)};
-  }
-  __device__ bool has(const Cursor& cursor, int slice) const {
-    return cursor.tile < tileEnd() && cursor.chunk + slice < chunkEnd();
+
+  // By a warp, the weight or x of every few slices.
+  __device__ void copy(const BlockShare& share, int which, Counters filled, Counters freed) const {
+    const Copies copies(parameters_, share);
+    const bool ofWeight = which < quantizedManyCopyParts;
+    // The weight is nobody's output, so its first chunks are on their way before the predecessor is done.
+    int early = ofWeight ? parameters_.stages - 1 : 0;
+    int unused = parameters_.stages;
+    Ring ring;
+    for (int panel = share.firstTile; panel < share.tileEnd; panel += quantizedPanelTiles(division_.warps))
+      for (int first = share.firstChunk; first < share.chunkEnd; first += division_.slices) {
+        if (early-- == 0) waitForPredecessor();
+        for (int slice = which % quantizedManyCopyParts; slice < division_.slices; slice += quantizedManyCopyParts) {
+          if (unused <= 0) waitForPhase(&freed[slice][ring.stage], ring.phase ^ 1);
+          uint4* const to = stageOf(ring.stage, slice);
+          const int chunk = first + slice;
+          if (chunk < share.chunkEnd) {
+            if (ofWeight)
+              copies.copyWeight(to, panel, chunk);
+            else
+              copies.copyX(to + panelVectors(), chunk);
+          }
+          arriveAfterCopies(&filled[slice][ring.stage]);
+        }
+        --unused;
+        ring.advance(parameters_.stages);
+      }
+    if (early >= 0) waitForPredecessor();
   }
 
-  __device__ int before(int stage) const { return stage == 0 ? parameters_.stages - 1 : stage - 1; }
-  __device__ void meet(const Place& at) const {
-    if (division_.warps == 1)
-      __syncwarp();
-    else
-      waitForWarps(1 + at.slice, division_.warps * 32);
-  }
-  __device__ void waitForStage() const {
-    static_assert(quantizedManyStages == 4);
-    if (parameters_.stages == 4)
-      waitForCopies<2>();
-    else if (parameters_.stages == 3)
-      waitForCopies<1>();
-    else
-      waitForCopies<0>();
-  }
-
-  __device__ int panelVectors() const { return quantizedPanelTiles(division_.warps) * Tiles::slotVectors; }
-  __device__ uint4* stageOf(int stage, int slice) const {
-    return static_cast<uint4*>(launchedShared()) +
-           (stage * division_.slices + slice) * quantizedManyStageVectors(codes, offsets, division_, columns);
-  }
-  // Where a vector of a row is: eight lanes that read four vectors of each of two rows read all banks.
-  __device__ static int vectorOf(int row, int vector) { return row * rowVectors + (vector ^ ((row & 1) << 2)); }
-
-  __device__ void loadWeight(int stage, const Cursor& cursor) const {
-    const Place at = place();
-    if (!has(cursor, at.slice)) return;
-    weight_.copy(stageOf(stage, at.slice) + at.warp * (quantizedManyTiles * Tiles::slotVectors),
-                 cursor.tile + at.warp * quantizedManyTiles, tileEnd(), cursor.chunk + at.slice, at.lane);
-  }
-  __device__ void loadX(int stage, const Cursor& cursor) const {
-    const Place at = place();
-    if (!has(cursor, at.slice)) return;
-    // Rows that the slice's warps take at once, and this thread's first.
-    const int together = division_.warps * 32 / rowVectors;
-    const int first = at.warp * (32 / rowVectors) + at.lane / rowVectors;
-    const int vector = at.lane % rowVectors;
-    const int i = (cursor.chunk + at.slice) * quantizedChunk + vector * elementsPerVector;
-    const int row = blockIdx.y * rows + first;
-    // Nothing is read where there is nothing.
-    const int left = i < p.inner ? p.rows - row : 0;
-    const T* from = static_cast<const T*>(p.x) + std::int64_t{row} * p.inner + i;
-    uint4* to = stageOf(stage, at.slice) + panelVectors() + vectorOf(first, vector);
-    const std::int64_t step = std::int64_t{together} * p.inner;
-    const auto copyRow = [&](int rowStep) {
-      copyToShared(to + rowStep * together * rowVectors, from, rowStep * together < left);
-      from += step;
-    };
-    // The largest slices take all at once.
-    constexpr int least = rows * rowVectors / (quantizedManyWarps / 2 * 32);
-#pragma unroll
-    for (int rowStep = 0; rowStep < least; ++rowStep) copyRow(rowStep);
-    if (least * together == rows) return;
-#pragma unroll
-    for (int rowStep = least; rowStep < 2 * least; ++rowStep) copyRow(rowStep);
-#pragma unroll 1
-    for (int rowStep = 2 * least; rowStep * together < rows; ++rowStep) copyRow(rowStep);
+  __device__ void multiply(const BlockShare& share, const Place& place, Counters filled, Counters freed) const {
+    waitForPredecessor();
+    Ring ring;
+    for (int panel = share.firstTile; panel < share.tileEnd; panel += quantizedPanelTiles(division_.warps)) {
+      float sum[quantizedManyTiles][columns][4] = {};
+      for (int chunk = share.firstChunk; chunk < share.chunkEnd; chunk += division_.slices) {
+        waitForPhase(&filled[place.slice][ring.stage], ring.phase);
+        if (chunk + place.slice < share.chunkEnd) add(sum, stageOf(ring.stage, place.slice), place);
+        // The panel's last becomes the sums'.
+        if (chunk + division_.slices >= share.chunkEnd) finish(sum, panel, stageOf(ring.stage, 0), share, place);
+        __syncwarp();
+        if (place.lane == 0) arrive(&freed[place.slice][ring.stage]);
+        ring.advance(parameters_.stages);
+      }
+    }
   }
 
-  __device__ void add(float (&sum)[quantizedManyTiles][columns][4], int stage, const Cursor& cursor) const {
-    const Place at = place();
-    if (!has(cursor, at.slice)) return;
-    const uint4* const slots = stageOf(stage, at.slice);
-    const uint4* const x = slots + panelVectors() + at.lane / 4 * rowVectors;
+  __device__ void add(float (&sum)[quantizedManyTiles][columns][4], const uint4* slots, const Place& place) const {
+    const uint4* const x = slots + panelVectors() + place.lane / 4 * rowVectors;
     // As vectorOf() has it: of even rows the first of two blocks comes first.
-    const int even = at.lane % 4 + ((at.lane / 4 & 1) << 2);
-    weight_.add(sum, slots + at.warp * (quantizedManyTiles * Tiles::slotVectors), at.lane, [&](int column, int block) {
-      const int vector = block % 2 == 0 ? even : even ^ 4;
-      return x[column * (linearColumn * rowVectors) + block / 2 * 8 + vector];
-    });
+    const int even = place.lane % 4 + ((place.lane / 4 & 1) << 2);
+    weight_.add(sum, slots + place.warp * (quantizedManyTiles * Tiles::slotVectors), place.lane,
+                [&](int column, int block) {
+                  const int vector = block % 2 == 0 ? even : even ^ 4;
+                  return x[column * (linearColumn * rowVectors) + block / 2 * 8 + vector];
+                });
+  }
+
+  // Of the warps that multiply.
+  __device__ void meet() const { waitForWarps(1, threadsThatMultiply()); }
+
+  // Adds up what the slices have of a panel, in place of chunks that all have read, and writes it; or, of a part of it,
+  // leaves it for the block that comes last, and if that is this one, writes all. A panel is known by its first tile.
+  __device__ void finish(const float (&sum)[quantizedManyTiles][columns][4], int panel, void* memory,
+                         const BlockShare& share, const Place& place) const {
+    const auto* const sums = static_cast<float*>(memory);
+    gather(sum, static_cast<float*>(memory), place);
+    const bool whole = division_.splits == 1;
+    if (whole || leave(sums)) {
+      const int tiles = quantizedPanelTiles(division_.warps);
+      for (int at = threadIdx.x; at < rows * tiles; at += threadsThatMultiply()) {
+        const int row = at / tiles;
+        const int tile = at % tiles;
+        if (blockIdx.y * rows + row >= p.rows || panel + tile >= share.tileEnd) continue;
+        float v[quantizedTile];
+        if (whole)
+          load(v, sums, row, tile);
+        else
+          join(v, row, tile);
+        put(panel + tile, row, v);
+      }
+    }
+    meet();
   }
 
   // Sums of a panel in shared memory, of half of the slices each: [rows, sumStride()]. Reading and writing it as the
   // tensor cores have them takes all banks.
-  __device__ int sumStride() const {
-    return quantizedManySumStride(division_.warps);
-  }
+  __device__ int sumStride() const { return quantizedManySumStride(division_.warps); }
+  __device__ int halfOfSlices() const { return max(division_.slices / 2, 1); }
 
-  // Adds up what the slices have of a panel, in place of chunks that all have read, and writes it or, of a part of it,
-  // leaves it for the last block. A panel is known by its first tile.
-  __device__ void leave(const float (&sum)[quantizedManyTiles][columns][4], int panel, int stage) const {
-    const Place at = place();
-    const int halves = max(division_.slices / 2, 1);
-    auto* const sums = reinterpret_cast<float*>(stageOf(stage, 0));
+  // One half of the slices writes its sums, the other adds to them.
+  __device__ void gather(const float (&sum)[quantizedManyTiles][columns][4], float* sums, const Place& at) const {
+    const int halves = halfOfSlices();
     const auto each = [&](const auto& use) {
       float* const to = sums + at.slice % halves * (rows * sumStride()) + at.lane % 4 * 2 * sumStride() +
                         at.warp * (quantizedManyTiles * quantizedTile) + at.lane / 4;
@@ -198,83 +181,85 @@ class QuantizedMany {
             use(to[(column * linearColumn + i % 2) * sumStride() + tile * quantizedTile + i / 2 * 8],
                 sum[tile][column][i]);
     };
-    __syncthreads();
-    if (at.slice >= halves) each([](float& to, float value) { to = value; });
-    if (division_.slices > 1) __syncthreads();
-    if (division_.slices == 1)
-      each([](float& to, float value) { to = value; });
-    else if (at.slice < halves)
-      each([](float& to, float value) { to += value; });
-    __syncthreads();
-    forRows([&](int row, int tile) {
-      float v[quantizedTile];
-#pragma unroll
-      for (int i = 0; i < quantizedTile; i += 4) {
-        const float* const from = sums + row * sumStride() + tile * quantizedTile + i;
-        float4 part = *reinterpret_cast<const float4*>(from);
+    meet();
+    if (at.slice < halves) each([](float& to, float value) { to = value; });
+    meet();
+    if (division_.slices == 1) return;
+    if (at.slice >= halves) each([](float& to, float value) { to += value; });
+    meet();
+  }
+  // Four that follow each other in a row of a panel.
+  __device__ float4 load(const float* sums, int row, int i) const {
+    const float* const from = sums + row * sumStride() + i;
+    float4 all = *reinterpret_cast<const float4*>(from);
 #pragma unroll 1
-        for (int half = 1; half < halves; ++half) {
-          const float4 other = *reinterpret_cast<const float4*>(from + half * rows * sumStride());
-          part = make_float4(part.x + other.x, part.y + other.y, part.z + other.z, part.w + other.w);
-        }
-        v[i] = part.x;
-        v[i + 1] = part.y;
-        v[i + 2] = part.z;
-        v[i + 3] = part.w;
-        if (division_.splits > 1) partialsOf(blockIdx.z, row, tile)[i / 4] = part;
-      }
-      if (division_.splits == 1) put(panel + tile, row, v);
-    });
+    for (int half = 1; half < halfOfSlices(); ++half) {
+      const float4 more = *reinterpret_cast<const float4*>(from + half * rows * sumStride());
+      all = make_float4(all.x + more.x, all.y + more.y, all.z + more.z, all.w + more.w);
+    }
+    return all;
+  }
+  __device__ void load(float (&v)[quantizedTile], const float* sums, int row, int tile) const {
+#pragma unroll
+    for (int i = 0; i < quantizedTile; i += 4) {
+      const float4 four = load(sums, row, tile * quantizedTile + i);
+      v[i] = four.x;
+      v[i + 1] = four.y;
+      v[i + 2] = four.z;
+      v[i + 3] = four.w;
+    }
   }
 
-  // For each row of x that exists and each tile of a panel, by one thread.
-  template <typename Use>
-  __device__ void forRows(const Use& use) const {
-    const int tiles = quantizedPanelTiles(division_.warps);
-    for (int at = threadIdx.x; at < rows * tiles; at += blockDim.x)
-      if (blockIdx.y * rows + at / tiles < p.rows) use(at / tiles, at % tiles);
-  }
-
-  // What a block of this one's panel has of a tile and a row.
-  __device__ float4* partialsOf(int split, int row, int tile) const {
-    const int tiles = quantizedPanelTiles(division_.warps);
+  // What a block of this one's panel has: [rows, elements of the panel].
+  __device__ float4* partialsOf(int split, int row, int element) const {
+    const int elements = quantizedPanelTiles(division_.warps) * quantizedTile;
     const auto part =
         (static_cast<std::size_t>(blockIdx.y * gridDim.x + blockIdx.x) * division_.splits + split) * rows + row;
-    return reinterpret_cast<float4*>(parameters_.partials) + (part * tiles + tile) * (quantizedTile / 4);
+    return reinterpret_cast<float4*>(parameters_.partials + part * elements + element);
   }
-  // Adds up a panel if its other blocks have come here before.
-  __device__ void join() const {
-    if (!arrivesLast(p.arrivals + blockIdx.y * gridDim.x + blockIdx.x, division_.splits)) return;
+  // Whether the panel's other blocks have left theirs before.
+  __device__ bool leave(const float* sums) const {
+    __shared__ bool last;
+    const int elements = quantizedPanelTiles(division_.warps) * quantizedTile;
+    const int existing = min(p.rows - static_cast<int>(blockIdx.y) * rows, rows);
+    for (int at = threadIdx.x * 4; at < existing * elements; at += threadsThatMultiply() * 4) {
+      const int row = at / elements;
+      *partialsOf(blockIdx.z, row, at % elements) = load(sums, row, at % elements);
+    }
+    meet();
+    if (threadIdx.x == 0) last = arrives(p.arrivals + blockIdx.y * gridDim.x + blockIdx.x, division_.splits);
+    meet();
+    return last;
+  }
+  // Of all its blocks, a tile's sums of a row.
+  __device__ void join(float (&v)[quantizedTile], int row, int tile) const {
     const int last = division_.splits - 1;
-    forRows([&](int row, int tile) {
-      float v[quantizedTile] = {};
-      // On their way at once.
-      constexpr int ahead = 4;
+#pragma unroll
+    for (float& each : v) each = 0;
+    // On their way at once.
+    constexpr int ahead = 4;
 #pragma unroll 1
-      for (int split = 0; split <= last; split += ahead) {
-        uint4 parts[ahead][quantizedTile / 4];
+    for (int split = 0; split <= last; split += ahead) {
+      uint4 parts[ahead][quantizedTile / 4];
 #pragma unroll
-        for (int j = 0; j < ahead; ++j)
+      for (int j = 0; j < ahead; ++j)
 #pragma unroll
-          for (int i = 0; i < quantizedTile / 4; ++i)
-            parts[j][i] = loadPast(partialsOf(min(split + j, last), row, tile) + i, split + j <= last);
+        for (int i = 0; i < quantizedTile / 4; ++i)
+          parts[j][i] = loadPast(partialsOf(min(split + j, last), row, tile * quantizedTile) + i, split + j <= last);
 #pragma unroll
-        for (int j = 0; j < ahead; ++j)
+      for (int j = 0; j < ahead; ++j)
 #pragma unroll
-          for (int i = 0; i < quantizedTile / 4; ++i) {
-            v[4 * i] += __uint_as_float(parts[j][i].x);
-            v[4 * i + 1] += __uint_as_float(parts[j][i].y);
-            v[4 * i + 2] += __uint_as_float(parts[j][i].z);
-            v[4 * i + 3] += __uint_as_float(parts[j][i].w);
-          }
-      }
-      put(firstTile(blockIdx.x) + tile, row, v);
-    });
+        for (int i = 0; i < quantizedTile / 4; ++i) {
+          v[4 * i] += __uint_as_float(parts[j][i].x);
+          v[4 * i + 1] += __uint_as_float(parts[j][i].y);
+          v[4 * i + 2] += __uint_as_float(parts[j][i].z);
+          v[4 * i + 3] += __uint_as_float(parts[j][i].w);
+        }
+    }
   }
 
   // A tile's products with a row of x of this block's.
   __device__ void put(int tile, int row, const float (&sums)[quantizedTile]) const {
-    if (tile >= tileEnd()) return;
     constexpr int half = quantizedTile / 2;
     float first[half];
     float second[half];

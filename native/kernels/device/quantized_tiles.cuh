@@ -1,5 +1,4 @@
-// Chunks of a few tiles of a packed weight, a warp's own, on their way through shared memory, and their products with
-// many rows of x.
+// Chunks of a few tiles of a packed weight, a warp's own, in shared memory, and their products with many rows of x.
 #pragma once
 
 #include "../geometry.h"
@@ -17,76 +16,36 @@ class QuantizedTiles {
 
   __device__ explicit QuantizedTiles(const QuantizedLinearParameters& parameters) : p(parameters) {}
 
-  // A chunk of tiles before `end` to shared memory, zeros where there is nothing. Scales of tiles that do not exist
-  // could be anything.
-  __device__ void copy(uint4* slots, int tile, int end, int chunk, int lane) const {
-    const int tiles = end - tile;
-    const int tileUnits = static_cast<int>(p.layout.units);
-    const int left = tileUnits - chunk * chunkUnits;
-    const char* const weight = static_cast<const char*>(p.linear.weight);
-    const char* from = weight + lane * 16 + std::int64_t{tile * tileUnits + chunk * chunkUnits} * quantizedUnitBytes;
-    uint4* const to = slots + lane;
-#pragma unroll
-    for (int i = 0; i < quantizedManyTiles; ++i) {
-#pragma unroll
-      for (int unit = 0; unit < chunkUnits; ++unit)
-        copyToShared(to + i * slotVectors + unit * 32, from + unit * quantizedUnitBytes, i < tiles && unit < left);
-      from += std::int64_t{tileUnits} * quantizedUnitBytes;
-    }
-    // Of a tile's sixteen lanes eight copy scales and eight offsets.
-    const bool ofScales = lane % 16 < 8;
-    const int chunkBytes = blocksOfChunk() * (ofScales ? p.layout.scaleBytes : p.layout.offsetBytes);
-    if (lane % 8 * 16 >= chunkBytes) return;
-    const auto tileBytes =
-        static_cast<int>(ofScales ? p.layout.blocks * p.layout.scaleBytes : p.layout.tileOffsetBytes);
-    const int mine = lane / 16;
-    // A scale of a whole row is that of each chunk.
-    const char* of = weight + (ofScales ? p.layout.scales : p.layout.offsets) + std::int64_t{tile + mine} * tileBytes +
-                     (p.format.block == 0 ? 0 : chunk * chunkBytes) + lane % 8 * 16;
-    uint4* const scales =
-        slots + mine * slotVectors + (ofScales ? quantizedSlotScales(codes) : quantizedSlotOffsets(codes)) + lane % 8;
-#pragma unroll
-    for (int i = 0; i < quantizedManyTiles; i += 2) {
-      copyToShared(scales + i * slotVectors, of, i + mine < tiles);
-      of += 2 * tileBytes;
-    }
-  }
-
-  // Adds their products with `columns` tiles of rows of x: xOf(column, block) is this lane's vector of 32 elements.
+  // Adds products of a chunk of tiles with `columns` tiles of rows of x: xOf(column, block) is this lane's vector of 32
+  // elements.
   template <int columns, typename XOf>
   __device__ void add(float (&sum)[quantizedManyTiles][columns][4], const uint4* slots, int lane,
                       const XOf& xOf) const {
-    // As many as there are registers for.
-    constexpr int together = 4;
-#pragma unroll(columns == 8 ? 1 : 2)
-    for (int block = 0; block < quantizedChunkBlocks; ++block) {
-      const int scaled = lane / 4 * blocksOfChunk() + (block >> shiftOf());
+    const int blocks = p.layout.chunkBlocks;
+#pragma unroll(weighs ? quantizedChunkBlocks : 1)
+    for (unsigned block = 0; block < quantizedChunkBlocks; ++block) {
+      const int scaled = lane / 4 * blocks + (block * blocks) / quantizedChunkBlocks;
+      uint4 x[columns];
 #pragma unroll
-      for (int first = 0; first < quantizedManyTiles; first += together) {
-        Decoded tiles[together];
+      for (int column = 0; column < columns; ++column) x[column] = xOf(column, block);
 #pragma unroll
-        for (int i = 0; i < together; ++i) tiles[i] = decoded(slots + (first + i) * slotVectors, block, scaled, lane);
+      for (int tile = 0; tile < quantizedManyTiles; tile += 2) {
+        // Two, so that what is added to a sum does not have to wait for what was added before.
+        const Decoded first(*this, slots + tile * slotVectors, block, scaled, lane);
+        const Decoded second(*this, slots + (tile + 1) * slotVectors, block, scaled, lane);
+        if constexpr (weighs) {
 #pragma unroll
-        for (int column = 0; column < columns; ++column) {
-          const uint4 x = xOf(column, block);
-          float total[4] = {};
-          if constexpr (offsets == Offsets::floating) {
-            const std::uint32_t one = ones();
-            multiplyAdd(total, one, one, one, one, x.x, x.y, T());
-            multiplyAdd(total, one, one, one, one, x.z, x.w, T());
-          }
+          for (int half = 0; half < 2; ++half)
 #pragma unroll
-          for (int i = 0; i < together; ++i) {
-            const Decoded& tile = tiles[i];
-            float(&to)[4] = sum[first + i][column];
-            float part[4] = {};
-            multiplyAdd(part, tile.low.pair[0], tile.high.pair[0], tile.low.pair[1], tile.high.pair[1], x.x, x.y, T());
-            multiplyAdd(part, tile.low.pair[2], tile.high.pair[2], tile.low.pair[3], tile.high.pair[3], x.z, x.w, T());
-#pragma unroll
-            for (int j = 0; j < 4; ++j) {
-              to[j] += (j < 2 ? tile.scale.x : tile.scale.y) * part[j];
-              if constexpr (offsets == Offsets::floating) to[j] += (j < 2 ? tile.offset.x : tile.offset.y) * total[j];
+            for (int column = 0; column < columns; ++column) {
+              first.multiply(sum[tile][column], x[column], half);
+              second.multiply(sum[tile + 1][column], x[column], half);
             }
+        } else {
+#pragma unroll
+          for (int column = 0; column < columns; ++column) {
+            first.addTo(sum[tile][column], x[column]);
+            second.addTo(sum[tile + 1][column], x[column]);
           }
         }
       }
@@ -98,40 +57,76 @@ class QuantizedTiles {
 
  private:
   using Decoder = Codes<T, codes>;
-  static constexpr int chunkUnits = quantizedChunkUnits(codes);
 
-  __device__ static std::uint32_t ones() {
-    return std::is_same_v<T, __half> ? 0x3C003C00 : 0x3F803F80;
-  }
-  // 32 elements to blocks.
-  __device__ int shiftOf() const {
-    return p.format.block == 0 ? 31 : p.format.block == 32 ? 0 : p.format.block == 64 ? 1 : 2;
-  }
-  __device__ int blocksOfChunk() const {
-    return max(quantizedChunkBlocks >> shiftOf(), 1);
-  }
+  // In half precision codes are multiplied with their scales, and rounded, before the tensor cores have them, as
+  // matrices are that prompts are multiplied with. bfloat16 has too few bits for that: there sums are.
+  static constexpr bool weighs = std::is_same_v<T, __half>;
 
-  // Codes of 32 elements of rows g and g + 8, and of both rows a scale and a floating offset.
+  // 32 elements of rows g and g + 8.
   struct Decoded {
     Pairs low;
     Pairs high;
+    // Of both rows, of what is not weighed yet.
     float2 scale;
     float2 offset;
+
+    // `scaled`: which of a slot's scales.
+    __device__ Decoded(const QuantizedTiles& of, const uint4* slot, int block, int scaled, int lane) {
+      std::uint32_t words[2][2];
+      wordsOf(words, slot, block, lane);
+      const uint2 zeros = of.zeroPoints(slot, scaled);
+      low = Decoder::decode(words[0], Decoder::offsetOf(zeros.x));
+      high = Decoder::decode(words[1], Decoder::offsetOf(zeros.y));
+      const std::uint32_t scales = reinterpret_cast<const std::uint32_t*>(slot + quantizedSlotScales(codes))[scaled];
+      std::uint32_t more = 0;
+      if constexpr (offsets == Offsets::floating)
+        more = reinterpret_cast<const std::uint32_t*>(slot + quantizedSlotOffsets(codes))[scaled];
+      if constexpr (weighs) {
+        // As codes are, offsets are a part of what they say.
+        if constexpr (offsets == Offsets::floating)
+          more = multiplyAddPair(more, 0x28002800, 0x80008000, __half());
+        else
+          more = 0x80008000;
+        weigh(low, scales, more, 0x1010);
+        weigh(high, scales, more, 0x3232);
+      } else {
+        scale = toFloats(scales);
+        offset = toFloats(more);
+      }
+    }
+
+    // `which`: a row's of the pairs of scales and offsets, as __byte_perm() has it.
+    __device__ static void weigh(Pairs& pairs, std::uint32_t scales, std::uint32_t more, unsigned which) {
+      const std::uint32_t scale = __byte_perm(scales, 0, which);
+      const std::uint32_t offset = offsets == Offsets::floating ? __byte_perm(more, 0, which) : more;
+#pragma unroll
+      for (std::uint32_t& pair : pairs.pair) pair = multiplyAddPair(pair, scale, offset, __half());
+    }
+
+    // Weighs their sum.
+    __device__ void addTo(float (&sum)[4], const uint4& x) const {
+      float part[4] = {};
+      multiply(part, x, 0);
+      multiply(part, x, 1);
+      float total[4] = {};
+      if constexpr (offsets == Offsets::floating) {
+        constexpr std::uint32_t one = 0x3F803F80;
+        multiplyAdd(total, one, one, one, one, x.x, x.y, T());
+        multiplyAdd(total, one, one, one, one, x.z, x.w, T());
+      }
+#pragma unroll
+      for (int j = 0; j < 4; ++j) {
+        sum[j] += (j < 2 ? scale.x : scale.y) * part[j];
+        if constexpr (offsets == Offsets::floating) sum[j] += (j < 2 ? offset.x : offset.y) * total[j];
+      }
+    }
+    // Of a half of the elements.
+    __device__ void multiply(float (&sum)[4], const uint4& x, int half) const {
+      multiplyAdd(sum, low.pair[2 * half], high.pair[2 * half], low.pair[2 * half + 1], high.pair[2 * half + 1],
+                  half == 0 ? x.x : x.z, half == 0 ? x.y : x.w, T());
+    }
   };
-  // `scaled`: which of a slot's scales.
-  __device__ Decoded decoded(const uint4* slot, int block, int scaled, int lane) const {
-    Decoded tile;
-    std::uint32_t words[2][2];
-    wordsOf(words, slot, block, lane);
-    const uint2 zeros = zeroPoints(slot, scaled);
-    tile.low = Decoder::decode(words[0], Decoder::offsetOf(zeros.x));
-    tile.high = Decoder::decode(words[1], Decoder::offsetOf(zeros.y));
-    tile.scale = toFloats(reinterpret_cast<const std::uint32_t*>(slot + quantizedSlotScales(codes))[scaled]);
-    if constexpr (offsets == Offsets::floating)
-      tile.offset = toFloats(reinterpret_cast<const std::uint32_t*>(slot + quantizedSlotOffsets(codes))[scaled]);
-    return tile;
-  }
-  __device__ void wordsOf(std::uint32_t (&words)[2][2], const uint4* slot, int block, int lane) const {
+  __device__ static void wordsOf(std::uint32_t (&words)[2][2], const uint4* slot, int block, int lane) {
     if constexpr (codes == CodeType::uint4) {
       const uint4 v = slot[block / 2 * 32 + lane];
       words[0][0] = block % 2 == 0 ? v.x : v.z;

@@ -45,11 +45,27 @@ template <int groups>
 void waitForCopies() {}
 
 inline void orderMemory() {}
-inline int threadAnew() {
-  return static_cast<int>(emulated::thread().x);
-}
 inline void waitForWarps(int barrier, int threads) {
   emulated::waitAt(barrier, threads);
+}
+
+struct PhaseCounter {
+  int threads;
+  int left;
+  int phase;
+};
+inline void startCounter(PhaseCounter* counter, int threads) {
+  *counter = {threads, threads, 0};
+}
+inline void arrive(PhaseCounter* counter) {
+  emulated::happened();
+  if (--counter->left == 0) *counter = {counter->threads, counter->threads, counter->phase ^ 1};
+}
+inline void arriveAfterCopies(PhaseCounter* counter) {
+  arrive(counter);
+}
+inline void waitForPhase(const PhaseCounter* counter, int phase) {
+  emulated::waitWhile([&] { return counter->phase == phase; });
 }
 
 template <typename T>

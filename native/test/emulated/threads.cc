@@ -81,25 +81,6 @@ struct State {
 };
 State state;
 
-void giveWay() {
-  if (++state.turns > patience) {
-    std::fprintf(stderr, "threads of block %u, %u, %u wait for each other\n", state.block.x, state.block.y,
-                 state.block.z);
-    std::abort();
-  }
-  Thread& from = state.threads[state.current];
-  for (std::size_t i = 1; i <= state.count; ++i) {
-    const std::size_t next = (state.current + i) % state.count;
-    Thread& to = state.threads[next];
-    if (to.ended) continue;
-    if (&to == &from) return;
-    state.current = next;
-    emulatedSwitch(&from.stack, to.stack);
-    return;
-  }
-  emulatedSwitch(&from.stack, state.caller);
-}
-
 void release() {
   state.arrived = 0;
   state.anyBefore = state.any;
@@ -146,6 +127,29 @@ void runBlock() {
 
 }  // namespace
 
+void giveWay() {
+  if (++state.turns > patience) {
+    std::fprintf(stderr, "threads of block %u, %u, %u wait for each other\n", state.block.x, state.block.y,
+                 state.block.z);
+    std::abort();
+  }
+  Thread& from = state.threads[state.current];
+  for (std::size_t i = 1; i <= state.count; ++i) {
+    const std::size_t next = (state.current + i) % state.count;
+    Thread& to = state.threads[next];
+    if (to.ended) continue;
+    if (&to == &from) return;
+    state.current = next;
+    emulatedSwitch(&from.stack, to.stack);
+    return;
+  }
+  emulatedSwitch(&from.stack, state.caller);
+}
+
+void happened() {
+  state.turns = 0;
+}
+
 const Index& thread() {
   return state.threads[state.current].index;
 }
@@ -180,7 +184,7 @@ void waitAt(int barrier, int threads) {
     at = {0, generation + 1};
     state.turns = 0;
   }
-  while (at.generation == generation) giveWay();
+  waitWhile([&] { return at.generation == generation; });
 }
 
 const Message* exchange(const void* mine, std::size_t bytes) {

@@ -23,6 +23,15 @@ void* launchedShared();
 int wait(int predicate);
 // Until `threads` threads are at one of the block's other barriers.
 void waitAt(int barrier, int threads);
+// Lets other threads run. Ends the process when none of them has anything left to do but wait.
+void giveWay();
+// Something else has, so that waiting goes on.
+void happened();
+// Until other threads have changed it.
+template <typename Condition>
+void waitWhile(const Condition& holds) {
+  while (holds()) giveWay();
+}
 
 struct Message {
   unsigned char bytes[32];
