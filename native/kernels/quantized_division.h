@@ -29,8 +29,10 @@ constexpr int quantizedPanelTiles(int warps) {
 }
 
 // Of matrices that have more tiles than this for each block, panels are large, so that x is read less often; those of
-// others are small, so that less is left to be added up by the block that comes last.
+// others are small, so that less is left to be added up by the block that comes last. A little less small where that
+// keeps more of the GPU busy.
 constexpr int quantizedSmallPanel = quantizedPanelTiles(quantizedManyWarps / 4);
+constexpr int quantizedMiddlePanel = quantizedPanelTiles(quantizedManyWarps * 3 / 8);
 
 constexpr QuantizedDivision quantizedDivision(std::int64_t tiles, std::int64_t inner, int multiprocessors) {
   const auto all = static_cast<int>(tiles);
@@ -45,18 +47,23 @@ constexpr QuantizedDivision quantizedDivision(std::int64_t tiles, std::int64_t i
     return QuantizedDivision{
         warps, quantizedManyWarps / warps, runs, splits, all / runs, all % runs, chunks / splits, chunks % splits};
   };
+  const auto blocksOf = [](const QuantizedDivision& division) { return division.runs * division.splits; };
   QuantizedDivision division = divided(quantizedManyWarps / 4);
   // Smaller ones yet where they leave most of the GPU with nothing to do.
-  while (division.warps > 1 && 2 * division.runs * division.splits <= most) division = divided(division.warps / 2);
+  while (division.warps > 1 && 2 * blocksOf(division) <= most) division = divided(division.warps / 2);
+  if (division.splits > 1 && 5 * blocksOf(division) < 4 * most) {
+    const QuantizedDivision other = divided(quantizedManyWarps * 3 / 8);
+    if (blocksOf(other) > blocksOf(division)) division = other;
+  }
   return division;
 }
 
 // What blocks leave for the last of a panel, of eight rows of x, at most.
 constexpr std::size_t quantizedPartialBytes(std::int64_t tiles) {
-  // A run that is split is one small panel, and there are not more blocks than that.
+  // A run that is split is one such panel, at most, and there are not more blocks than that.
   return tiles > quantizedManyMostBlocks * quantizedSmallPanel
              ? 0
-             : std::size_t{quantizedManyMostBlocks} * quantizedSmallPanel * quantizedTile * linearColumn *
+             : std::size_t{quantizedManyMostBlocks} * quantizedMiddlePanel * quantizedTile * linearColumn *
                    sizeof(float);
 }
 

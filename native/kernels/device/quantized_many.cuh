@@ -57,10 +57,7 @@ class QuantizedMany {
     int lane;
 
     __device__ Place(const QuantizedDivision& d, int warpOfBlock) : lane(threadIdx.x % 32) {
-      slice = d.warps == 8   ? warpOfBlock / 8
-              : d.warps == 4 ? warpOfBlock / 4
-              : d.warps == 2 ? warpOfBlock / 2
-                             : warpOfBlock;
+      slice = warpOfBlock / d.warps;
       warp = warpOfBlock - slice * d.warps;
     }
   };
@@ -158,6 +155,7 @@ class QuantizedMany {
         put(panel + tile, row, v);
       }
     }
+    // Before another panel's chunks come to where these sums are.
     meet();
   }
 
