@@ -320,7 +320,9 @@ void testTyped(Gpu& gpu) {
     testProduct<Element>(gpu, format,
                          {.rows = 17, .inner = 2104, .outer = 330, .bias = true, .wide = true, .gated = 0});
     testProduct<Element>(gpu, format, {.rows = 20, .inner = 8200, .outer = 50, .residual = true, .wide = true});
-    testProduct<Element>(gpu, format, {.rows = 9, .inner = 4104, .outer = 380, .wide = true}, 8);
+    // Panels of another size, and more chunks than stages, on any GPU.
+    testProduct<Element>(
+        gpu, format, {.rows = 9, .inner = 4104, .outer = 46 * gpu.kernels().multiprocessors(), .wide = true}, 8);
     testProduct<Element>(gpu, format, {.rows = 9, .inner = 4096, .outer = 17, .wide = true}, 0);
     testProduct<Element>(gpu, format, {.rows = 1, .inner = 1000, .outer = 46, .wide = true}, 0);
     testProduct<Element>(gpu, format, {.rows = 300, .inner = 1304, .outer = 170, .bias = true, .residual = true});
