@@ -25,8 +25,9 @@ import {median, Results, say} from './lib/results.mjs';
 
 /** Not run here: node-llama-cpp 3.22.1's llama.cpp, built with CUDA for 9.0, flash attention, on one H100. Tokens per second. */
 const STANDING = {
-  '8b q4': {'llama.cpp Q4_0': 335, 'llama.cpp Q4_0, prompt': 11_000},
-  'smollm2 q4': {'llama.cpp Q4_1': 918},
+  '1.8b_q4_tok_s': {'llama.cpp Q4_0': 335},
+  '1.8b_q4_pp512_tok_s': {'llama.cpp Q4_0, prompt': 11_000},
+  '2.135m_q4_tok_s': {'llama.cpp Q4_1': 918},
 };
 
 const MEASURES = {speed, prompt, streams: manyStreams, memory};
@@ -124,14 +125,14 @@ function rounded(value) {
 }
 
 function record(claim, value, unit, more) {
-  const peer = STANDING[`${shape} q${bits}`];
+  const peer = STANDING[claim];
   say(`${claim}: ${value.toFixed(3)} ${unit}`);
   results.record({
     claim: `bits.${claim}`,
     value,
     unit,
     ...more,
-    ...(peer && unit === 'tok/s' && {peer, note: 'the peer stands from an earlier run on one H100'}),
+    ...(peer && {peer, note: 'the peer stands from an earlier run on one H100'}),
   });
 }
 
