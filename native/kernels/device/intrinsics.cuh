@@ -214,11 +214,6 @@ __device__ inline std::uint32_t multiplyAddPair(std::uint32_t a, std::uint32_t b
   asm("fma.rn.bf16x2 %0, %1, %2, %3;" : "=r"(d) : "r"(a), "r"(b), "r"(c));
   return d;
 }
-__device__ inline std::uint32_t addPair(std::uint32_t a, std::uint32_t b, __half) {
-  std::uint32_t d;
-  asm("add.rn.f16x2 %0, %1, %2;" : "=r"(d) : "r"(a), "r"(b));
-  return d;
-}
 
 // Shared memory of the size that the launch asked for.
 __device__ inline void* launchedShared() {

@@ -124,10 +124,6 @@ std::uint32_t multiplyAddPair(std::uint32_t a, std::uint32_t b, std::uint32_t c,
   const auto of = [&](int i) { return elementOf<T>(a, i) * elementOf<T>(b, i) + elementOf<T>(c, i); };
   return pairOf<T>(of(0), of(1));
 }
-template <typename T>
-std::uint32_t addPair(std::uint32_t a, std::uint32_t b, T) {
-  return pairOf<T>(elementOf<T>(a, 0) + elementOf<T>(b, 0), elementOf<T>(a, 1) + elementOf<T>(b, 1));
-}
 
 inline void* launchedShared() {
   return emulated::launchedShared();
