@@ -7,7 +7,6 @@
 
 namespace tensorrt_node::kernels {
 
-// Of what it needs of the lane nothing is kept between calls: registers are for sums.
 template <typename T, CodeType codes, Offsets offsets>
 class QuantizedTiles {
  public:
