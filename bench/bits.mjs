@@ -6,8 +6,9 @@
  *   node bench/bits.mjs --shape smollm2                   SmolLM2-135M-Instruct Q4_1 (npm run model)
  *
  * speed: one stream. prompt: 512 tokens of a prompt. streams: 32 at once, prompts and replies; and replies alone, from the last
- * one's first chunk to the first one's last, beside one stream's. memory: weights in VRAM beside the file they are in. Needs a GPU, `npm run build`, `build:addon`. The model is made in DIR (bench/.models/SHAPE-qBITS) if it is not
- * there: 4.5 GB for 8b at 4 bits. Greedy, from the first chunk to the last; medians of the rounds, after one that does not count.
+ * one's first chunk to the first one's last, beside one stream's. memory: weights in VRAM beside the file they are in.
+ * Needs a GPU, `npm run build`, `build:addon`. The model is made in DIR (bench/.models/SHAPE-qBITS) if it is not there: 4.5 GB
+ * for 8b at 4 bits. Greedy, from the first chunk to the last; medians of the rounds, after one that does not count.
  */
 
 import {stat} from 'node:fs/promises';

@@ -84,11 +84,14 @@ __device__ inline void prefetch(const void* from) {
   asm volatile("prefetch.global.L2 [%0];" ::"l"(from));
 }
 
+__device__ inline std::uint32_t sharedAddress(const void* shared) {
+  return static_cast<std::uint32_t>(__cvta_generic_to_shared(shared));
+}
+
 // Copies 16 bytes to shared memory, or zeros where there is nothing to copy, while this thread goes on.
 __device__ inline void copyToShared(void* shared, const void* from, bool exists) {
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(
-                   static_cast<std::uint32_t>(__cvta_generic_to_shared(shared))),
-               "l"(from), "r"(exists ? 16 : 0)
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(sharedAddress(shared)), "l"(from),
+               "r"(exists ? 16 : 0)
                : "memory");
 }
 // Likewise, or nothing at all.
@@ -98,7 +101,7 @@ __device__ inline void copyToSharedIf(void* shared, const void* from, bool exist
       ".reg .pred exists;\n"
       "setp.ne.b32 exists, %2, 0;\n"
       "@exists cp.async.cg.shared.global [%0], [%1], 16;\n"
-      "}" ::"r"(static_cast<std::uint32_t>(__cvta_generic_to_shared(shared))),
+      "}" ::"r"(sharedAddress(shared)),
       "l"(from), "r"(exists ? 1 : 0)
       : "memory");
 }
@@ -109,7 +112,7 @@ __device__ inline void copyWordToSharedIf(void* shared, const void* from, bool e
       ".reg .pred exists;\n"
       "setp.ne.b32 exists, %2, 0;\n"
       "@exists cp.async.ca.shared.global [%0], [%1], 4;\n"
-      "}" ::"r"(static_cast<std::uint32_t>(__cvta_generic_to_shared(shared))),
+      "}" ::"r"(sharedAddress(shared)),
       "l"(from), "r"(exists ? 1 : 0)
       : "memory");
 }
@@ -139,9 +142,6 @@ __device__ inline void waitForWarps(int barrier, int threads) {
 // seen by those that waited.
 using PhaseCounter = std::uint64_t;
 
-__device__ inline std::uint32_t sharedAddress(const void* shared) {
-  return static_cast<std::uint32_t>(__cvta_generic_to_shared(shared));
-}
 // By one thread, before others use it: with a barrier of the block between.
 __device__ inline void startCounter(PhaseCounter* counter, int threads) {
   asm volatile("mbarrier.init.shared.b64 [%0], %1;" ::"r"(sharedAddress(counter)), "r"(threads) : "memory");
