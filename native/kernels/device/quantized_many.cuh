@@ -24,7 +24,7 @@ class QuantizedMany {
     __shared__ PhaseCounter freed[quantizedManyWarps][quantizedManyStages];
     if (threadIdx.x < quantizedManyWarps * quantizedManyStages) {
       startCounter(filled[0] + threadIdx.x, 2 * 32);
-      startCounter(freed[0] + threadIdx.x, division_.warps);
+      startCounter(freed[0] + threadIdx.x, division_.warps * 32);
     }
     __syncthreads();
     const BlockShare share(division_);
@@ -106,6 +106,9 @@ class QuantizedMany {
   __device__ void multiply(const BlockShare& share, const Place& place, Counters filled, Counters freed) const {
     waitForPredecessor();
     Ring ring;
+    const int panels = divideUp(share.tileEnd - share.firstTile, quantizedPanelTiles(division_.warps));
+    // How often a stage of the slice is copied to once more.
+    int refills = panels * divideUp(share.chunkEnd - share.firstChunk, division_.slices) - parameters_.stages;
     for (int panel = share.firstTile; panel < share.tileEnd; panel += quantizedPanelTiles(division_.warps)) {
       float sum[quantizedManyTiles][columns][4] = {};
       for (int chunk = share.firstChunk; chunk < share.chunkEnd; chunk += division_.slices) {
@@ -113,8 +116,7 @@ class QuantizedMany {
         if (chunk + place.slice < share.chunkEnd) add(sum, stageOf(ring.stage, place.slice), place);
         // The panel's last becomes the sums'.
         if (chunk + division_.slices >= share.chunkEnd) finish(sum, panel, stageOf(ring.stage, 0), share, place);
-        __syncwarp();
-        if (place.lane == 0) arrive(&freed[place.slice][ring.stage]);
+        if (refills-- > 0) arrive(&freed[place.slice][ring.stage]);
         ring.advance(parameters_.stages);
       }
     }
