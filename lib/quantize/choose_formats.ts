@@ -4,24 +4,26 @@ import {OptionError, UnsupportedError} from '../errors.js';
 import {DataType} from '../onnx/data_type.js';
 import type {Format} from './native.js';
 import type {CheckedOptions} from './options.js';
+import {sensitiveLayers} from './sensitive_layers.js';
 import type {Weight} from './weights.js';
 
 /** Formats of the weights that are quantised; the others stay as they are. Throws OptionError for a pattern that fits none. */
 export function chooseFormats(weights: readonly Weight[], options: CheckedOptions): Map<Weight, Format> {
-  const kept = keptWeights(weights, options.keep);
+  const kept = fitting(weights, 'keep', options.keep);
+  const sensitive = sensitiveWeights(weights, options.sensitive);
   const formats = new Map<Weight, Format>();
   for (const weight of weights) {
-    const format = kept.has(weight) ? undefined : formatOf(weight, options);
+    const format = kept.has(weight) ? undefined : formatOf(weight, sensitive.has(weight) ? 8 : options.bits, options);
     if (format) formats.set(weight, format);
   }
   return formats;
 }
 
-function formatOf(weight: Weight, options: CheckedOptions): Format | undefined {
+function formatOf(weight: Weight, productBits: 4 | 8, options: CheckedOptions): Format | undefined {
   const {inner, outer} = weight.reader;
   const rows = weight.uses.some(({kind}) => kind === 'rows');
   const product = weight.uses.some(({kind}) => kind === 'product');
-  const bits = weight.head ? options.headBits : product ? options.bits : options.embeddingBits;
+  const bits = weight.head ? options.headBits : product ? productBits : options.embeddingBits;
   // A few numbers are no matrix that time or memory goes into.
   if (bits === 16 || inner < SMALLEST_BLOCK || outer < SMALLEST_BLOCK) return undefined;
   if (weight.type === DataType.BFLOAT16)
@@ -48,15 +50,24 @@ function blockOf(asked: number, inner: number, whole: boolean): number | undefin
   return whole && inner % block !== 0 ? undefined : block;
 }
 
-function keptWeights(weights: readonly Weight[], keep: readonly string[]): Set<Weight> {
-  const kept = new Set<Weight>();
-  for (const pattern of keep) {
+/** Throws OptionError where the model has no layers that are known to be such. */
+function sensitiveWeights(weights: readonly Weight[], sensitive: CheckedOptions['sensitive']): Set<Weight> {
+  if (typeof sensitive !== 'boolean') return fitting(weights, 'sensitive', sensitive);
+  const found = sensitive ? sensitiveLayers(weights) : [];
+  if (sensitive && found.length === 0)
+    throw new OptionError('sensitive', `patterns where layers have names of their own, such as ${examples(weights)}`, true);
+  return new Set(found);
+}
+
+function fitting(weights: readonly Weight[], option: string, patterns: readonly string[]): Set<Weight> {
+  const all = new Set<Weight>();
+  for (const pattern of patterns) {
     const expression = expressionOf(pattern);
     const found = weights.filter(({name}) => namesOf(name).some((each) => expression.test(each)));
-    if (found.length === 0) throw new OptionError('keep', `patterns of layers there are, such as ${examples(weights)}`, pattern);
-    for (const weight of found) kept.add(weight);
+    if (found.length === 0) throw new OptionError(option, `patterns of layers there are, such as ${examples(weights)}`, pattern);
+    for (const weight of found) all.add(weight);
   }
-  return kept;
+  return all;
 }
 
 function expressionOf(pattern: string): RegExp {

@@ -30,6 +30,11 @@ export interface QuantizeOptions {
    * that fits nothing is an error.
    */
   keep?: readonly string[];
+  /**
+   * With 4 bits, layers that have 8: patterns as those of `keep`, or true for those known to lose most, by the names that Hugging
+   * Face's Llamas have: attention's products, and about half of the `down_proj`. Default false. Logits have `headBits`.
+   */
+  sensitive?: boolean | readonly string[];
   /** Bits of the product that makes the logits: 4, 8, or 16 for as it is. Default 8. A table that is also the embedding is one with it. */
   headBits?: 4 | 8 | 16;
   /** Bits of an embedding of its own, which is read by the row and takes no time. Default 16, as it is. */
@@ -57,13 +62,13 @@ export interface QuantizeOptions {
   onProgress?: OnProgress;
 }
 
-type Defaulted = 'bits' | 'block' | 'type' | 'method' | 'symmetric' | 'keep' | 'headBits' | 'embeddingBits' | 'samples';
+type Defaulted = 'bits' | 'block' | 'type' | 'method' | 'symmetric' | 'keep' | 'sensitive' | 'headBits' | 'embeddingBits' | 'samples';
 export type CheckedOptions = QuantizeOptions &
   Required<Pick<QuantizeOptions, Defaulted | 'sequenceLength' | 'damping' | 'actOrder' | 'threads' | 'overwrite'>>;
 
 const NAMES = [
-  ...['bits', 'block', 'type', 'method', 'symmetric', 'keep', 'headBits', 'embeddingBits', 'dtype', 'calibration', 'samples'],
-  ...['sequenceLength', 'damping', 'actOrder', 'device', 'threads', 'overwrite', 'signal', 'onProgress'],
+  ...['bits', 'block', 'type', 'method', 'symmetric', 'keep', 'sensitive', 'headBits', 'embeddingBits'],
+  ...['dtype', 'calibration', 'samples', 'sequenceLength', 'damping', 'actOrder', 'device', 'threads', 'overwrite', 'signal', 'onProgress'],
 ];
 
 /** Throws OptionError. */
@@ -82,6 +87,8 @@ export function checkOptions(source: unknown, out: unknown, options: QuantizeOpt
   const method = oneOf('method', options.method ?? 'rtn', ['rtn', 'awq', 'gptq', 'awq+gptq']);
   const symmetric = boolean('symmetric', options.symmetric ?? bits === 8);
   if (block === 'channel' && !symmetric) throw new OptionError('symmetric', "true with block 'channel'", symmetric);
+  const sensitive = sensitiveOf(options.sensitive ?? false);
+  if (bits === 8 && sensitive !== false) throw new OptionError('sensitive', 'left out with 8 bits', sensitive);
   if (options.dtype !== undefined) oneOf('dtype', options.dtype, ['fp16', 'fp32']);
   for (const name of ['calibration', 'samples', 'sequenceLength', 'damping', 'actOrder'] as const) {
     const gptqOnly = name === 'damping' || name === 'actOrder';
@@ -98,7 +105,8 @@ export function checkOptions(source: unknown, out: unknown, options: QuantizeOpt
     type,
     method,
     symmetric,
-    keep: patterns(options.keep ?? []),
+    keep: patterns('keep', options.keep ?? [], 'a list of patterns'),
+    sensitive,
     headBits: oneNumber('headBits', options.headBits ?? 8, [4, 8, 16]),
     embeddingBits: oneNumber('embeddingBits', options.embeddingBits ?? 16, [4, 8, 16]),
     samples: integer('samples', options.samples ?? 128, {min: 1}),
@@ -116,7 +124,12 @@ function oneNumber<const T extends number>(option: string, value: unknown, allow
   throw new OptionError(option, said, value);
 }
 
-function patterns(keep: unknown): readonly string[] {
-  if (Array.isArray(keep) && keep.every((each) => typeof each === 'string' && each !== '')) return keep;
-  throw new OptionError('keep', 'a list of patterns', keep);
+function sensitiveOf(sensitive: unknown): boolean | readonly string[] {
+  if (typeof sensitive === 'boolean') return sensitive;
+  return patterns('sensitive', sensitive, 'true, false or a list of patterns');
+}
+
+function patterns(option: string, value: unknown, said: string): readonly string[] {
+  if (Array.isArray(value) && value.every((each) => typeof each === 'string' && each !== '')) return value;
+  throw new OptionError(option, said, value);
 }

@@ -194,7 +194,14 @@ function roundedMatrices(
 /** What config.json says of it. */
 function describe(options: CheckedOptions, formats: ReadonlyMap<Weight, Format>, weights: readonly Weight[]): object {
   const {method, bits, block, type, symmetric, headBits, embeddingBits} = options;
-  return {method, bits, block, type, symmetric, headBits, embeddingBits, kept: keptNames(formats, weights)};
+  const sensitive = [...formats].filter(
+    ([{head, uses}, format]) => bits === 4 && format.bits === 8 && !head && uses.some(({kind}) => kind === 'product'),
+  );
+  return {
+    ...{method, bits, block, type, symmetric, headBits, embeddingBits},
+    sensitive: sensitive.map(([{name}]) => name),
+    kept: keptNames(formats, weights),
+  };
 }
 
 function keptNames(formats: ReadonlyMap<Weight, Format>, weights: readonly Weight[]): string[] {

@@ -255,6 +255,8 @@ describe('quantizeModel', () => {
     );
     expect(distance([outputs[0]!], [outputs[1]!])).toBeLessThan(0.02);
     await expect(quantizeModel(folder('encoder', 'encoder.onnx'), folder('no'), {method: 'gptq'})).rejects.toThrow(/method/);
+    const unknown = quantizeModel(folder('encoder', 'encoder.onnx'), folder('no'), {sensitive: true});
+    await expect(unknown).rejects.toThrow(/sensitive must be patterns/);
   });
 
   it('keeps layers by pattern, parts of packed ones too, and heads in more bits', async () => {
@@ -268,8 +270,31 @@ describe('quantizeModel', () => {
     await expect(quantizeModel(folder('untied'), folder('no'), {keep: ['*.nothing']})).rejects.toThrow(/keep must be patterns/);
   });
 
+  it.each([
+    [true, ['0.self_attn.qkv_proj', '0.self_attn.o_proj', '1.self_attn.qkv_proj', '1.self_attn.o_proj', '1.mlp.down_proj']],
+    [
+      ['*.0.*.v_proj', '*.up_proj'],
+      ['0.self_attn.qkv_proj', '0.mlp.gate_up_proj', '1.mlp.gate_up_proj'],
+    ],
+  ] as const)('gives sensitive layers 8 bits: %j', async (sensitive, expected) => {
+    const plain = await quantizeModel(folder('untied'), folder('plain'), {overwrite: true});
+    const {bitsPerWeight, kept} = await quantizeModel(folder('untied'), folder('sensitive'), {sensitive, overwrite: true});
+    const {tensorrt_node: made} = JSON.parse(await readFile(folder('sensitive', 'config.json'), 'utf8'));
+    expect(JSON.stringify(made)).toContain(JSON.stringify(expected.map((name) => `model.layers.${name}`)));
+    expect(kept).toEqual(plain.kept);
+    expect(bitsPerWeight).toBeGreaterThan(plain.bitsPerWeight + 0.5);
+    const original = await forward(untied, tensorsOf.get(untied)!);
+    const [before, after] = await Promise.all(['plain', 'sensitive'].map((name) => logitsOf(folder(name), untied)));
+    expect(distance(after!, original)).toBeLessThan(distance(before!, original));
+    const tensors = await quantizedTensors(folder('sensitive'), untied);
+    expect(distance(after!, await forward(untied, tensors))).toBeLessThan(2e-5);
+    await expect(quantizeModel(folder('untied'), folder('no'), {sensitive: ['*.nothing']})).rejects.toThrow(/sensitive must be patterns/);
+  });
+
   it.each<[string, QuantizeOptions | Record<string, unknown>]>([
     ['bits', {bits: 3}],
+    ['sensitive', {sensitive: 'all'}],
+    ['sensitive', {sensitive: true, bits: 8}],
     ['block', {block: 48}],
     ['block', {block: 'channel'}],
     ['block', {type: 'fp8', block: 32}],
@@ -369,6 +394,8 @@ describe('tensorrt-node quantize', () => {
 
   it.each([
     [['--bits', '5'], 2, 'bits must be 4 or 8'],
+    [['--bits', '8', '--sensitive'], 2, 'sensitive must be left out with 8 bits'],
+    [['--sensitive', 'nothing,*.q_proj'], 2, 'sensitive must be patterns of layers there are'],
     [['--block', '31'], 2, 'Allowed choices are 32, 64, 128, channel'],
     [['--method', 'magic'], 2, 'Allowed choices are rtn, awq, gptq, awq+gptq'],
     [['--samples', '4'], 2, "samples must be left out with method 'rtn'"],
