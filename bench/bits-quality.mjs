@@ -33,6 +33,8 @@ const WAYS = {
   q4_awq: {quantize: {...Q4, method: 'awq'}},
   q4_gptq: {quantize: {...Q4, method: 'gptq'}},
   q4_awq_gptq: {quantize: {...Q4, method: 'awq+gptq'}},
+  q4_sensitive_rtn: {quantize: {...Q4, sensitive: true}},
+  q4_sensitive_gptq: {quantize: {...Q4, sensitive: true, method: 'gptq'}},
   q4_head4_rtn: {quantize: {...Q4, headBits: 4}},
   q4_symmetric_rtn: {quantize: {...Q4, symmetric: true}},
   q4_block128_rtn: {quantize: {...Q4, block: 128}},
@@ -97,6 +99,8 @@ for (const name of names) if (!CLAIMED.includes(name) || name.endsWith('q')) rec
 // What is left of the distance that rounding alone leaves.
 const gaps = ['awq', 'gptq'].map((method) => [method, gapOf(found[`q4_${method}`], found.q4_rtn)]).filter(([, gap]) => gap !== undefined);
 for (const [method, gap] of gaps) recordValue(`${method}_gap`, gap, 'of rtn');
+const sensitive = gapOf(found.q4_sensitive_gptq, found.q4_sensitive_rtn);
+if (sensitive !== undefined) recordValue('sensitive_gptq_gap', sensitive, 'of rtn');
 if (gaps.length > 0) recordValue('best_gap', Math.min(...gaps.map(([, gap]) => gap)), 'of rtn', {methods: gaps.map(([method]) => method)});
 
 async function evaluated(name) {
