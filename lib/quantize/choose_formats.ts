@@ -52,9 +52,10 @@ function blockOf(asked: number, inner: number, whole: boolean): number | undefin
 
 /** Throws OptionError where the model has no layers that are known to be such. */
 function sensitiveWeights(weights: readonly Weight[], sensitive: CheckedOptions['sensitive']): Set<Weight> {
-  if (typeof sensitive !== 'boolean') return fitting(weights, 'sensitive', sensitive);
-  const found = sensitive ? sensitiveLayers(weights) : [];
-  if (sensitive && found.length === 0)
+  if (sensitive === false) return new Set();
+  if (sensitive !== true) return fitting(weights, 'sensitive', sensitive);
+  const found = sensitiveLayers(weights);
+  if (found.length === 0)
     throw new OptionError('sensitive', `patterns where layers have names of their own, such as ${examples(weights)}`, true);
   return new Set(found);
 }
