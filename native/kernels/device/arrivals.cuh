@@ -15,12 +15,21 @@ static __device__ std::uint32_t arrivals[arrivalLeases * arrivalsOfLease];
 // Whether this block is the last of `blocks` that come here with a counter; what the others wrote before is then to be
 // seen past the multiprocessor's cache. By one thread, between barriers of the block.
 __device__ inline bool arrives(int counter, int blocks) {
-  orderMemory();
   const auto highest = static_cast<unsigned>(blocks) - 1;
   // From the highest on to zero, for the next launch.
-  const bool last = atomicInc(&arrivals[counter], highest) == highest;
+  return countInOrder(&arrivals[counter], highest) == highest;
+}
+
+// How many of them have come: to be asked early, as the answer takes its time.
+__device__ inline std::uint32_t arrivedBefore(int counter) {
+  return loadCounter(&arrivals[counter]);
+}
+// Whether they are all others, `arrived` being that answer: then this block need not arrive, nor leave what it has.
+__device__ inline bool allArrived(int counter, int blocks, std::uint32_t arrived) {
+  if (arrived + 1 != static_cast<unsigned>(blocks)) return false;
   orderMemory();
-  return last;
+  arrivals[counter] = 0;
+  return true;
 }
 
 // Likewise by all threads.

@@ -53,5 +53,15 @@ __device__ std::uint32_t pack(float first, float second) {
   pair.elements[1] = fromFloat<T>(second);
   return pair.bits;
 }
+// Four elements.
+template <typename T>
+__device__ float4 unpack(const uint2& bits) {
+  union {
+    uint2 bits;
+    T elements[4];
+  } four{bits};
+  return make_float4(toFloat(four.elements[0]), toFloat(four.elements[1]), toFloat(four.elements[2]),
+                     toFloat(four.elements[3]));
+}
 
 }  // namespace tensorrt_node::kernels

@@ -132,6 +132,20 @@ __device__ inline void orderMemory() {
   asm volatile("fence.acq_rel.gpu;" ::: "memory");
 }
 
+// Adds one, or goes back to zero from `highest`, and returns what was there; in order with what is before and after, as
+// orderMemory() has it.
+__device__ inline std::uint32_t countInOrder(std::uint32_t* counter, std::uint32_t highest) {
+  std::uint32_t before;
+  asm volatile("atom.acq_rel.gpu.global.inc.u32 %0, [%1], %2;" : "=r"(before) : "l"(counter), "r"(highest) : "memory");
+  return before;
+}
+// What is there, in no order.
+__device__ inline std::uint32_t loadCounter(const std::uint32_t* counter) {
+  std::uint32_t v;
+  asm volatile("ld.relaxed.gpu.global.u32 %0, [%1];" : "=r"(v) : "l"(counter));
+  return v;
+}
+
 // Until `threads` threads, whole warps, have come to this barrier of the block. Barrier 0 is __syncthreads()'s.
 __device__ inline void waitForWarps(int barrier, int threads) {
   asm volatile("bar.sync %0, %1;" ::"r"(barrier), "r"(threads) : "memory");

@@ -111,14 +111,19 @@ class QuantizedMany {
     int refills = panels * divideUp(share.chunkEnd - share.firstChunk, division_.slices) - parameters_.stages;
     for (int panel = share.firstTile; panel < share.tileEnd; panel += quantizedPanelTiles(division_.warps)) {
       float sum[quantizedManyTiles][columns][4] = {};
-      for (int chunk = share.firstChunk; chunk < share.chunkEnd; chunk += division_.slices) {
-        waitForPhase(&filled[place.slice][ring.stage], ring.phase);
-        if (chunk + place.slice < share.chunkEnd) add(sum, stageOf(ring.stage, place.slice), place);
-        // The panel's last becomes the sums'.
-        if (chunk + division_.slices >= share.chunkEnd) finish(sum, panel, stageOf(ring.stage, 0), share, place);
+      const auto next = [&] {
         if (refills-- > 0) arrive(&freed[place.slice][ring.stage]);
         ring.advance(parameters_.stages);
+      };
+      for (int chunk = share.firstChunk;; chunk += division_.slices) {
+        waitForPhase(&filled[place.slice][ring.stage], ring.phase);
+        if (chunk + place.slice < share.chunkEnd) add(sum, stageOf(ring.stage, place.slice), place);
+        if (chunk + division_.slices >= share.chunkEnd) break;
+        next();
       }
+      // The panel's last becomes the sums'.
+      finish(sum, panel, stageOf(ring.stage, 0), share, place);
+      next();
     }
   }
 
@@ -140,23 +145,17 @@ class QuantizedMany {
   // leaves it for the block that comes last, and if that is this one, writes all. A panel is known by its first tile.
   __device__ void finish(const float (&sum)[quantizedManyTiles][columns][4], int panel, void* memory,
                          const BlockShare& share, const Place& place) const {
-    const auto* const sums = static_cast<float*>(memory);
-    gather(sum, static_cast<float*>(memory), place);
+    auto* const sums = static_cast<float*>(memory);
     const bool whole = division_.splits == 1;
-    if (whole || leave(sums)) {
-      const int tiles = quantizedPanelTiles(division_.warps);
-      for (int at = threadIdx.x; at < rows * tiles; at += threadsThatMultiply()) {
-        const int row = at / tiles;
-        const int tile = at % tiles;
-        if (blockIdx.y * rows + row >= p.rows || panel + tile >= share.tileEnd) continue;
-        float v[quantizedTile];
-        if (whole)
-          load(v, sums, row, tile);
-        else
-          join(v, row, tile);
-        put(panel + tile, row, v);
-      }
-    }
+    const int counter = p.arrivals + static_cast<int>(blockIdx.y * gridDim.x + blockIdx.x);
+    // On its way while sums are gathered.
+    const std::uint32_t arrived = !whole && threadIdx.x == 0 ? arrivedBefore(counter) : 0;
+    __shared__ bool last;
+    gather(sum, sums, place);
+    if (threadIdx.x == 0) last = whole || allArrived(counter, division_.splits, arrived);
+    meet();
+    if (!last) leave(sums, counter, last);
+    if (last) write(sums, panel, share);
     // Before another panel's chunks come to where these sums are.
     meet();
   }
@@ -166,7 +165,7 @@ class QuantizedMany {
   __device__ int sumStride() const { return quantizedManySumStride(division_.warps); }
   __device__ int halfOfSlices() const { return max(division_.slices / 2, 1); }
 
-  // One half of the slices writes its sums, the other adds to them.
+  // One half of the slices writes its sums, the other adds to them; to be seen after they meet.
   __device__ void gather(const float (&sum)[quantizedManyTiles][columns][4], float* sums, const Place& at) const {
     const int halves = halfOfSlices();
     const auto each = [&](const auto& use) {
@@ -183,10 +182,9 @@ class QuantizedMany {
     };
     meet();
     if (at.slice < halves) each([](float& to, float value) { to = value; });
-    meet();
     if (division_.slices == 1) return;
-    if (at.slice >= halves) each([](float& to, float value) { to += value; });
     meet();
+    if (at.slice >= halves) each([](float& to, float value) { to += value; });
   }
   // Four that follow each other in a row of a panel.
   __device__ float4 load(const float* sums, int row, int i) const {
@@ -199,124 +197,157 @@ class QuantizedMany {
     }
     return all;
   }
-  __device__ void load(float (&v)[quantizedTile], const float* sums, int row, int tile) const {
-#pragma unroll
-    for (int i = 0; i < quantizedTile; i += 4) {
-      const float4 four = load(sums, row, tile * quantizedTile + i);
-      v[i] = four.x;
-      v[i + 1] = four.y;
-      v[i + 2] = four.z;
-      v[i + 3] = four.w;
-    }
+
+  __device__ int elementsOfPanel() const {
+    return quantizedPanelTiles(division_.warps) * quantizedTile;
+  }
+  // Of rows of x that this block has, those that exist.
+  __device__ int existingRows() const {
+    return min(p.rows - static_cast<int>(blockIdx.y) * rows, rows);
+  }
+  // What blocks of this one's panel have: [splits, rows, elements of the panel].
+  __device__ float* partials() const {
+    const std::size_t panel = blockIdx.y * gridDim.x + blockIdx.x;
+    return parameters_.partials + panel * (division_.splits * rows * elementsOfPanel());
   }
 
-  // What a block of this one's panel has: [rows, elements of the panel].
-  __device__ float4* partialsOf(int split, int row, int element) const {
-    const int elements = quantizedPanelTiles(division_.warps) * quantizedTile;
-    const auto part =
-        (static_cast<std::size_t>(blockIdx.y * gridDim.x + blockIdx.x) * division_.splits + split) * rows + row;
-    return reinterpret_cast<float4*>(parameters_.partials + part * elements + element);
-  }
-  // Whether the panel's other blocks have left theirs before.
-  __device__ bool leave(const float* sums) const {
-    __shared__ bool last;
-    const int elements = quantizedPanelTiles(division_.warps) * quantizedTile;
-    const int existing = min(p.rows - static_cast<int>(blockIdx.y) * rows, rows);
-    for (int at = threadIdx.x * 4; at < existing * elements; at += threadsThatMultiply() * 4) {
-      const int row = at / elements;
-      *partialsOf(blockIdx.z, row, at % elements) = load(sums, row, at % elements);
-    }
+  // Leaves this block's sums for the one that comes last: that may still be this one.
+  __device__ void leave(const float* sums, int counter, bool& last) const {
+    const int elements = elementsOfPanel();
+    const int fours = elements / 4;
+    const int element = static_cast<int>(threadIdx.x) % fours * 4;
+    const int existing = existingRows();
+    const int step = threadsThatMultiply() / fours;
+    float* const to = partials() + blockIdx.z * (rows * elements) + element;
+    for (int row = static_cast<int>(threadIdx.x) / fours; row < existing; row += step)
+      *reinterpret_cast<float4*>(to + row * elements) = load(sums, row, element);
     meet();
-    if (threadIdx.x == 0) last = arrives(p.arrivals + blockIdx.y * gridDim.x + blockIdx.x, division_.splits);
+    if (threadIdx.x == 0) last = arrives(counter, division_.splits);
     meet();
-    return last;
   }
-  // Of all its blocks, a tile's sums of a row.
-  __device__ void join(float (&v)[quantizedTile], int row, int tile) const {
-    const int last = division_.splits - 1;
+
+  // Rows that a thread has on their way at once.
+  static constexpr int together = 2;
+  using Fours = float (&)[together][4];
+
+  // A thread writes the same four columns of every few rows: of a gated product those of four gates, their ups being
+  // half a tile further on.
+  __device__ void write(const float* sums, int panel, const BlockShare& share) const {
+    const bool gated = p.gated != 0;
+    const int width = gated ? quantizedTile / 2 : quantizedTile;
+    const int outputs = gated ? p.outer / 2 : p.outer;
+    const int fours = quantizedPanelTiles(division_.warps) * width / 4;
+    const int four = static_cast<int>(threadIdx.x) % fours;
+    const int column = panel * width + four * 4;
+    if (column >= min(outputs, share.tileEnd * width)) return;
+    const int element = gated ? four / 2 * quantizedTile + four % 2 * 4 : four * 4;
+    const int existing = existingRows();
+    const int step = threadsThatMultiply() / fours;
+    // The last of a row may be less.
+    const bool areFours = outputs % 4 == 0;
+    const std::size_t begin = static_cast<std::size_t>(blockIdx.y * rows) * outputs + column;
+    for (int first = static_cast<int>(threadIdx.x) / fours; first < existing; first += together * step) {
+      uint2 residuals[together] = {};
+      if (p.residual != nullptr && areFours)
 #pragma unroll
-    for (float& each : v) each = 0;
-    // On their way at once.
-    constexpr int ahead = 4;
-#pragma unroll 1
-    for (int split = 0; split <= last; split += ahead) {
-      uint4 parts[ahead][quantizedTile / 4];
+        for (int j = 0; j < together; ++j)
+          if (first + j * step < existing)
+            residuals[j] = *reinterpret_cast<const uint2*>(static_cast<const T*>(p.residual) + begin +
+                                                           (first + j * step) * outputs);
+      float v[together][4];
+      add(v, sums, first, step, existing, element);
+      if (p.bias != nullptr) addBias(v, column, outputs, 0);
+      if (gated) {
+        float ups[together][4];
+        add(ups, sums, first, step, existing, element + quantizedTile / 2);
+        if (p.bias != nullptr) addBias(ups, column, outputs, outputs);
 #pragma unroll
-      for (int j = 0; j < ahead; ++j)
+        for (int j = 0; j < together; ++j)
 #pragma unroll
-        for (int i = 0; i < quantizedTile / 4; ++i)
-          parts[j][i] = loadPast(partialsOf(min(split + j, last), row, tile * quantizedTile) + i, split + j <= last);
+          for (int i = 0; i < 4; ++i) v[j][i] = activate(p.activation, v[j][i]) * ups[j][i];
+      }
 #pragma unroll
-      for (int j = 0; j < ahead; ++j)
-#pragma unroll
-        for (int i = 0; i < quantizedTile / 4; ++i) {
-          v[4 * i] += __uint_as_float(parts[j][i].x);
-          v[4 * i + 1] += __uint_as_float(parts[j][i].y);
-          v[4 * i + 2] += __uint_as_float(parts[j][i].z);
-          v[4 * i + 3] += __uint_as_float(parts[j][i].w);
+      for (int j = 0; j < together; ++j) {
+        const int row = first + j * step;
+        if (row >= existing) continue;
+        if (areFours) {
+          put(begin + row * outputs, v[j], residuals[j]);
+        } else {
+          for (int i = 0; i < 4; ++i)
+            if (column + i < outputs) store<T>(p, blockIdx.y * rows + row, column + i, v[j][i]);
         }
+      }
     }
   }
 
-  // A tile's products with a row of x of this block's.
-  __device__ void put(int tile, int row, const float (&sums)[quantizedTile]) const {
-    constexpr int half = quantizedTile / 2;
-    float first[half];
-    float second[half];
+  // Of all blocks of the panel, in their order, four of every `step` rows.
+  __device__ void add(Fours v, const float* sums, int first, int step, int existing, int element) const {
 #pragma unroll
-    for (int i = 0; i < half; ++i) {
-      first[i] = sums[i] * Tiles::scaling;
-      second[i] = sums[i + half] * Tiles::scaling;
+    for (int j = 0; j < together; ++j) {
+#pragma unroll
+      for (float& each : v[j]) each = 0;
+      if (division_.splits == 1 && first + j * step < existing) add(v[j], load(sums, first + j * step, element));
     }
-    row += blockIdx.y * rows;
-    if (p.gated == 0) {
-      addBias(tile * quantizedTile, first);
-      addBias(tile * quantizedTile + half, second);
-      storeRow(row, tile * quantizedTile, p.outer, first);
-      storeRow(row, tile * quantizedTile + half, p.outer, second);
-      return;
-    }
-    const int outputs = p.outer / 2;
-    addBias(tile * half, first);
-    if (p.bias != nullptr)
+    if (division_.splits > 1) addSplits(v, sums, first, step, existing, element);
 #pragma unroll
-      for (int i = 0; i < half; ++i)
-        if (tile * half + i < outputs) second[i] = biased<T>(p, tile * half + i + outputs, second[i]);
+    for (auto& four : v)
 #pragma unroll
-    for (int i = 0; i < half; ++i) first[i] = activate(p.activation, first[i]) * second[i];
-    storeRow(row, tile * half, outputs, first);
+      for (float& each : four) each *= Tiles::scaling;
   }
-  // Eight that follow each other, of those that exist.
-  __device__ void addBias(int column, float (&v)[elementsPerVector]) const {
-    if (p.bias == nullptr) return;
+  __device__ void addSplits(Fours v, const float* sums, int first, int step, int existing, int element) const {
+    const int own = static_cast<int>(blockIdx.z);
+    const int others = division_.splits - 1;
+    const int elements = elementsOfPanel();
+    const float* const from = partials() + element;
+    constexpr int ahead = 3;
+#pragma unroll 1
+    for (int split = 0; split <= others; split += ahead) {
+      uint4 parts[ahead][together];
 #pragma unroll
-    for (int i = 0; i < elementsPerVector; ++i)
-      if (column + i < p.outer) v[i] = biased<T>(p, column + i, v[i]);
+      for (int i = 0; i < ahead; ++i) {
+        const int other = split + i;
+        const int row = (other + (other >= own ? 1 : 0)) * rows + first;
+#pragma unroll
+        for (int j = 0; j < together; ++j)
+          parts[i][j] = loadPast(from + (row + j * step) * elements, other < others && first + j * step < existing);
+      }
+#pragma unroll
+      for (int i = 0; i < ahead; ++i) {
+        if (split + i == own)
+#pragma unroll
+          for (int j = 0; j < together; ++j)
+            if (first + j * step < existing) add(v[j], load(sums, first + j * step, element));
+#pragma unroll
+        for (int j = 0; j < together; ++j)
+          add(v[j], make_float4(__uint_as_float(parts[i][j].x), __uint_as_float(parts[i][j].y),
+                                __uint_as_float(parts[i][j].z), __uint_as_float(parts[i][j].w)));
+      }
+    }
   }
-  __device__ void storeRow(int row, int column, int outputs, float (&v)[elementsPerVector]) const {
-    const std::size_t to = static_cast<std::size_t>(row) * outputs + column;
-    if (outputs % elementsPerVector != 0) {
+  __device__ static void add(float (&v)[4], const float4& more) {
+    v[0] += more.x;
+    v[1] += more.y;
+    v[2] += more.z;
+    v[3] += more.w;
+  }
+
+  // Of columns that exist.
+  __device__ void addBias(Fours v, int column, int outputs, int first) const {
 #pragma unroll
-      for (int i = 0; i < elementsPerVector; ++i)
-        if (column + i < outputs) store<T>(p, row, column + i, v[i]);
-      return;
-    }
-    if (column >= outputs) return;
-    if (p.residual != nullptr) {
-      const Vector<T> residual = loadVector(static_cast<const T*>(p.residual) + to);
+    for (int i = 0; i < 4; ++i) {
+      if (column + i >= outputs) continue;
+      const float bias = toFloat(static_cast<const T*>(p.bias)[first + column + i]);
 #pragma unroll
-      for (int i = 0; i < elementsPerVector; ++i) v[i] += toFloat(residual.elements[i]);
+      for (int j = 0; j < together; ++j) v[j][i] += bias;
     }
-    if (p.outputType == ElementType::float32) {
-      auto* const y = reinterpret_cast<float4*>(static_cast<float*>(p.y) + to);
-      y[0] = make_float4(v[0], v[1], v[2], v[3]);
-      y[1] = make_float4(v[4], v[5], v[6], v[7]);
-      return;
-    }
-    Vector<T> rounded;
-#pragma unroll
-    for (int i = 0; i < elementsPerVector; ++i) rounded.elements[i] = fromFloat<T>(v[i]);
-    storeVector(static_cast<T*>(p.y) + to, rounded);
+  }
+
+  __device__ void put(std::size_t to, float (&v)[4], const uint2& residual) const {
+    if (p.residual != nullptr) add(v, unpack<T>(residual));
+    if (p.outputType == ElementType::float32)
+      *reinterpret_cast<float4*>(static_cast<float*>(p.y) + to) = make_float4(v[0], v[1], v[2], v[3]);
+    else
+      *reinterpret_cast<uint2*>(static_cast<T*>(p.y) + to) = make_uint2(pack<T>(v[0], v[1]), pack<T>(v[2], v[3]));
   }
 
   const LinearParameters& p;

@@ -45,6 +45,12 @@ template <int groups>
 void waitForCopies() {}
 
 inline void orderMemory() {}
+inline std::uint32_t countInOrder(std::uint32_t* counter, std::uint32_t highest) {
+  return atomicInc(counter, highest);
+}
+inline std::uint32_t loadCounter(const std::uint32_t* counter) {
+  return *counter;
+}
 inline void waitForWarps(int barrier, int threads) {
   emulated::waitAt(barrier, threads);
 }
