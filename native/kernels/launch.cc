@@ -233,7 +233,9 @@ void multiplyQuantizedMany(const Kernels& kernels, CUstream stream, ElementType 
   const int* columns = quantizedColumns(all.rows);
   while (columns != quantizedManyColumns && sharedBytes(*columns, 2) > kernels.sharedBytes()) --columns;
   parameters.stages = quantizedManyStages;
-  while (sharedBytes(*columns, parameters.stages) > kernels.sharedBytes()) --parameters.stages;
+  // More than this of shared memory makes a decode step slower.
+  const std::size_t worthIt = kernels.sharedBytes() / 4 * 3;
+  while (parameters.stages > 2 && sharedBytes(*columns, parameters.stages) > worthIt) --parameters.stages;
   parameters.stageVectors =
       quantizedManyStageVectors(parameters.format.codes, parameters.format.offsets, parameters.division, *columns);
 

@@ -32,13 +32,20 @@ constexpr int quantizedPanelTiles(int warps) {
 // others are small, so that less is left to be added up by the block that comes last. A little less small where that
 // keeps more of the GPU busy.
 constexpr int quantizedSmallPanel = quantizedPanelTiles(quantizedManyWarps / 4);
-constexpr int quantizedMiddlePanel = quantizedPanelTiles(quantizedManyWarps * 3 / 8);
+constexpr int quantizedMiddlePanel = quantizedPanelTiles(quantizedManyWarps * 5 / 16);
+constexpr int quantizedLargePanel = quantizedPanelTiles(quantizedManyWarps / 2);
 
 constexpr QuantizedDivision quantizedDivision(std::int64_t tiles, std::int64_t inner, int multiprocessors) {
   const auto all = static_cast<int>(tiles);
   const int most = multiprocessors < quantizedManyMostBlocks ? multiprocessors : quantizedManyMostBlocks;
   const int chunks = static_cast<int>((inner + quantizedChunk - 1) / quantizedChunk);
-  if (all > most * quantizedSmallPanel) return {quantizedManyWarps / 2, 2, most, 1, all / most, all % most, chunks, 0};
+  if (all > most * quantizedSmallPanel) {
+    // As few warps as take a run in so many panels: one that has nothing to add up costs what it takes up.
+    const int run = divideUp(all, most);
+    const int panel = divideUp(run, divideUp(run, quantizedLargePanel));
+    const int warps = divideUp(panel, quantizedManyTiles);
+    return {warps, quantizedManyWarps / warps, most, 1, all / most, all % most, chunks, 0};
+  }
   const auto divided = [&](int warps) {
     const int runs = divideUp(all, quantizedPanelTiles(warps));
     int splits = most / runs;
@@ -52,7 +59,7 @@ constexpr QuantizedDivision quantizedDivision(std::int64_t tiles, std::int64_t i
   // Smaller ones yet where they leave most of the GPU with nothing to do.
   while (division.warps > 1 && 2 * blocksOf(division) <= most) division = divided(division.warps / 2);
   if (division.splits > 1 && 5 * blocksOf(division) < 4 * most) {
-    const QuantizedDivision other = divided(quantizedManyWarps * 3 / 8);
+    const QuantizedDivision other = divided(quantizedMiddlePanel / quantizedManyTiles);
     if (blocksOf(other) > blocksOf(division)) division = other;
   }
   return division;

@@ -130,7 +130,9 @@ constexpr int quantizedManyStageVectors(CodeType codes, Offsets offsets, const Q
   const int rows = columns * linearColumn;
   const int chunk = quantizedPanelTiles(division.warps) * quantizedSlotVectors(codes, offsets) +
                     rows * (quantizedChunk / elementsPerVector);
-  const int sums = rows * quantizedManySumStride(division.warps) / (division.slices == 1 ? 4 : 8);
+  // Of every two slices, in what all have of a stage.
+  const int sums =
+      divideUp(divideUp(division.slices, 2) * rows * quantizedManySumStride(division.warps), 4 * division.slices);
   return chunk > sums ? chunk : sums;
 }
 // Stages of all slices; two counters for each, and another's answer.

@@ -160,12 +160,12 @@ class QuantizedMany {
     meet();
   }
 
-  // Sums of a panel in shared memory, of half of the slices each: [rows, sumStride()]. Reading and writing it as the
+  // Sums of a panel in shared memory, of one or two slices each: [rows, sumStride()]. Reading and writing it as the
   // tensor cores have them takes all banks.
   __device__ int sumStride() const { return quantizedManySumStride(division_.warps); }
-  __device__ int halfOfSlices() const { return max(division_.slices / 2, 1); }
+  __device__ int halfOfSlices() const { return divideUp(division_.slices, 2); }
 
-  // One half of the slices writes its sums, the other adds to them; to be seen after they meet.
+  // The first half of the slices writes its sums, each of the others adds to those of one; to be seen after they meet.
   __device__ void gather(const float (&sum)[quantizedManyTiles][columns][4], float* sums, const Place& at) const {
     const int halves = halfOfSlices();
     const auto each = [&](const auto& use) {
