@@ -27,6 +27,8 @@ const WAYS = {
   q8: {quantize: {bits: 8, block: 32}},
   q8_zero_points: {quantize: {bits: 8, block: 32, symmetric: false}},
   q8_gptq: {quantize: {bits: 8, block: 32, symmetric: false, method: 'gptq'}},
+  q8_sensitive_rtn: {quantize: {bits: 8, block: 32, symmetric: false, sensitive: true}},
+  q8_sensitive_symmetric_rtn: {quantize: {bits: 8, block: 32, sensitive: true}},
   q8_channel: {quantize: {bits: 8, block: 'channel'}},
   fp8: {quantize: {type: 'fp8'}},
   q4_rtn: {quantize: {...Q4, method: 'rtn'}},

@@ -28,7 +28,7 @@ export function quantizeCommand(): Command {
     .option('--symmetric', 'zero is the middle code (default with 8 bits)')
     .option('--no-symmetric', 'zero has a code of each block (default with 4 bits)')
     .option('--keep <patterns>', "layers to leave as they are: 'lm_head,*.down_proj'; repeatable", patterns)
-    .option('--sensitive [patterns]', 'layers that have 8 bits among those of 4: attention and half of down_proj, or patterns', sensitive)
+    .option('--sensitive [patterns]', 'layers that have twice the bits: attention and half of down_proj, or patterns', sensitive)
     .option('--head-bits <n>', 'of the product that makes the logits: 4, 8 or 16', number)
     .option('--embedding-bits <n>', 'of an embedding that is not the head too: 4, 8 or 16', number)
     .addOption(new Option('--dtype <type>', 'what a checkpoint computes in').choices(['fp16', 'fp32']))

@@ -13,13 +13,18 @@ export function chooseFormats(weights: readonly Weight[], options: CheckedOption
   const sensitive = sensitiveWeights(weights, options.sensitive);
   const formats = new Map<Weight, Format>();
   for (const weight of weights) {
-    const format = kept.has(weight) ? undefined : formatOf(weight, sensitive.has(weight) ? 8 : options.bits, options);
+    const format = kept.has(weight) ? undefined : formatOf(weight, sensitive.has(weight) ? moreBits(options.bits) : options.bits, options);
     if (format) formats.set(weight, format);
   }
   return formats;
 }
 
-function formatOf(weight: Weight, productBits: 4 | 8, options: CheckedOptions): Format | undefined {
+/** Of the sensitive among those of so many: 16 is as they are. */
+function moreBits(bits: 4 | 8): 8 | 16 {
+  return bits === 4 ? 8 : 16;
+}
+
+function formatOf(weight: Weight, productBits: 4 | 8 | 16, options: CheckedOptions): Format | undefined {
   const {inner, outer} = weight.reader;
   const rows = weight.uses.some(({kind}) => kind === 'rows');
   const product = weight.uses.some(({kind}) => kind === 'product');

@@ -31,8 +31,9 @@ export interface QuantizeOptions {
    */
   keep?: readonly string[];
   /**
-   * With 4 bits, layers that have 8: patterns as those of `keep`, or true for those known to lose most, by the names that Hugging
-   * Face's Llamas have: attention's products, and about half of the `down_proj`. Default false. Logits have `headBits`.
+   * Layers that have twice the bits: 8 with 4 bits; with 8 they stay as they are. Patterns as those of `keep`, or true for those
+   * known to lose most, by the names that Hugging Face's Llamas have: attention's products, and about half of the `down_proj`.
+   * Default false. Logits have `headBits`.
    */
   sensitive?: boolean | readonly string[];
   /** Bits of the product that makes the logits: 4, 8, or 16 for as it is. Default 8. A table that is also the embedding is one with it. */
@@ -88,7 +89,6 @@ export function checkOptions(source: unknown, out: unknown, options: QuantizeOpt
   const symmetric = boolean('symmetric', options.symmetric ?? bits === 8);
   if (block === 'channel' && !symmetric) throw new OptionError('symmetric', "true with block 'channel'", symmetric);
   const sensitive = sensitiveOf(options.sensitive ?? false);
-  if (bits === 8 && sensitive !== false) throw new OptionError('sensitive', 'left out with 8 bits', sensitive);
   if (options.dtype !== undefined) oneOf('dtype', options.dtype, ['fp16', 'fp32']);
   for (const name of ['calibration', 'samples', 'sequenceLength', 'damping', 'actOrder'] as const) {
     const gptqOnly = name === 'damping' || name === 'actOrder';

@@ -291,10 +291,19 @@ describe('quantizeModel', () => {
     await expect(quantizeModel(folder('untied'), folder('no'), {sensitive: ['*.nothing']})).rejects.toThrow(/sensitive must be patterns/);
   });
 
+  it('leaves sensitive layers as they are among those of 8 bits', async () => {
+    const expected = ['0.self_attn.qkv_proj', '0.self_attn.o_proj', '1.self_attn.qkv_proj', '1.self_attn.o_proj', '1.mlp.down_proj'];
+    const plain = await quantizeModel(folder('untied'), folder('plain-8'), {bits: 8});
+    const {kept} = await quantizeModel(folder('untied'), folder('sensitive-8'), {bits: 8, sensitive: true});
+    expect([...kept].sort()).toEqual([...plain.kept, ...expected.map((name) => `model.layers.${name}`)].sort());
+    const original = await forward(untied, tensorsOf.get(untied)!);
+    const [before, after] = await Promise.all(['plain-8', 'sensitive-8'].map((name) => logitsOf(folder(name), untied)));
+    expect(distance(after!, original)).toBeLessThan(distance(before!, original));
+  });
+
   it.each<[string, QuantizeOptions | Record<string, unknown>]>([
     ['bits', {bits: 3}],
     ['sensitive', {sensitive: 'all'}],
-    ['sensitive', {sensitive: true, bits: 8}],
     ['block', {block: 48}],
     ['block', {block: 'channel'}],
     ['block', {type: 'fp8', block: 32}],
@@ -394,7 +403,6 @@ describe('tensorrt-node quantize', () => {
 
   it.each([
     [['--bits', '5'], 2, 'bits must be 4 or 8'],
-    [['--bits', '8', '--sensitive'], 2, 'sensitive must be left out with 8 bits'],
     [['--sensitive', 'nothing,*.q_proj'], 2, 'sensitive must be patterns of layers there are'],
     [['--block', '31'], 2, 'Allowed choices are 32, 64, 128, channel'],
     [['--method', 'magic'], 2, 'Allowed choices are rtn, awq, gptq, awq+gptq'],
